@@ -1,19 +1,19 @@
 #!/usr/bin/python3
-"""Measures what lies between requests and devices: the service's own time, batches of several requests' pictures, the
-processor with each number of slots, and devices that fail. Mostly on the scripted device (docs/sim.md); `cpu` and `fallback` need
-weights. Works with builds for sanitizers too; times mean nothing then.
+"""Measures the path from requests to devices: overhead of the service, batches across requests, the CPU with different
+numbers of slots, and failing devices. Most scenes use the scripted device (docs/sim.md); `cpu` and `fallback` need
+weights. Works with sanitizer builds too, but their times are meaningless.
 
     bench_devices.py [--only NAME[,NAME]...] [--program FILE] [--models DIR] [--seconds N] [--calls N] [--kinds NAME,...]
                      [--seed N] [--json FILE]
 
-overhead  the device's busy share, and what a request takes beside it
-batches   device.batch_size 8 against 1, and how long to wait for others
+overhead  share of time in which the device is busy, and the time of a request outside the device
+batches   device.batch_size 8 against 1, with several batch wait times
 cpu       one client and four: inference.slots 0 (the default), 1 and 2 (bench/bench_infer, and the service)
-faults    calls with short deadlines while the device fails in every way, each answer compared with its picture
-fallback  the processor stands in for a lost device; its answers against those of --device cpu
-crowd     200 clients, room for ten: 200 or 503 for each, /health between
+faults    calls with short deadlines while the device fails in all ways; each answer is compared with its image
+fallback  fallback to the CPU after the loss of the device; answers are compared with those of --device cpu
+crowd     200 clients and a queue of ten: all answers are 200 or 503; latency of /health
 
-Exit code 1 where an answer was wrong or the service did not end well; figures past their targets are only marked.
+Exits with 1 if an answer was wrong or the service did not stop cleanly. Missed targets are only marked.
 """
 import argparse
 import asyncio
@@ -42,18 +42,18 @@ SLOTS = (0, 1, 2)  # inference.slots; 0 is the default
 
 
 class Wrong(Exception):
-    """An answer or an end that is not what it must be."""
+    """An unexpected answer or exit."""
 
 
 class Bench:
-    """The servers, and what was found."""
+    """Starts servers and collects the results."""
 
     def __init__(self, arguments):
         self.arguments, self.rows, self.wrong = arguments, [], []
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix='hailo-devices-'))
 
     def start(self, script=None, device='sim', program=None, **settings):
-        """A server that is ready. Settings are written with _ for the first dot's place: device_batch_size."""
+        """Starts a server. Names of settings have _ instead of the first dot: device_batch_size."""
         from server import Server  # reads HS_BIN when it is imported
         if script is not None:
             path = self.folder / f'{len(list(self.folder.iterdir()))}.yaml'
@@ -64,7 +64,7 @@ class Bench:
         return server
 
     def note(self, name, what, value, unit, target=None, good=True):
-        """One row of the table. `target` is a text."""
+        """Adds one row to the table. `target` is a string."""
         self.rows.append({'name': name, 'what': what, 'value': value, 'unit': unit, 'target': target,
                           'met': bool(good) if target else None})
         shown = f'{value:.3f}' if isinstance(value, float) else str(value)
@@ -86,8 +86,8 @@ def wait_ready(server, patience_s=120):
 
 
 def load(server, clients, seconds, bodies, warm=0.5, empty=None):
-    """Clients that ask again and again: (answers of the time after the warm-up, pictures a second). `empty` is a list to
-    be filled with what one client more, which now and then asks for /health, waits for it in ms."""
+    """Runs clients that send requests in a loop. Returns the answers after the warm-up and the images per second. If
+    `empty` is a list, one more client requests /health at intervals and appends each latency in ms."""
     answers, begin = [], time.monotonic() + warm
 
     async def ask_for_nothing(caller):
@@ -116,9 +116,9 @@ def load(server, clients, seconds, bodies, warm=0.5, empty=None):
 # ---- overhead
 
 def measure_overhead(bench):
-    """Wait for a worker is no overhead, so there is one for each client. A round trip less `queue` (for a slot) and
-    `inference` (in the device, with those before it) is what our code, two sockets and the client itself took; an empty
-    request at the same time tells what of that is the sockets' and the client's."""
+    """Uses one worker per client, because time in the worker queue does not count as overhead. A round trip minus
+    `queue` (wait for a slot) and `inference` (in the device, including earlier requests) is the time of our code, two
+    sockets and the client. A concurrent empty request shows the share of sockets and client."""
     camera = TREE / '.deps' / 'samples' / 'zidane.jpg'
     pictures = {'320x320 PNG': blob((64, 64, 96, 160), 320), '640x640 PNG': blob((64, 64, 200, 320), 640)}
     if camera.exists():
@@ -179,7 +179,7 @@ def measure_batches(bench):
 # ---- cpu
 
 def run_infer(bench, clients, seconds):
-    """What bench_infer prints of each number of slots: {slots: (pictures a second, p50, least)}."""
+    """Returns the results of bench_infer by number of slots: {slots: (images per second, p50, minimum)}."""
     build = pathlib.Path(bench.arguments.program).resolve().parent
     program = build / 'bench' / 'bench_infer'
     model = pathlib.Path(bench.arguments.models) / 'yolo11n-pose.onnx'
@@ -192,7 +192,7 @@ def run_infer(bench, clients, seconds):
 
 
 def measure_cpu(bench):
-    """The numbers of slots take turns, so that other load of the machine hits all of them."""
+    """Alternates between the numbers of slots, so that other load on the machine affects all of them."""
     build = pathlib.Path(bench.arguments.program).parent
     subprocess.run(['ninja', '-C', str(build), 'bench/bench_infer'], stdout=subprocess.DEVNULL, check=True)
     found = {}
@@ -209,8 +209,8 @@ def measure_cpu(bench):
 
 
 def measure_cpu_service(bench):
-    """One client goes from server to server with each picture, four for a second each, so that all see the same machine.
-    Beside other programs more threads get more of the processor, so the processor's time is compared too."""
+    """One client alternates between the servers after each image, and four clients after each second, so that other
+    load affects all servers equally. Under other load more threads get more CPU time, so CPU time is compared too."""
     body = form((TREE / '.deps' / 'samples' / 'zidane.jpg').read_bytes())
     servers = {slots: bench.start(device='cpu', inference_slots=slots) for slots in SLOTS}
     times, rates, cpu = (collections.defaultdict(list) for _ in range(3))
@@ -246,7 +246,7 @@ def measure_cpu_service(bench):
 # ---- faults
 
 class Storm:
-    """Calls with deadlines of 50 to 500 ms; each answer is compared with the call's own picture."""
+    """Calls with deadlines of 50 to 500 ms; each answer is compared with the image of its call."""
 
     def __init__(self, bench, server, calls, least_s, seed):
         self.bench, self.server, self.calls, self.least_s = bench, server, calls, least_s
@@ -281,7 +281,7 @@ class Storm:
                          f'status {answer.status}: {value}')
 
     async def watch(self):
-        """Health, memory, and how late this process itself gets to run."""
+        """Polls readiness and memory, and measures the scheduling delay of this process."""
         caller, count = Caller(self.server.address), 0
         while self.goes_on():
             if (await caller.get('/health/ready')).status != 200:
@@ -306,8 +306,8 @@ def slower(kind, at_ms, for_ms, extra_ms):
 
 
 def random_faults(seed, span_ms, count):
-    """Faults of all kinds, each with a beginning and an end; those on opening and loading follow a loss, without which
-    nothing would be opened."""
+    """Returns faults of all kinds, each with a start and an end. Faults of opening and loading follow a loss, because
+    the device is opened again only after a loss."""
     chance, lines = random.Random(seed), []
     kinds = [KINDS[i % len(KINDS)] for i in range(count)]
     chance.shuffle(kinds)
@@ -324,7 +324,7 @@ def random_faults(seed, span_ms, count):
 
 
 def storm(bench, name, faults, calls, end_ms, seed):
-    """end_ms: when the last fault is over, from the server's start."""
+    """Runs one set of faults. end_ms is the end of the last fault, in ms after the server's start."""
     script = 'latency_ms: 2\nload_ms: 20\nfaults:\n' + ''.join(f'  - {fault}\n' for fault in faults)
     over = time.monotonic() + end_ms / 1e3
     server = bench.start(script, device_probe_interval=PROBE_S, device_timeout=TIMEOUT_S * bench.arguments.slow,
@@ -398,7 +398,7 @@ def compare_people(bench, what, found, wanted):
 
 def measure_fallback(bench):
     pictures = {name: (TREE / '.deps' / 'samples' / name).read_bytes() for name in ('bus.jpg', 'zidane.jpg')}
-    # Without the bound on memory each picture has the input size that suits it best, with whatever is loaded.
+    # Without a memory limit each image gets its best input size, whatever is loaded.
     with bench.start(device='cpu') as server:
         wait_ready(server)
         wanted = {name: asyncio.run(ask_once(server, form(data))).json() for name, data in pictures.items()}

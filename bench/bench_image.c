@@ -1,4 +1,4 @@
-/* Times of decoding and letterboxing the pictures named on the command line, one thread:
+/* Measures decoding and letterboxing of the images on the command line, in one thread:
  * bench_image [--square] [--size N] PICTURE... */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Decodes and letterboxes once; the two times in milliseconds. */
+/* Decodes and letterboxes once. Stores both times in milliseconds. */
 static int run_once(const uint8_t *data, size_t len, const struct hs_letterbox *box, uint8_t *input, double times[2],
                     int size[2], struct hs_error *err)
 {

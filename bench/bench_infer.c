@@ -1,11 +1,11 @@
-/* How fast a runner gets pictures through a model, without HTTP and pictures: CLIENTS threads acquire, run and release
+/* Measures the throughput of a runner without HTTP and image decoding: CLIENTS threads acquire, run and release
  * as fast as they can.
  *
  *   bench_infer MODEL.onnx|sim HEIGHT WIDTH CLIENTS SECONDS SLOTS[,SLOTS...] f32|auto CACHE-FOLDER|-
  *
- * SLOTS is inference.slots. Several are compared in one process, by turns of at most half a second, so that other load
- * of the machine hits all of them; SECONDS are those of each. Prints pictures per second, latency, processor time a
- * picture, and memory. `sim` is the scripted device. */
+ * SLOTS is inference.slots. Several values are compared in one process, in turns of at most half a second, so
+ * that other load on the machine affects all of them equally; SECONDS applies to each value. Prints images per
+ * second, latency, CPU time per image, and memory. `sim` is the scripted device. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@
 enum { MAX_CLIENTS = 64, MAX_SAMPLES = 100000, MAX_CANDIDATES = 8 };
 #define TURN_S 0.5
 
-/* A runner with its own number of slots, and its samples. */
+/* A runner with one number of slots, and its samples. */
 struct candidate {
     int64_t slots;
     struct hs_runner *runner;
@@ -136,7 +136,7 @@ static void report(struct candidate *candidate, int clients)
            t[candidate->count * 95 / 100], t[0], candidate->cpu_ms / (double) candidate->count, candidate->failures);
 }
 
-/* Fills in all but the number of slots. */
+/* Sets all fields except the number of slots. */
 static int start(struct candidate *candidate, const struct hs_model_spec *spec, const char *cache, struct hs_error *err)
 {
     const char *name = strcmp(spec->path, "sim") == 0 ? "sim" : "cpu";

@@ -1,6 +1,6 @@
-/* Times of the face search, in galleries of random unit vectors: bench_search [--threads N] [--k N] [COUNT…]
- * Beside each: what a plain read of the same bytes takes, the limit that memory sets. Changes are measured in processor
- * time. */
+/* Measures the face search in galleries of random unit vectors: bench_search [--threads N] [--k N] [COUNT…]
+ * Prints beside each time that of a plain read of the same bytes, the limit set by memory. Changes are measured
+ * in CPU time. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static void normalize(float *v)
         v[i] = (float) (v[i] / norm);
 }
 
-/* Sums of eight bytes are near enough to a normal distribution. */
+/* The sum of eight bytes is close enough to a normal distribution. */
 static void random_unit(float *v)
 {
     for (size_t i = 0; i < DIMENSION; i++) {
@@ -89,7 +89,7 @@ static double read_ms(const wide *words, size_t count)
     return hs_ns_to_ms(hs_clock_now_ns() - begin);
 }
 
-/* Queries at a cosine of about 0.6 to a vector of the gallery; times in turn with plain reads. */
+/* Times queries with a cosine of about 0.6 to a vector of the gallery, alternating with plain reads. */
 static int time_queries(struct hs_search *search, struct gallery *gallery, size_t k, double above)
 {
     size_t rounds = gallery->count >= 500000 ? 21 : gallery->count >= 50000 ? 101 : QUERIES * 8;
@@ -126,7 +126,7 @@ static int time_queries(struct hs_search *search, struct gallery *gallery, size_
     return r;
 }
 
-/* Of this thread only, so that the slowest of many is not one that another program interrupted. */
+/* CPU time of this thread, so that interruptions by other programs do not affect the slowest sample. */
 static double cpu_ms(void)
 {
     struct timespec t;
@@ -134,7 +134,8 @@ static double cpu_ms(void)
     return (double) t.tv_sec * 1e3 + (double) t.tv_nsec / 1e6;
 }
 
-/* Adds identities of one vector each past what was reserved, so that the index has to grow, and removes them. */
+/* Adds identities with one vector each beyond the reserved capacity, so that the index has to grow, and removes
+ * them. */
 static int time_growth(struct hs_search *search, const struct gallery *gallery, struct hs_error *err)
 {
     enum { MORE = 10000 };
@@ -156,7 +157,7 @@ static int time_growth(struct hs_search *search, const struct gallery *gallery, 
     return 0;
 }
 
-/* Removes identities of up to four vectors and adds these again: the median and the slowest of each. */
+/* Removes identities of up to four vectors and adds them again. Prints the median and the slowest time of each. */
 static int time_changes(struct hs_search *search, const struct gallery *gallery, struct hs_error *err)
 {
     enum { CHANGES = 1000 };
@@ -186,7 +187,7 @@ static int bench(size_t count, int threads, size_t k)
     struct hs_search *search = NULL;
     struct hs_error err;
     gallery.vectors = aligned_alloc(HUGE_PAGE, (count * DIMENSION * sizeof(float) / HUGE_PAGE + 1) * HUGE_PAGE);
-    if (gallery.vectors) /* as the index does, so that the plain read is not the slower one for it */
+    if (gallery.vectors) /* same as the index, so that the plain read is not slower */
         madvise(gallery.vectors, count * DIMENSION * sizeof(float), MADV_HUGEPAGE);
     int r = gallery.vectors ? hs_search_create(DIMENSION, threads, fetch_vector, &gallery, &search, &err) : HS_ENOMEM;
     if (r == 0)

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""Measures a running hailo-pose: from exec to ready, pictures a second and CPU time a request at several client counts,
-/health while detect is saturated, and memory.
+"""Measures a running hailo-pose: time from exec to ready, images per second and CPU time per request for several client
+counts, latency of /health while detect is saturated, and memory.
 
     bench_server.py [--program FILE] [--models DIR] [--picture FILE]... [--clients 1,4,16] [--seconds N] [--requests N]
                     [--set KEY=VALUE]...
 
-The load comes from `hailo-pose bench --url`. --requests N sends so many at the end and shows whether memory grows.
+`hailo-pose bench --url` generates the load. --requests N sends N requests at the end and prints the memory after each
+tenth.
 """
 import argparse
 import json
@@ -24,7 +25,7 @@ sys.path.append(str(TREE / 'tests' / 'service'))
 
 
 def start(arguments):
-    """A server that is ready, and the seconds from exec until it was."""
+    """Starts a server. Returns it when it is ready, and the seconds from exec to ready."""
     from server import Server  # reads HS_BIN when it is imported
     folder = tempfile.mkdtemp(prefix='hailo-bench-')
     settings = dict(pair.split('=', 1) for pair in arguments.set)
@@ -36,7 +37,7 @@ def start(arguments):
 
 
 def load(server, arguments, clients, **limits):
-    """One run of the load generator: its JSON report."""
+    """Runs the load generator once and returns its JSON report."""
     command = [arguments.program, 'bench', '--url', f'{server.url}/v1/pose/detect', '--clients', str(clients), '--json']
     for name, value in limits.items():
         command += [f'--{name}', str(value)]
@@ -45,7 +46,7 @@ def load(server, arguments, clients, **limits):
 
 
 class HealthProbe(threading.Thread):
-    """Asks /health again and again on connections of its own."""
+    """Requests /health repeatedly, on separate connections."""
 
     def __init__(self, server):
         super().__init__(daemon=True)
@@ -72,7 +73,7 @@ def measure_load(server, arguments, clients):
     cpu = cpu_seconds(server.process.pid) - cpu
     health, asked = probe.p99()
     stages = report['stages_ms']
-    # The warm-up's share of the CPU time is taken out by its share of the time.
+    # Excludes the CPU time of the warm-up, estimated from its share of the time.
     cpu_each = cpu / (report['pictures'] * (1 + 1 / report['seconds']))
     print(f"{clients:3} clients: {report['pictures_per_second']:6.2f} pictures/s, round trip p50 "
           f"{stages['round_trip']['p50']:.1f} p99 {stages['round_trip']['p99']:.1f} ms, network p50 "
@@ -103,7 +104,7 @@ def main():
     arguments = parser.parse_args()
     arguments.picture = arguments.picture or [str(TREE / '.deps' / 'samples' / 'zidane.jpg')]
     os.environ.update(HS_BIN=arguments.program, HS_MODELS_DIR=arguments.models)
-    server, _ = start(arguments)  # compiles, where nothing is cached yet
+    server, _ = start(arguments)  # compiles the model if it is not cached yet
     server.stop()
     server, seconds = start(arguments)
     with server:

@@ -1,5 +1,5 @@
-"""What the measurements of this folder share: many clients on kept connections in one thread, pictures whose answers are
-known, and a process's time and memory. Only Python's own library."""
+"""Shared by the benchmarks of this folder: many clients on persistent connections in one thread, images with known
+answers, and CPU time and memory of a process. Uses only Python's standard library."""
 import asyncio
 import json
 import math
@@ -17,7 +17,7 @@ BOUNDARY = 'hs-bench-61c0'
 # ---- numbers
 
 def percentile(values, part):
-    """Nearest rank, as `hailo-pose bench` has it."""
+    """Nearest-rank percentile, as in `hailo-pose bench`."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(part * len(ordered)) - 1)] if ordered else math.nan
 
@@ -39,7 +39,7 @@ def memory_mb(pid, key='VmRSS'):
 # ---- pictures
 
 def png_of_rows(rows):
-    """Rows of RGB bytes."""
+    """Encodes rows of RGB bytes as a PNG."""
     def chunk(kind, data):
         return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
     head = struct.pack('>IIBBBBB', len(rows[0]) // 3, len(rows), 8, 2, 0, 0, 0)
@@ -48,7 +48,7 @@ def png_of_rows(rows):
 
 
 def blob(box, side):
-    """A dark square picture with one white rectangle, which the scripted device takes for a person."""
+    """Returns a dark square image with one white rectangle, which the scripted device detects as a person."""
     x, y, width, height = box
     dark = b'\x10\x10\x10' * side
     light = b'\x10\x10\x10' * x + b'\xff\xff\xff' * width + b'\x10\x10\x10' * (side - x - width)
@@ -56,7 +56,7 @@ def blob(box, side):
 
 
 def blobs(chance, count, side=320):
-    """`count` pairs of picture and box, no two boxes alike; places and sizes that the device sees exactly."""
+    """Returns `count` pairs of image and box. All boxes differ, and the device detects them exactly."""
     boxes = set()
     while len(boxes) < count:
         width, height = 8 * chance.randint(4, 12), 8 * chance.randint(4, 12)
@@ -66,7 +66,7 @@ def blobs(chance, count, side=320):
 
 
 def is_answer_to(box, answer, tolerance=3):
-    """Whether a detect answer has this one person."""
+    """Returns true if a detect answer has exactly this person."""
     poses = answer['poses']
     if len(poses) != 1:
         return False
@@ -93,7 +93,7 @@ class Answer:
 
 
 class Caller:
-    """One client with one connection, opened anew where the server closed it."""
+    """A client with one connection, which it opens again if the server has closed it."""
 
     def __init__(self, address):
         self.address, self.reader, self.writer = address, None, None
@@ -126,7 +126,7 @@ class Caller:
 
 
 async def run_clients(address, count, work):
-    """work(caller, number) for each client at once."""
+    """Runs work(caller, number) concurrently for each client."""
     callers = [Caller(address) for _ in range(count)]
     try:
         await asyncio.gather(*(work(caller, i) for i, caller in enumerate(callers)))

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""Lets many clients add, recognise, verify, list and remove at once on a hailo-face with the simulated device, and counts:
-every answer must be the one that its client must get, the gallery must hold exactly what is left, and a restart must
-change nothing. Works with builds for sanitizers too.
+"""Runs many clients that add, recognise, verify, list and remove concurrently on a hailo-face with the simulated
+device. Checks that each client gets the expected answers, that the gallery holds exactly the remaining faces, and that
+a restart changes nothing. Works with sanitizer builds too.
 
     mix_face.py [--program FILE] [--models DIR] [--seconds N] [--clients N] [--seed N] [--script YAML]
                 [--set KEY=VALUE]...
 
-Prints what was done and the memory at a tenth of the time and at the end. Exit code 1 where anything was wrong.
+Prints the number of requests, and the memory after a tenth of the time and at the end. Exits with 1 if a check failed.
 """
 import argparse
 import collections
@@ -22,13 +22,13 @@ import time
 TREE = pathlib.Path(__file__).resolve().parents[1]
 sys.path.append(str(TREE / 'tests' / 'service'))
 
-MOST_CLIENTS = 30   # so many faces are told apart
+MOST_CLIENTS = 30   # number of faces that the device distinguishes
 MOST_VECTORS = 10   # database.max_embeddings_per_identity
 PLACES = [(20, 10, 140), (100, 60, 160), (150, 30, 120)]
 
 
 class Wrong(Exception):
-    """An answer that is not what it must be."""
+    """An unexpected answer."""
 
 
 def check(truth, what, detail=''):
@@ -37,7 +37,7 @@ def check(truth, what, detail=''):
 
 
 class Client(threading.Thread):
-    """Owns one name and one face, so it knows what every answer must be."""
+    """A client with one name and one face, for which all answers are predictable."""
 
     def __init__(self, number, server, until, seed):
         super().__init__(name=f'client {number}')

@@ -1,4 +1,4 @@
-/* An archive from which the member "m" is taken: whole and within the limit, or nothing is left behind. */
+/* Extracts the member "m" from an archive: it is complete and within the limit, or no file is left behind. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { MEMBER_MAX = 100000 };
 
-/* The size of what was taken, or SIZE_MAX. */
+/* Returns the size of the extracted member, or SIZE_MAX. */
 static size_t take(const char *archive, uint64_t max_bytes)
 {
     const char *path = hs_fuzz_scratch("member");
@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     char path[HS_FUZZ_PATH_SIZE];
     int fd = hs_fuzz_memory_file(data, len, path);
     size_t size = take(path, MEMBER_MAX);
-    /* The limit is met to the byte. */
+    /* The limit is exact to the byte. */
     if (size != SIZE_MAX && (take(path, size) != size || (size > 0 && take(path, size - 1) != SIZE_MAX)))
         abort();
     close(fd);

@@ -1,5 +1,5 @@
-/* The first byte says where to cut; whole and cut must decode alike, and so must the text with its padding taken off.
- */
+/* The first byte sets the piece size. The text must decode alike in one piece, in several pieces, and without
+ * its padding. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +32,7 @@ static int decode(const char *text, size_t len, size_t step, uint8_t *out, size_
     return r;
 }
 
-/* A text that decodes and has padding only at its end means the same without it. */
+/* A text that decodes and has padding only at its end decodes to the same bytes without it. */
 static void check_unpadded(const char *text, size_t len, const uint8_t *whole, size_t whole_len)
 {
     size_t bare = len, got;

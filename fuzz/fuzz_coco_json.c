@@ -1,4 +1,4 @@
-/* COCO annotations: what is accepted keeps its promises. */
+/* COCO annotations: an accepted set holds only valid values. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* A configuration file: parsed, applied to a table with every type of setting, rendered and read again. */
+/* A configuration file: it is parsed, applied to a table with all types of settings, written as JSON and read
+ * again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +32,7 @@ static const struct hs_schema schema = {
     .group_count = HS_ARRAY_LEN(groups),
 };
 
-/* The settings of a text, or NULL where it cannot be read. */
+/* Returns the settings of a text, or NULL if it cannot be parsed. */
 static struct hs_settings *load(const char *text, size_t len, struct hs_problems *problems)
 {
     struct hs_doc *doc;
@@ -49,7 +50,7 @@ static struct hs_settings *load(const char *text, size_t len, struct hs_problems
     return settings;
 }
 
-/* What is rendered reads back as the same, without an error. */
+/* Settings that are written as JSON read back as the same, without an error. */
 static void check_round_trip(const struct hs_settings *settings)
 {
     struct hs_buf first, second;
@@ -58,7 +59,7 @@ static void check_round_trip(const struct hs_settings *settings)
     hs_buf_init(&second, 8 << 20);
     if (hs_settings_write_json(settings, &first) < 0)
         abort();
-    /* Escapes and indents may make a text too large for the reader. */
+    /* Escapes and indentation may make the text too large for the reader. */
     struct hs_settings *again = load((const char *) first.data, first.len, &problems);
     if (again) {
         if (problems.errors || hs_settings_write_json(again, &second) < 0 || first.len != second.len ||
@@ -82,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     hs_settings_destroy(settings);
     hs_problems_finish(&problems);
 
-    /* The same bytes as the text of a variable, for every row. */
+    /* Uses the same bytes as the value of an override, for each row. */
     char *text = hs_fuzz_text(data, len);
     struct hs_error err;
     problems = (struct hs_problems) { 0 };

@@ -1,5 +1,5 @@
-/* The first byte says where to cut, the second chooses the coding. A body fed whole and cut must unpack alike, never
- * past its bound; and what zlib packs must come back. */
+/* The first byte sets the piece size, the second selects the coding. A body must unpack alike in one piece and
+ * in several, never beyond its limit; and data packed by zlib must unpack to the original. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +47,7 @@ static void check_round_trip(enum hs_coding coding, const uint8_t *data, size_t 
     if (unpack(coding, packed, packed_len, 7, &back) < 0 || back.len != len ||
         (len && memcmp(back.data, data, len) != 0))
         abort();
-    /* Every part of it but the whole is cut off. */
+    /* Without its last byte the packed body is truncated and fails. */
     hs_buf_finish(&back);
     if (unpack(coding, packed, packed_len - 1, 1 << 20, &back) == 0)
         abort();

@@ -1,5 +1,5 @@
-/* The first line is a Content-Type. Where it names a boundary, a form that is made with it gives its content back, and
- * the rest of the input is read as a body of every rule. */
+/* The first line is a Content-Type. If it specifies a boundary, a form that is built with it returns its
+ * content. The rest of the input is parsed as a body under all rules. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

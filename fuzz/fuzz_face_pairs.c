@@ -1,4 +1,4 @@
-/* Pairs of an evaluation: what is accepted keeps its promises. */
+/* Pairs of an evaluation: an accepted list holds only valid values. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

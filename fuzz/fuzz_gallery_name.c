@@ -1,5 +1,5 @@
-/* Names of identities: what is taken is UTF-8 within its bound, has no white space at its ends, is the same when it is
- * cleaned again, also apart and composed again, and is never a path or the word for nobody. */
+/* Names of identities: an accepted name is UTF-8 within its limit and has no white space at its ends. Cleaning
+ * the name again does not change it, even after decomposition. No accepted name is a path or HS_GALLERY_NOBODY. */
 #include <stdlib.h>
 #include <string.h>
 #include <uninorm.h>
@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* The same letters and marks in normalization form D are the same name, if they are not too long to be looked at. */
+/* The name in normalization form D is the same name. */
 static void check_apart(const char *name)
 {
     size_t size;

@@ -1,5 +1,5 @@
-/* A whole head, and if it announces chunks a chunked body behind it. What was parsed lies inside the input, is
- * well-formed and is framed in one way only; and cutting the input into pieces changes nothing. */
+/* A complete head, followed by a body that is read as chunks. Parsed spans lie inside the input, header fields
+ * are well-formed, the head specifies at most one framing, and splitting the input into pieces changes nothing. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,7 +15,7 @@ static void check(bool holds)
         abort();
 }
 
-/* In steps of `step` bytes. */
+/* Searches in steps of `step` bytes. */
 static size_t find_end(const uint8_t *data, size_t len, size_t step)
 {
     struct hs_http_head_scan scan = { 0 };
@@ -84,7 +84,7 @@ static struct outcome read_chunks(const uint8_t *data, size_t len, size_t step)
         out.done = hs_chunked_is_done(&chunked);
     }
     if (out.code < 0)
-        out.used = 0; /* where it was found depends on the pieces */
+        out.used = 0; /* the position of an error depends on the pieces */
     return out;
 }
 

@@ -1,4 +1,4 @@
-/* Files as clients send them, through everything that reads them: probe, whole, reduced and partial decode,
+/* Image files from clients, passed to all functions that read them: probe, whole, reduced and partial decode,
  * turn, letterbox. */
 #include <stdlib.h>
 
@@ -21,7 +21,7 @@ static void decode(const uint8_t *data, size_t len, const struct hs_image_option
             abort();
         return;
     }
-    /* What was decoded has been probed before and says the same. */
+    /* If decoding succeeds, probing succeeds too and returns the same size. */
     if (hs_image_probe(data, len, &info, &err) < 0)
         abort();
     hs_image_info_size(&info, options->apply_exif, &w, &h);
@@ -39,7 +39,7 @@ static void decode(const uint8_t *data, size_t len, const struct hs_image_option
     hs_image_destroy(image);
 }
 
-/* The middle of it, at the scale of the options. */
+/* Decodes the middle of the image, at the scale of the options. */
 static void decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options)
 {
     struct hs_image_info info;
@@ -72,7 +72,7 @@ static void decode_part(const uint8_t *data, size_t len, const struct hs_image_o
     hs_image_destroy(image);
 }
 
-/* A look at the first bytes tells nothing else. */
+/* hs_image_peek_size never contradicts hs_image_probe. */
 static void peek(const uint8_t *data, size_t len)
 {
     struct hs_image_info info;

@@ -1,4 +1,5 @@
-/* A picture of the fuzzer's own bytes, its size in the first two: PNG gives it back exactly, JPEG in the same size. */
+/* Encodes an image made of the input's bytes, with its size in the first two. PNG restores it exactly, JPEG
+ * with the same size. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ static void check(const struct hs_image *image, int quality)
     hs_image_destroy(decode(&file, image));
     hs_buf_finish(&file);
 
-    /* A file that does not fit is an error, at whatever byte that happens. */
+    /* A file that exceeds the buffer's limit is an error, at any byte. */
     hs_buf_init(&file, (size_t) quality * 8);
     if (hs_image_encode_png(image, &file, NULL) < 0)
         hs_buf_finish(&file);

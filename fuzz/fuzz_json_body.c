@@ -1,5 +1,5 @@
-/* The first byte says where to cut; a JSON body fed whole and cut must give the same, and what an ordinary parser takes
- * must be taken, with the same fields, and with the same pictures in the list. */
+/* The first byte sets the piece size. A JSON body must parse alike in one piece and in several. A body that
+ * jansson accepts must be accepted, with the same fields and the same images in the list. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,14 +68,14 @@ static void parse(const uint8_t *data, size_t len, size_t step, struct result *r
     hs_body_destroy(body);
 }
 
-/* The base64 text of a member, NULL where it has none. */
+/* Returns the base64 text of a member, or NULL if it has none. */
 static const char *member_text(const json_t *value)
 {
     const char *text = json_string_value(json_is_object(value) ? json_object_get(value, "image") : value);
     return text && text[0] ? text : NULL;
 }
 
-/* The list of the ordinary parse: as many members, and a picture comes only from a text. */
+/* Compares with jansson's list: the number of members is equal, and only a text yields an image. */
 static void compare_list(const struct result *result, const json_t *plain)
 {
     const json_t *list = json_object_get(plain, "images"), *other = json_object_get(plain, "list");
@@ -92,7 +92,7 @@ static void compare_list(const struct result *result, const json_t *plain)
     }
 }
 
-/* `image` of the ordinary parse against what was taken out of the stream. */
+/* Compares the `image` that jansson found with the one taken out of the stream. */
 static void compare_with_plain(const struct result *result, const uint8_t *data, size_t len)
 {
     json_t *plain = json_loadb((const char *) data, len, JSON_DECODE_ANY, NULL);
@@ -109,7 +109,7 @@ static void compare_with_plain(const struct result *result, const uint8_t *data,
         if (!json_equal(plain, result->other))
             abort();
     }
-    /* Deeper nesting and longer lists are what we refuse beyond it. */
+    /* Beyond jansson, only deep nesting and long lists are refused. */
     if (plain && result->code != 0 && !memchr(data, '[', len) && !memchr(data, '{', len))
         abort();
     json_decref(plain);

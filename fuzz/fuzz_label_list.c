@@ -1,4 +1,4 @@
-/* Names of classes and keypoints as Python writes them: class names that were read, written as a list and as a dict,
+/* Names of classes and keypoints in Python syntax: parsed class names that are written as a list and as a dict
  * read back as the same. */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ static void check_round_trip(const struct hs_label_list *list, bool dict)
         if (strcmp(list->labels[i], again.labels[i]) != 0)
             abort();
     hs_label_list_finish(&again);
-    /* One less than there are is refused. */
+    /* A maximum of one name less is refused. */
     if (list->count > 1 && hs_label_list_parse(hs_buf_str(&text), list->count - 1, &again, NULL) == 0)
         abort();
     hs_buf_finish(&text);

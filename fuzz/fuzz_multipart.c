@@ -1,4 +1,4 @@
-/* The first byte says where to cut; a form fed whole and cut must give the same. */
+/* The first byte sets the piece size. A form must parse alike in one piece and in several. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* An ONNX file freed of its fixed input: what comes out is a model with that input free, cannot be freed again, and
- * keeps what was not understood. */
+/* Frees the fixed input of an ONNX file: the result is a model with a dynamic input, cannot be freed again, and
+ * keeps unknown fields. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +52,7 @@ static void check_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static const uint8_t unknown[] = { 0xa0, 0x06, 0x01 }; /* field 100, a number */
+    static const uint8_t unknown[] = { 0xa0, 0x06, 0x01 }; /* field 100, varint */
     if (len > 100000)
         return 0;
     uint8_t *longer = malloc(len + sizeof(unknown));

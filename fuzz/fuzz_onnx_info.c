@@ -1,4 +1,4 @@
-/* An ONNX file: its inputs, outputs and metadata, and whether a pose or face model can be served from them. */
+/* An ONNX file: its inputs, outputs and metadata, and the shape of a pose or face model if it is one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +37,7 @@ static void check_same(const struct hs_onnx_info *a, const struct hs_onnx_info *
     }
 }
 
-/* What is said to be servable can be: everything is within the bounds of a pack, and the channels add up. */
+/* An accepted shape can be served: all values are within the limits of a pack, and the channels add up. */
 static void check_shape(const struct hs_onnx_info *info, struct hs_model_shape shape)
 {
     const struct hs_model_shape wanted = shape;
@@ -62,7 +62,7 @@ static void check_shape(const struct hs_onnx_info *info, struct hs_model_shape s
         abort();
     if (shape.keypoint_names.count && shape.keypoint_names.count != (size_t) shape.keypoints)
         abort();
-    int64_t channels = info->outputs[0].dims[1]; /* -1: open */
+    int64_t channels = info->outputs[0].dims[1]; /* -1: dynamic */
     if (shape.decode == HS_DECODE_YOLO_POSE_DECODED && channels >= 0 && channels != 4 + shape.classes + points)
         abort();
     hs_label_list_finish(&shape.labels);
@@ -96,7 +96,7 @@ static void check_face(const struct hs_onnx_info *info, struct hs_model_shape sh
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static const uint8_t unknown[] = { 0xa0, 0x06, 0x01 }; /* field 100, a number: readers skip what they do not know */
+    static const uint8_t unknown[] = { 0xa0, 0x06, 0x01 }; /* field 100, varint: readers skip unknown fields */
     struct hs_onnx_info *info, *again;
     struct hs_error err;
     int r = hs_onnx_info_parse(data, len, &info, &err);

@@ -1,5 +1,6 @@
-/* Lines: Host, Origin, Referer, Sec-Fetch-Site; an empty one is absent. What is read as an origin reads the same when
- * it is written again, and a page that is neither of this host nor listed never changes anything. */
+/* Four lines: Host, Origin, Referer, Sec-Fetch-Site; an empty line means absent. A parsed origin reads the same
+ * after it is written again. A page that is neither from this host nor listed is never allowed to change
+ * anything. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ static void check_origin(const char *text)
         abort();
 }
 
-/* An origin that is allowed without a word of the browser is that of the host. */
+/* Without Sec-Fetch-Site only the host's own origin is allowed, besides the listed one. */
 static void check_allowed(const struct hs_http_claims *claims)
 {
     struct hs_origin origin, host;

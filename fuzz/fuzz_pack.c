@@ -1,4 +1,4 @@
-/* A model pack: what is accepted is within its bounds, and an empty line before it changes nothing but the lines. */
+/* A model pack: an accepted pack is within its limits, and a leading empty line changes only line numbers. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static void check_source(const struct hs_source *source)
     bool package = source->kind >= HS_SOURCE_PYPI_WHEEL;
     if (!source->address || !source->address[0] || !hash_valid(source->sha256) || !hash_valid(source->member_sha256))
         abort();
-    /* Arguments of other programs do not read as options, and paths lead where they say. */
+    /* Arguments for other programs never look like options, and file paths are absolute. */
     if (source->address[0] == '-' || (source->kind == HS_SOURCE_FILE && source->address[0] != '/'))
         abort();
     if (package && (!source->version || !hs_pack_file_name_valid(source->version) || strstr(source->address, "/.")))
@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     else if (err.code != r || !err.message[0])
         abort();
 
-    /* A byte order mark counts only at the very beginning, and the lines of some errors are libyaml's best guess. */
+    /* A byte order mark is valid only at the beginning, and libyaml estimates the line of some errors. */
     char *text = malloc(len + 1);
     if (text && (len == 0 || data[0] < 0xef)) {
         text[0] = '\n';

@@ -1,5 +1,5 @@
-/* The fields of a body, JSON or (first byte odd) form, read as every type: within the bounds that were asked for, or an
- * error that names the field and leaves the value alone. */
+/* The fields of a body, JSON or (if the first byte is odd) form, read as all types: the value is within the
+ * bounds, or the error names the field and the output is unchanged. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +50,7 @@ static void read_all(const struct hs_body *body)
     check(r, choice == 77, &err);
     if (r == 0 && (choice < 0 || choice > 2 || (hs_body_has(body, "a") && strcmp(names[choice], text) != 0)))
         abort();
-    /* Without the field there is no error. */
+    /* A missing field yields the default. */
     if (!hs_body_has(body, "a") && (choice != 1 || !flag || strcmp(text, "fallback") != 0))
         abort();
 }

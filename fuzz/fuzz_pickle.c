@@ -1,4 +1,4 @@
-/* Pickles of strangers, with little memory: what can be read can be asked for and described. */
+/* Untrusted pickles with a small memory limit: all parsed values can be inspected and described. */
 #include <stdlib.h>
 #include <string.h>
 

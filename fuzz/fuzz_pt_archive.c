@@ -1,4 +1,4 @@
-/* Checkpoints of strangers, as they come and once more with their CRCs made right, which no fuzzer finds by itself. */
+/* Untrusted checkpoints, as they are and again with corrected CRCs, because a fuzzer cannot find these. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +77,7 @@ static uint32_t number(const uint8_t *data, int size)
     return value;
 }
 
-/* Of the member that the entry at `entry` describes, if it lies within the file. */
+/* Corrects the CRC of the member that the directory entry describes, if the member lies within the file. */
 static void mend(uint8_t *data, size_t len, uint8_t *entry)
 {
     size_t header = number(entry + 42, 4), size = number(entry + 24, 4);

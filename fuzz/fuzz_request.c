@@ -1,5 +1,5 @@
-/* Lines of method, target and headers, as the HTTP library hands them on: the answer is one whole answer, whatever the
- * client wrote into it. */
+/* Lines of method, target and headers, in the form in which the HTTP library passes them. The response is
+ * exactly one well-formed response, whatever the client sent. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { LINES_MAX = 20 };
 
-/* Says back everything that the client said. */
+/* Echoes the target, query, parameter and header of the request. */
 static void echo(struct hs_http_request *req)
 {
     const char *query = hs_http_query(req, "q"), *header = hs_http_header(req, "X-Test");
@@ -37,7 +37,7 @@ static const struct hs_http_route routes[] = {
     { .method = "GET", .path = "/v1/models/{name}/files/{id}", .handle = echo },
 };
 
-/* Status line, header lines of printable text, an empty line, as many bytes as announced, and they are JSON. */
+/* Checks the status line, header lines, an empty line, and a JSON body of exactly Content-Length bytes. */
 static void check_answer(const struct hs_http_request *req)
 {
     const struct hs_http_framing framing = { .has_length = true, .close = true };
@@ -81,7 +81,7 @@ static void check_route(const char *method, struct hs_http_request *req)
     check_answer(req);
 }
 
-/* Cuts text at line feeds; the missing ones are empty. */
+/* Splits text at line feeds and returns the number of lines, at most LINES_MAX. */
 static size_t cut(char *text, char *lines[LINES_MAX])
 {
     size_t count = 0;

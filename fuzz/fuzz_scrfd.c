@@ -1,5 +1,5 @@
-/* Outputs of a face network that went mad: shapes from the first bytes, numbers from the rest; SCRFD and RetinaFace,
- * then alignment of what they found. */
+/* Arbitrary outputs of a face network, for SCRFD and RetinaFace: shapes from the first bytes, numbers from the
+ * rest; then alignment of the detected faces. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { HEADER = 8, OUTPUTS = 9 };
 
-/* What the first bytes say. */
+/* Parameters from the first bytes. */
 struct network {
     bool retina, logits, landmarks, grids;
     int w, h, first;
@@ -58,7 +58,7 @@ static void check(struct hs_face_list *list, const struct hs_face_params *params
         check_face(&list->faces[i], landmarks);
 }
 
-/* One output's memory: the fuzzer's bytes over and over. */
+/* Fills the memory of one output with the input's bytes, repeated. */
 static void *repeat(const uint8_t *data, size_t len, size_t size)
 {
     uint8_t *memory = malloc(size);
@@ -112,7 +112,7 @@ static void run(const struct network *net, const struct hs_face_params *params, 
         free(memory[i]);
 }
 
-/* Any shape at all is refused or fits; neither reads past anything. */
+/* Arbitrary shapes are accepted or refused, without a read out of bounds. */
 static void try_wild_shapes(const uint8_t *data, size_t len)
 {
     struct hs_tensor_desc descs[OUTPUTS] = { 0 };

@@ -1,4 +1,4 @@
-/* The scripted device's script: what is accepted lies within its bounds, and what is refused is named. */
+/* The scripted device's script: an accepted script is within its limits, and a refusal has a message. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     require(err.code == r && err.message[0] &&
             hs_sim_script_parse((const char *) data, len, "fuzz", &script, NULL) == r);
-    /* A refusal names the line, or what is wrong with the text as a whole. */
+    /* The error has a line number, unless the text as a whole is too long. */
     require(r != HS_EINVAL || err.line > 0 || len > HS_SIM_SCRIPT_MAX_BYTES);
     require(strncmp(err.message, "fuzz:", 5) == 0 || r == HS_ENOMEM);
     return 0;

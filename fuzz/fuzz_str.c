@@ -1,5 +1,5 @@
-/* Numbers, durations, percent escapes, UTF-8 and quoting: what is written reads back as the same, and the readers of
- * numbers agree where they overlap. */
+/* Numbers, durations, percent escapes, UTF-8 and quoting: a written value reads back as the same, and the
+ * number readers agree on texts that several of them accept. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ static void check_numbers(const char *text)
         char again[32];
         int64_t back;
         hs_str_format(again, sizeof(again), " %lld ", (long long) whole);
-        /* strtod may read hexadecimal where strtoll stops, which then is no whole number. */
+        /* strtod may read hexadecimal, while strtoll stops at the x; such a text is not an integer. */
         if (!is_number || !hs_str_to_int64(again, &back) || back != whole || fabs(number - (double) whole) > 1024)
             abort();
     }

@@ -1,4 +1,4 @@
-/* Outputs of a network that went mad: shapes from the first bytes, numbers from the rest. */
+/* Arbitrary outputs of a pose network: shapes from the first bytes, numbers from the rest. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static void check(const struct hs_pose_list *list)
             abort();
 }
 
-/* One output's memory: the fuzzer's bytes over and over. */
+/* Fills the memory of one output with the input's bytes, repeated. */
 static void *repeat(const uint8_t *data, size_t len, size_t size)
 {
     uint8_t *memory = malloc(size);

@@ -1,4 +1,4 @@
-/* What zlib makes of bytes: packed bodies for this folder and the unit tests. */
+/* Compresses bytes with zlib: packed bodies for the fuzz targets and the unit tests. */
 #ifndef HS_FUZZ_PACKED_H
 #define HS_FUZZ_PACKED_H
 
@@ -8,7 +8,7 @@
 
 #include <zlib.h>
 
-/* `bits` chooses the format (deflateInit2). Caller frees; NULL: zlib fails. */
+/* Packs `data`; `bits` selects the format (deflateInit2). Returns NULL if zlib fails. Caller frees with free(). */
 static inline uint8_t *pack_bytes(int level, int bits, const void *data, size_t len, size_t *ret_len)
 {
     z_stream stream = { 0 };

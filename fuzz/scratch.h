@@ -1,4 +1,4 @@
-/* Files for targets whose subject reads or writes by path. */
+/* Temporary files for targets whose code reads or writes by path. */
 #ifndef HS_FUZZ_SCRATCH_H
 #define HS_FUZZ_SCRATCH_H
 
@@ -7,11 +7,12 @@
 
 enum { HS_FUZZ_PATH_SIZE = 32 };
 
-/* A file of that name in a new folder of this process, in memory where that is to be had. The folder goes with the
- * process. The text stays valid. */
+/* Returns the path of a file with that name in a new folder of this process, in /dev/shm if possible. The
+ * folder is removed at exit. The string is static and changes with the next call. */
 const char *hs_fuzz_scratch(const char *name);
 
-/* A nameless file in memory with these bytes; ret_path names it until the caller closes the descriptor. */
+/* Creates an unnamed file in memory with these bytes and returns its descriptor. ret_path refers to it until
+ * the caller closes the descriptor. */
 int hs_fuzz_memory_file(const void *data, size_t len, char ret_path[HS_FUZZ_PATH_SIZE]);
 
 #endif

@@ -1,4 +1,4 @@
-/* Runs a fuzz target over every file of the folders and files named on the command line, with any compiler. */
+/* Runs a fuzz target on all files and folders named on the command line, with any compiler. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static int run_file(const char *path)
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    /* An exact copy, so that a sanitizer sees the first byte read past the end. */
+    /* An exact copy, so that a sanitizer detects a read past the end. */
     uint8_t *exact = malloc(len ? len : 1);
     if (exact) {
         memcpy(exact, data, len);

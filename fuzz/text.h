@@ -1,4 +1,4 @@
-/* The input as text, for parsers that take text. */
+/* The input as a string, for parsers of text. */
 #ifndef HS_FUZZ_TEXT_H
 #define HS_FUZZ_TEXT_H
 
@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A terminated copy; it ends at the first NUL byte of the data as far as C is concerned. NULL without memory. Caller
- * frees. (strndup would do, but sanitizers that check strings strictly want its source to be terminated.) */
+/* Returns a terminated copy; as a C string it ends at the first NUL byte of the data. Returns NULL if out of
+ * memory. Caller frees with free(). (Not strndup, because strict string checks of sanitizers require a
+ * terminated source.) */
 static inline char *hs_fuzz_text(const uint8_t *data, size_t len)
 {
     char *text = malloc(len + 1);

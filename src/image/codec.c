@@ -195,8 +195,8 @@ bool hs_magic_matches(const struct hs_magic *magic, const uint8_t *data, size_t 
     return len >= magic->at + magic->len && memcmp(data + magic->at, magic->bytes, magic->len) == 0;
 }
 
-/* Each from the format's own definition; most are also in file(1)'s magic. Longer patterns stand before shorter ones
- * that begin alike. */
+/* From each format's own definition; most are also in file(1)'s magic. A longer pattern precedes
+ * shorter ones that share its beginning. */
 static const struct {
     const char *name;
     struct hs_magic magic;
@@ -227,8 +227,8 @@ static const struct {
     { "an icon (ICO)", { 0, 4, "\0\0\1\0" } },
 };
 
-/* After a byte-order mark and white space SVG begins with its own element, or with an XML declaration, comments and a
- * doctype before it. */
+/* Skips a byte-order mark and white space. SVG then begins with its own element, or with an XML
+ * declaration or a comment before it. */
 static bool is_svg(const uint8_t *data, size_t len)
 {
     const uint8_t *end = data + (len > 1024 ? 1024 : len);
@@ -242,7 +242,7 @@ static bool is_svg(const uint8_t *data, size_t len)
     return memmem(data, rest, "<svg", 4) != NULL;
 }
 
-/* The magic number "P1" to "P6" of the Netpbm formats and white space. */
+/* A Netpbm file begins with "P1" to "P6" and white space. */
 static bool is_netpbm(const uint8_t *data, size_t len)
 {
     return len >= 3 && data[0] == 'P' && data[1] >= '1' && data[1] <= '6' &&

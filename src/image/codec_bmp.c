@@ -1,6 +1,6 @@
-/* Uncompressed BMP: Windows headers of any length from 40 bytes and the OS/2 core header; palettes of 1, 4 and 8 bits,
- * 24 bits, and 32 bits with the usual order of channels; rows from the bottom up or from the top down. Names of fields
- * follow Microsoft's BITMAPINFOHEADER. */
+/* Uncompressed BMP: Windows headers of at least 40 bytes and the OS/2 core header; palettes of 1, 4 and
+ * 8 bits; 24 bits; 32 bits in the usual channel order; bottom-up or top-down rows. Field names follow
+ * Microsoft's BITMAPINFOHEADER. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +16,7 @@ struct bmp {
     size_t header, table_at, pixels_at;
 };
 
-/* Bit fields are read if they say the same as a file without them. */
+/* Bit fields are supported only with the masks of the plain 32-bit format. */
 static bool has_usual_masks(const uint8_t *data, size_t len)
 {
     static const uint8_t usual[12] = { 0, 0, 0xff, 0, 0, 0xff, 0, 0, 0xff, 0, 0, 0 };
@@ -77,8 +77,8 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
     return 0;
 }
 
-/* The palette fills the bytes between the header and the pixels, at most the entries that the bits can name. Missing
- * entries are black. */
+/* The palette lies between the header and the pixels and has at most 2^bits entries. Missing entries
+ * are black. */
 static void read_palette(const struct bmp *bmp, const uint8_t *data, size_t len, uint8_t palette[256][3])
 {
     size_t entry = bmp->header == CORE_HEADER ? 3 : 4, count = (size_t) 1 << bmp->bits;
@@ -116,7 +116,7 @@ static int decode(struct hs_decode_request *request, struct hs_image **ret_image
     int r = parse(request->data, request->len, &bmp, err);
     if (r < 0)
         return r;
-    /* Rows end on a multiple of four bytes; the last row's padding may be missing. */
+    /* Rows are padded to a multiple of four bytes; the padding of the last row may be missing. */
     size_t row = ((size_t) bmp.width * bmp.bits + 31) / 32 * 4, used = ((size_t) bmp.width * bmp.bits + 7) / 8;
     size_t rest = request->len > bmp.pixels_at ? request->len - bmp.pixels_at : 0;
     if (rest < used || (rest - used) / row < (size_t) bmp.height - 1)

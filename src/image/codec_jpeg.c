@@ -1,6 +1,7 @@
-/* JPEG through libjpeg-turbo. Its errors arrive by longjmp, so all that has to be freed afterwards lies in one struct
- * that both sides see; nothing is ever printed. Large pictures are scaled in the DCT domain: asking for 1/2 makes the
- * inverse transform produce 4 x 4 samples a block, which is both cheaper and a better filter than decoding all. */
+/* JPEG through libjpeg-turbo. The library reports errors by longjmp, so everything to free afterwards
+ * is in one struct that both sides see. Nothing is printed. Large images are scaled in the DCT domain:
+ * at 1/2 the inverse transform produces 4 x 4 samples for each block, which is cheaper than decoding
+ * all samples, and a better filter. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +29,13 @@ enum {
     M_TEM = 0x01
 };
 
-/* A progressive file may send any number of scans, each of which makes the decoder walk the whole picture: a few bytes
- * can ask for minutes. Encoders send about 10, the most elaborate scripts some 30. */
+/* A progressive file may have any number of scans, and the decoder walks the whole image for each: a
+ * few bytes can cost minutes. Encoders write about 10 scans, the most elaborate scripts about 30. */
 enum { MAX_SCANS = 64 };
 
-enum { LINES = 8 }; /* rows that are asked for at a time */
+enum { LINES = 8 }; /* rows read per call */
 
-/* Memory of libjpeg besides coefficients and pixels: tables and rows in progress. */
+/* libjpeg's memory for tables and working rows, without coefficients and pixels. */
 static const uint64_t fixed_memory = 1 << 20;
 
 struct decoder {
@@ -42,16 +43,16 @@ struct decoder {
     struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
     jmp_buf jump;
-    size_t len;                        /* of the data that are read */
+    size_t len;                        /* bytes of the file to read */
     bool ran_out;                      /* the data ended before the end marker */
-    bool stops_early;                  /* len was chosen so: what comes after it cannot be decoded */
-    size_t read;                       /* of a file of several scans: bytes read before the last row of blocks */
-    bool broken;                       /* libjpeg cannot go on; status and err say so */
-    char damage[HS_IMAGE_DAMAGE_SIZE]; /* the first one */
+    bool stops_early;                  /* len was shortened, because the data after it cannot be decoded */
+    size_t read;                       /* multi-scan files: bytes read before the last row of blocks */
+    bool broken;                       /* libjpeg cannot continue; status and err hold the error */
+    char damage[HS_IMAGE_DAMAGE_SIZE]; /* the first damage found */
     struct hs_codec_rows rows;
     struct hs_decode_request *request;
-    JDIMENSION first_row, end_row; /* of the scaled picture; what is decoded */
-    uint8_t *lines;                /* several rows on their way, if they are converted or reduced */
+    JDIMENSION first_row, end_row; /* rows of the scaled image to decode */
+    uint8_t *lines;                /* buffer of LINES rows, if rows are converted or reduced */
     int status;
     struct hs_error *err;
 };
@@ -61,7 +62,8 @@ static bool is_frame_header(int marker)
     return marker >= M_SOF0 && marker <= M_SOF15 && marker != M_DHT && marker != M_JPG && marker != M_DAC;
 }
 
-/* The next marker at or after *at, passing over garbage and fill bytes as libjpeg does; -1 at the end. */
+/* Returns the next marker at or after *at, or -1 at the end. Skips garbage and fill bytes, as libjpeg
+ * does. */
 static int next_marker(const uint8_t *data, size_t len, size_t *at)
 {
     while (*at + 1 < len) {
@@ -74,8 +76,8 @@ static int next_marker(const uint8_t *data, size_t len, size_t *at)
     return -1;
 }
 
-/* Segments are passed over by their lengths. Between them libjpeg takes any number of bytes; files that are meant to be
- * pictures have none there, nor hundreds of segments before the frame. */
+/* Skips segments by their lengths. libjpeg accepts any number of bytes between segments, but ordinary
+ * files have none there, and do not have hundreds of segments before the frame. */
 static bool peek(const uint8_t *data, size_t len, int *ret_width, int *ret_height)
 {
     enum { STEPS_MAX = 1024 };
@@ -135,7 +137,7 @@ static _Noreturn void fail(struct decoder *d, int status)
     longjmp(d->jump, 1);
 }
 
-/* The first damage is what the others follow from. */
+/* Keeps only the first damage, because the others follow from it. */
 static void note_damage(struct decoder *d, const char *text)
 {
     if (!d->damage[0])
@@ -156,8 +158,8 @@ static bool ends_with_marker(const struct decoder *d)
     return data[len - 2] == 0xff && data[len - 1] == M_EOI;
 }
 
-/* The data ended too early. If an end marker stands there nevertheless, libjpeg took it for a part of a segment that
- * lost some bytes. */
+/* The data ended too early. If the file nevertheless ends with an end marker, a segment lost some bytes
+ * and libjpeg read the marker as part of it. */
 static _Noreturn void fail_cut(struct decoder *d)
 {
     if (ends_with_marker(d))
@@ -177,7 +179,7 @@ static _Noreturn void on_error(j_common_ptr jpeg)
     fail_broken(d, text);
 }
 
-/* A warning in plain words; NULL for one that does not concern the pixels. */
+/* Returns a warning in plain words, or NULL if it does not concern the pixels. */
 static const char *damage_text(struct decoder *d, char text[JMSG_LENGTH_MAX])
 {
     switch (d->errors.msg_code) {
@@ -204,20 +206,22 @@ static const char *damage_text(struct decoder *d, char text[JMSG_LENGTH_MAX])
     }
 }
 
-/* Called with level -1 for damage that libjpeg can go on from, above that for traces. */
+/* libjpeg passes level -1 for damage that it can recover from, and higher levels for traces. */
 static void on_message(j_common_ptr jpeg, int level)
 {
     struct decoder *d = jpeg->client_data;
     char buffer[JMSG_LENGTH_MAX];
     if (level >= 0)
         return;
-    /* libjpeg has the whole file, so the end marker is missing if it wants more. It then goes on as after one. */
+    /* libjpeg has the whole file, so it needs more data only if the end marker is missing. It then
+     * continues as if it had read one. */
     if (jpeg->err->msg_code == JWRN_JPEG_EOF) {
         d->ran_out = true;
         if (d->stops_early || ends_with_marker(d))
             return;
     }
-    /* Bits are needed that are not there: the file is cut, unless an end marker or another one stands in its place. */
+    /* The decoder needs bits after the end of the data, so the file is truncated. Without ran_out it
+     * has hit a marker instead, which is ordinary damage. */
     if (jpeg->err->msg_code == JWRN_HIT_MARKER && d->ran_out && !d->stops_early)
         fail_cut(d);
     const char *text = damage_text(d, buffer);
@@ -252,8 +256,9 @@ static void decoder_init(struct decoder *d)
     jpeg_mem_src(&d->jpeg, d->request->data, (unsigned long) d->len);
 }
 
-/* The smallest of 1/8, 1/4, 1/2 and 1 whose picture is not smaller than the need. Only these have SIMD transforms: each
- * scale between them takes longer than the next of these. JDCT_IFAST and plain upsampling are no faster. */
+/* Selects the smallest of 1/8, 1/4, 1/2 and 1 whose result is at least the needed size. Only these have
+ * SIMD transforms: each scale between two of them is slower than the larger one. JDCT_IFAST and plain
+ * upsampling are not faster. */
 static void choose_scale(struct jpeg_decompress_struct *jpeg, int need_w, int need_h)
 {
     jpeg->scale_num = 1;
@@ -265,7 +270,8 @@ static void choose_scale(struct jpeg_decompress_struct *jpeg, int need_w, int ne
     }
 }
 
-/* Files of several scans keep every coefficient (64 numbers of 16 bits a block) until the last one. */
+/* libjpeg keeps all coefficients of a multi-scan file (64 numbers of 16 bits per block) until the last
+ * scan. */
 static uint64_t coefficient_bytes(struct jpeg_decompress_struct *jpeg)
 {
     uint64_t total = 0;
@@ -298,8 +304,8 @@ static void choose_output(struct decoder *d)
     }
 }
 
-/* In place. Pillow's conversion (libImaging/Convert.c, cmyk2rgb) after the inversion that it takes for granted: with
- * inverted values c, m, y, k, red is k - k * (255 - c) / 255, rounded. */
+/* In place. Same as Pillow (libImaging/Convert.c, cmyk2rgb) after the inversion that Pillow assumes:
+ * with inverted values c, m, y, k, red is k - k * (255 - c) / 255, rounded. */
 static void cmyk_to_rgb(const uint8_t *src, uint8_t *dst, int width)
 {
     for (int x = 0; x < width; x++, src += 4, dst += 3) {
@@ -318,7 +324,7 @@ static void read_rows(struct decoder *d)
     if (d->first_row > 0)
         jpeg_skip_scanlines(&d->jpeg, d->first_row);
     while (d->jpeg.output_scanline < d->end_row) {
-        /* One call gives some of these rows. */
+        /* One call may return fewer rows. */
         JSAMPROW rows[LINES];
         JDIMENSION count = d->end_row - d->jpeg.output_scanline;
         if (count > LINES)
@@ -335,7 +341,8 @@ static void read_rows(struct decoder *d)
     }
 }
 
-/* Before it is cut: no more than the part, and a row of blocks (4 of 8 samples) more on each side. */
+/* Upper bound of the size before cropping: the part plus one row of blocks (4 blocks of 8 samples) on
+ * each side. */
 static void most_of_part(const struct decoder *d, int *width, int *height)
 {
     int denom = (int) d->jpeg.scale_denom, more = 2 * 4 * DCTSIZE + 2;
@@ -344,7 +351,8 @@ static void most_of_part(const struct decoder *d, int *width, int *height)
     *height = h < *height ? h : *height;
 }
 
-/* Cuts the picture to the part: columns at borders of blocks, rows as they are. libjpeg has begun. */
+/* Crops the output to the part: columns at block borders, rows exactly. Call after
+ * jpeg_start_decompress. */
 static void cut(struct decoder *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
@@ -367,11 +375,11 @@ static void cut(struct decoder *d)
     };
 }
 
-/* True if each component came, and each of its coefficients to the last bit. */
+/* Returns true if all components and all bits of their coefficients arrived. */
 static bool is_complete(struct jpeg_decompress_struct *jpeg)
 {
     for (int c = 0; c < jpeg->num_components; c++) {
-        if (!jpeg->comp_info[c].quant_table) /* kept from the component's first scan */
+        if (!jpeg->comp_info[c].quant_table) /* set by the component's first scan */
             return false;
         for (int k = 0; jpeg->coef_bits && k < DCTSIZE2; k++)
             if (jpeg->coef_bits[c][k] != 0)
@@ -380,7 +388,7 @@ static bool is_complete(struct jpeg_decompress_struct *jpeg)
     return true;
 }
 
-/* Between setjmp and the end of the picture; leaves through fail() when anything is wrong. */
+/* Runs after setjmp; leaves through fail() on any error. */
 static void decode_picture(struct decoder *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
@@ -393,7 +401,7 @@ static void decode_picture(struct decoder *d)
     choose_output(d);
     choose_scale(jpeg, request->need_w, request->need_h);
     jpeg_calc_output_dimensions(jpeg);
-    /* Rows in the making: at most 16 lines of blocks of up to 4 components, twice; and ours. */
+    /* Working rows: at most 16 lines of blocks of up to 4 components, twice; and the lines buffer. */
     uint64_t rows = (uint64_t) jpeg->image_width * 4 * (32 + LINES);
     int width = (int) jpeg->output_width, height = (int) jpeg->output_height;
     if (request->part)
@@ -414,13 +422,14 @@ static void decode_picture(struct decoder *d)
             fail(d, hs_error_set(d->err, HS_ENOMEM, "no memory to decode a JPEG"));
     }
     read_rows(d);
-    /* Scans that never came leave no trace in the rows, and arithmetic coding reads zeros past its end by design. */
+    /* Missing scans leave no trace in the rows, and arithmetic decoding reads zeros after the end by
+     * design. */
     if (d->ran_out && !d->stops_early && (jpeg->arith_code || !is_complete(jpeg)))
         fail_cut(d);
     hs_str_copy(d->rows.image->damage, sizeof(d->rows.image->damage), d->damage);
 }
 
-/* Decodes the first d->len bytes. After a failure nothing is left of it, nor of its charge. */
+/* Decodes the first d->len bytes. On failure frees all memory and returns the charge. */
 static int attempt(struct decoder *d)
 {
     if (setjmp(d->jump) == 0) {
@@ -437,7 +446,7 @@ static int attempt(struct decoder *d)
     return d->status;
 }
 
-/* If libjpeg cannot go on after some of several scans, these are decoded without what follows. */
+/* If libjpeg fails after some of several scans, decodes only the scans before the failure. */
 static int attempt_scans(struct decoder *d)
 {
     const uint8_t *data = d->request->data;

@@ -1,4 +1,5 @@
-/* PNG through libspng. The header and the orientation are read here, so that probing does not begin to decode. */
+/* PNG through libspng. This file reads the header and the orientation itself, so that probing does not
+ * start the decoder. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,11 +9,11 @@
 #include "image/codec.h"
 #include "image/orientation.h"
 
-/* Limit for the unpacked chunks besides the pixels. Colour profiles and XMP are the largest in practice,
- * rarely above 1 MB; packed text that unpacks to much more is a known attack. */
+/* Limit for unpacked chunks other than pixels. Colour profiles and XMP are the largest in practice,
+ * rarely above 1 MB; compressed text that expands to much more is a known attack. */
 enum { MAX_CHUNKS = 4 << 20 };
 
-/* PNG specification, 11.2.2: IHDR stands first and is 13 bytes. */
+/* PNG specification, 11.2.2: IHDR is the first chunk and has 13 bytes. */
 static bool has_header(const uint8_t *data, size_t len)
 {
     return len >= 33 && hs_codec_be32(data + 8) == 13 && memcmp(data + 12, "IHDR", 4) == 0;
@@ -43,7 +44,7 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
             break;
         if (memcmp(data + at + 4, "acTL", 4) == 0)
             ret_info->animated = true;
-        /* Without memory for the text the picture might come turned wrongly. */
+        /* Without the text the image might be turned wrongly, so HS_ENOMEM is fatal. */
         int r = hs_png_orientation_add(&orientation, (const char *) data + at + 4, data + at + 8, size);
         if (r < 0)
             return hs_error_set(err, r, "no memory to read the orientation of a PNG");
@@ -65,13 +66,13 @@ static int spng_failed(int code, struct hs_error *err)
     return hs_error_set(err, HS_EDECODE, "PNG cannot be decoded: %s", spng_strerror(code));
 }
 
-/* libspng keeps two rows of at most 8 bytes a pixel and one as converted. */
+/* libspng holds two rows of at most 8 bytes per pixel and one converted row. */
 static uint64_t own_memory(const struct spng_ihdr *header)
 {
     return (uint64_t) header->width * 8 * 3 + MAX_CHUNKS;
 }
 
-/* Rows come in order, so that one is held. */
+/* Decodes progressively, so that only one row is held. */
 static int decode_rows(spng_ctx *png, struct hs_decode_request *request, const struct spng_ihdr *header,
                        struct hs_image **image, struct hs_error *err)
 {
@@ -117,7 +118,7 @@ static int decode_with(spng_ctx *png, struct hs_decode_request *request, struct 
 {
     struct spng_ihdr header;
     int r;
-    /* A wrong checksum in what makes the picture is an error; an ornament with one is left out. */
+    /* A wrong checksum in a critical chunk is an error; an ancillary chunk with one is skipped. */
     if ((r = spng_set_crc_action(png, SPNG_CRC_ERROR, SPNG_CRC_DISCARD)) != 0 ||
         (r = spng_set_chunk_limits(png, MAX_CHUNKS, MAX_CHUNKS)) != 0 ||
         (r = spng_set_png_buffer(png, request->data, request->len)) != 0 || (r = spng_get_ihdr(png, &header)) != 0)
@@ -127,8 +128,9 @@ static int decode_with(spng_ctx *png, struct hs_decode_request *request, struct 
         r = (header.interlace_method ? decode_whole : decode_rows)(png, request, &header, image, err);
     if (r < 0)
         return r;
-    /* libspng stops with the last row, before the checksum behind it. What follows is read for that checksum alone:
-     * once the picture is whole, a missing end or an odd ornament does no harm. */
+    /* libspng stops after the last row, before the checksum of its chunk. The remaining chunks are read
+     * only for that checksum: once the image is complete, a missing end or a damaged ancillary chunk
+     * does no harm. */
     r = spng_decode_chunks(png);
     return r == SPNG_ECHUNK_CRC || r == SPNG_ECHUNK_LIMITS || r == SPNG_EMEM ? spng_failed(r, err) : 0;
 }

@@ -22,8 +22,8 @@ static int webp_failed(VP8StatusCode code, struct hs_error *err)
     }
 }
 
-/* The first chunk has the size (WebP container specification; RFC 6386, 9.1; WebP lossless bitstream specification, 3).
- * WebPGetFeatures may walk through any number of chunks. */
+/* Reads the size from the first chunk (WebP container specification; RFC 6386, 9.1; WebP lossless
+ * bitstream specification, 3). WebPGetFeatures may walk any number of chunks. */
 static bool peek(const uint8_t *data, size_t len, int *ret_width, int *ret_height)
 {
     enum { CHUNK = 12, BODY = 20 };
@@ -56,7 +56,8 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
     ret_info->width = features.width;
     ret_info->height = features.height;
     ret_info->animated = features.has_animation;
-    /* WebP container specification: chunks of a four-letter name, a size and data padded to even length. */
+    /* WebP container specification: a chunk is a four-letter name, a size, and data padded to even
+     * length. */
     for (size_t at = 12; len - at >= 8;) {
         size_t size = hs_codec_le32(data + at + 4);
         if (size > len - at - 8)
@@ -72,8 +73,8 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
     return 0;
 }
 
-/* Memory to decode a frame, besides the pixels: lossless frames are held as 32-bit pixels (and, while they are read, a
- * few rows more), alpha as a plane. */
+/* Returns the memory to decode a frame, without the output pixels: lossless frames are held as 32-bit
+ * pixels (plus a few rows during reading), alpha as a plane. */
 static uint64_t frame_memory(const WebPBitstreamFeatures *features)
 {
     uint64_t w = (uint64_t) features->width, h = (uint64_t) features->height;
@@ -82,7 +83,8 @@ static uint64_t frame_memory(const WebPBitstreamFeatures *features)
     return held + w * 64 * 4 + (1 << 20);
 }
 
-/* Decodes one bare frame to RGB rows at pixels; out_w and out_h are its own size unless it is to be scaled. */
+/* Decodes one bare frame to RGB rows at `pixels`. out_w and out_h are the frame's size unless `scale`
+ * is set. */
 static int decode_frame(const uint8_t *data, size_t len, bool scale, int out_w, int out_h, uint8_t *pixels,
                         size_t stride, struct hs_error *err)
 {
@@ -102,8 +104,8 @@ static int decode_frame(const uint8_t *data, size_t len, bool scale, int out_w, 
     return code == VP8_STATUS_OK ? 0 : webp_failed(code, err);
 }
 
-/* Decodes the first frame of an animation, which may be smaller than the canvas. The rest is transparent black, so
- * black without alpha. */
+/* Decodes the first frame of an animation, which may be smaller than the canvas. The rest of the canvas
+ * is transparent black, and black once alpha is dropped. */
 static int decode_first_frame(const WebPIterator *frame, struct hs_image *image, struct hs_error *err)
 {
     WebPBitstreamFeatures features;

@@ -12,16 +12,16 @@
 #include "image/text.h"
 #include "image/turn.h"
 
-enum { MAX_SIDE = 32767 }; /* cairo's image surfaces */
+enum { MAX_SIDE = 32767 }; /* limit of cairo's image surfaces */
 
-/* Beyond this cairo's coordinates of 24.8 bits come near their end. */
+/* Larger values come close to the range of cairo's 24.8-bit coordinates. */
 static const float max_coordinate = 1e6f;
 
 /* In units of hs_draw_unit. */
 static const double default_size = 2.5;
 
-/* Letters are a fifth of the rectangle's shorter side, and as high as these allow: in units, and for small pictures in
- * pixels. Text gets the rectangle's width, or a room of so many times the letters' height. */
+/* The font size is a fifth of the rectangle's shorter side, clamped to these bounds: in units, and for
+ * small images in pixels. The text may be as wide as the rectangle, or label_room times the font size. */
 static const double letters_share = 0.2, letters_min = 6, letters_max = 13, letters_min_px = 9, label_room = 12;
 
 struct label {
@@ -33,10 +33,10 @@ struct label {
 
 struct hs_overlay {
     const struct hs_image *image;
-    int width, height; /* upright, as all that follows */
+    int width, height; /* upright, like all fields below */
     struct hs_turn turn;
     double unit;
-    struct hs_draw_shape *shapes; /* their own labels are NULL */
+    struct hs_draw_shape *shapes; /* their label fields are NULL */
     size_t shape_count;
     struct hs_text *text; /* NULL without labels */
     struct label *labels;
@@ -92,7 +92,7 @@ static double size_of(const struct hs_overlay *o, const struct hs_draw_shape *sh
     return (shape->size > 0 ? shape->size : default_size) * o->unit;
 }
 
-/* True if rows first..first+count-1 may show some of the shape. */
+/* Returns true if rows first..first+count-1 may contain a part of the shape. */
 static bool touches(const struct hs_overlay *o, const struct hs_draw_shape *shape, int first, int count)
 {
     double reach = size_of(o, shape) + 1, top = shape->y0, bottom = shape->y0;
@@ -148,7 +148,7 @@ static struct hs_rect bar_at(const struct label *label, int x, int y)
     return (struct hs_rect) { (float) x, (float) y, (float) (x + label->width), (float) (y + label->height) };
 }
 
-/* The area of earlier labels that the bar would cover there. */
+/* Returns the area of earlier labels that the bar would cover at x, y. */
 static float covered(const struct hs_overlay *o, const struct label *label, int x, int y)
 {
     struct hs_rect bar = bar_at(label, x, y);
@@ -160,8 +160,8 @@ static float covered(const struct hs_overlay *o, const struct label *label, int 
     return sum;
 }
 
-/* Above the rectangle at its left, at its right, inside it, below it: the first place that hides no other label, or the
- * one that hides least; moved into the picture. */
+/* Tries positions above, inside and below the rectangle, and takes the first that covers no other
+ * label, else the one that covers least. All positions are moved into the image. */
 static void place_label(const struct hs_overlay *o, const struct hs_draw_shape *shape, struct label *label)
 {
     double left = shape->x0, right = shape->x1 - label->width, above = shape->y0 - label->height;
@@ -181,7 +181,7 @@ static void place_label(const struct hs_overlay *o, const struct hs_draw_shape *
     }
 }
 
-/* Down to one of eight sizes for each power of two: there are few sizes, and each is one more font in memory. */
+/* Rounds down to one of eight sizes for each power of two, because each size loads one more font. */
 static int round_size(int letters)
 {
     int step = 1;
@@ -211,7 +211,7 @@ static void add_label(struct hs_overlay *o, const struct hs_draw_shape *shape, c
     o->label_count++;
 }
 
-/* White or black, whichever reads better on the colour: luma of ITU-R BT.601. */
+/* Returns black for light colours and white for dark ones, by the luma of ITU-R BT.601. */
 static uint32_t text_color(uint32_t color)
 {
     uint32_t luma = 299 * (color >> 16 & 255) + 587 * (color >> 8 & 255) + 114 * (color & 255);
@@ -232,7 +232,7 @@ static void draw_label(cairo_t *cairo, const struct label *label)
 
 /* ---- rows ---- */
 
-/* Cairo's RGB24 is one 32-bit word 0x00RRGGBB a pixel, in the machine's own byte order. */
+/* A pixel of cairo's RGB24 is one 32-bit word 0x00RRGGBB in native byte order. */
 static void copy_in(const struct hs_overlay *o, int first, int count, cairo_surface_t *surface)
 {
     const struct hs_image *image = o->image;
@@ -249,7 +249,7 @@ static void copy_in(const struct hs_overlay *o, int first, int count, cairo_surf
     ptrdiff_t step_x = o->turn.swap ? row : column, step_y = o->turn.swap ? column : row;
     uint8_t *pixels = cairo_image_surface_get_data(surface);
     size_t stride = (size_t) cairo_image_surface_get_stride(surface);
-    /* Along the stored rows, so that each of them is read once. */
+    /* Follows the stored rows, so that each is read once. */
     int outer = o->turn.swap ? o->width : count, inner = o->turn.swap ? count : o->width;
     for (int i = 0; i < outer; i++) {
         for (int k = 0; k < inner; k++) {
@@ -292,7 +292,7 @@ static void draw_band(const struct hs_overlay *o, cairo_t *cairo, int first, int
             draw_label(cairo, &o->labels[i]);
 }
 
-/* The read of struct hs_image_rows. */
+/* Implements hs_image_rows.read. */
 static int read_rows(void *ctx, int first, int count, uint8_t *rows, struct hs_error *err)
 {
     const struct hs_overlay *o = ctx;
@@ -320,7 +320,7 @@ struct hs_image_rows hs_overlay_rows(struct hs_overlay *overlay)
     return (struct hs_image_rows) { overlay->width, overlay->height, read_rows, overlay };
 }
 
-/* ---- the whole ---- */
+/* ---- public functions ---- */
 
 static int add_all(struct hs_overlay *o, const struct hs_draw_shape *shapes, size_t count, struct hs_error *err)
 {

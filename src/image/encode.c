@@ -11,10 +11,10 @@
 
 #include "base/mem.h"
 
-/* Rows at a time: the lines of blocks that libjpeg compresses together have 16. */
+/* Rows read at a time; libjpeg compresses lines of blocks of up to 16 rows. */
 enum { BAND = 64 };
 
-/* Rows that were read ahead. */
+/* Rows read ahead. */
 struct band {
     const struct hs_image_rows *rows;
     uint8_t *pixels;
@@ -30,7 +30,7 @@ static int band_init(struct band *band, const struct hs_image_rows *rows, struct
     return band->pixels ? 0 : hs_error_set(err, HS_ENOMEM, "no memory to encode an image");
 }
 
-/* Row y, which is not before one that was asked for earlier. */
+/* Returns row y, reading the next band if needed. y must not decrease between calls. */
 static int band_row(struct band *band, int y, uint8_t **ret_row, struct hs_error *err)
 {
     int width = band->rows->width, rest = band->rows->height - y;
@@ -60,7 +60,7 @@ static struct hs_image_rows rows_of(const struct hs_image *image)
     return (struct hs_image_rows) { image->width, image->height, read_image, (void *) image };
 }
 
-/* libjpeg's errors arrive by longjmp; its output goes straight into the caller's buffer, a piece at a time. */
+/* libjpeg reports errors by longjmp. Its output is appended to the caller's buffer in pieces. */
 struct jpeg_encoder {
     struct jpeg_compress_struct jpeg;
     struct jpeg_error_mgr errors;
@@ -100,7 +100,7 @@ static _Noreturn void on_error(j_common_ptr jpeg)
                          "JPEG cannot be encoded: %s", text));
 }
 
-/* libjpeg would print. */
+/* Without this, libjpeg prints messages. */
 static void on_output(j_common_ptr jpeg)
 {
     (void) jpeg;
@@ -225,7 +225,7 @@ int hs_image_rows_encode_png(const struct hs_image_rows *rows, struct hs_buf *ou
     if (r < 0)
         return r;
     spng_ctx *png = spng_ctx_new(SPNG_CTX_ENCODER);
-    /* Level 1 and one filter: photographs hardly get smaller with more, and take three times as long. */
+    /* Level 1 and one filter: more effort takes three times as long and hardly shrinks photographs. */
     if (!png)
         r = hs_error_set(err, HS_ENOMEM, "no memory to encode an image");
     else if ((spng = spng_set_option(png, SPNG_IMG_COMPRESSION_LEVEL, 1)) == 0 &&

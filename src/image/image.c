@@ -50,7 +50,7 @@ void hs_image_destroy(struct hs_image *image)
     free(image);
 }
 
-/* NULL: it is of no format that is read. */
+/* Returns NULL if the format is not supported. */
 static const struct hs_codec *find_codec(const uint8_t *data, size_t len, enum hs_image_format *ret_format)
 {
     for (size_t i = 0; i < HS_ARRAY_LEN(codecs); i++) {
@@ -103,7 +103,7 @@ void hs_image_info_size(const struct hs_image_info *info, bool apply_exif, int *
     *ret_h = swap ? info->width : info->height;
 }
 
-/* How many stored pixels the letterbox of the options will sample, an axis; the full size without a target. */
+/* Sets need_w and need_h to the content size of the letterbox, or to the full size without a target. */
 static void decode_need(const struct hs_image_options *options, struct hs_decode_request *request)
 {
     const struct hs_image_info *info = &request->info;
@@ -121,7 +121,7 @@ static void decode_need(const struct hs_image_options *options, struct hs_decode
         request->need_h = box.content_h;
 }
 
-/* Gives back all of the charge but what the picture's user needs. */
+/* Releases the charge except the part that the user of the image needs. */
 static void keep_charge(const struct hs_image_options *options, struct hs_image *image)
 {
     size_t keep = image->stride * (size_t) image->height +
@@ -132,7 +132,7 @@ static void keep_charge(const struct hs_image_options *options, struct hs_image 
     image->charged = keep;
 }
 
-/* The picture is not turned yet, and has all that was charged. */
+/* Decodes without the turn and with the full charge. */
 static int decode_stored(const uint8_t *data, size_t len, const struct hs_image_options *options,
                          const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
                          struct hs_error *err)
@@ -182,9 +182,9 @@ int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_
     return r;
 }
 
-/* Every EXIF orientation is an optional exchange of rows and columns followed by optional mirrors, so one loop with two
- * strides does all of them: dst is written in order, src is walked with a step for each of dst's axes. Tiles keep the
- * walk along the source's columns inside the cache. */
+/* Each EXIF orientation is an optional transposition followed by optional mirrors, so one loop with two
+ * strides covers all of them: dst is written in order, and src is walked with one step for each axis of
+ * dst. Tiles keep the walk along the source's columns in the cache. */
 static void copy_turned(struct hs_image *dst, const uint8_t *src, ptrdiff_t step_x, ptrdiff_t step_y)
 {
     for (int ty = 0; ty < dst->height; ty += TILE) {

@@ -8,7 +8,7 @@
 
 static int round_at_least_one(double value)
 {
-    /* The default rounding mode is half to even, as Python's round(). */
+    /* The default rounding mode rounds half to even, like Python's round(). */
     double rounded = nearbyint(value);
     return rounded < 1 ? 1 : (int) rounded;
 }

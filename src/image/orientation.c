@@ -10,7 +10,8 @@
 #include "hs/status.h"
 #include "image/codec.h"
 
-/* EXIF has at most 64 KiB, twice that in hexadecimal. XMP may be longer, but its orientation stands near its begin. */
+/* EXIF has at most 64 KiB, twice that in hexadecimal. XMP may be longer, but its orientation is near
+ * its beginning. */
 enum { TEXT_MAX = 256 << 10, PROFILE_MAX = 64 << 10 };
 
 static bool is_space(char c)
@@ -25,8 +26,8 @@ static const char *skip_spaces(const char *p, const char *end)
     return p;
 }
 
-/* XMP 1, 7.4 and 7.9.2: <tiff:Orientation>6</tiff:Orientation>, or tiff:Orientation="6" in an element. `before` is the
- * character before the name, p what follows it. */
+/* XMP 1, 7.4 and 7.9.2: <tiff:Orientation>6</tiff:Orientation>, or tiff:Orientation="6" in an element.
+ * `before` is the character before the name, p points to the text after it. */
 static int value_after(char before, const char *p, const char *end)
 {
     char closing = '<';
@@ -59,7 +60,7 @@ int hs_xmp_orientation(const char *text, size_t len)
     return 0;
 }
 
-/* ---- profiles as text ---- */
+/* ---- raw profiles ---- */
 
 static int hex_digit(char c)
 {
@@ -69,7 +70,8 @@ static int hex_digit(char c)
                                   : -1;
 }
 
-/* The bytes up to the end, at most `max`. 0 if there is anything but hexadecimal digits and white space. */
+/* Decodes at most `max` bytes up to `end` and returns their number, or 0 if the text has characters
+ * other than hexadecimal digits and white space. */
 static size_t read_hex(const char *p, const char *end, uint8_t *dst, size_t max)
 {
     size_t n = 0;
@@ -113,7 +115,8 @@ int hs_raw_profile_orientation(const char *text, size_t len)
 
 /* ---- text chunks ---- */
 
-/* Unpacks at most TEXT_MAX bytes; what came before an error counts. Caller frees; NULL without memory. */
+/* Unpacks at most TEXT_MAX bytes; keeps those before an error. Caller frees with free(). Returns NULL
+ * if memory runs out. */
 static char *unpack(const uint8_t *data, size_t len, size_t *ret_len)
 {
     z_stream stream = { .next_in = (uint8_t *) (uintptr_t) data, .avail_in = (uInt) len };
@@ -140,7 +143,8 @@ static const struct kind {
     { "Raw profile type APP1", hs_raw_profile_orientation, HS_ORIENTATION_PROFILE },
 };
 
-/* What follows a keyword and its NUL: PNG specification (third edition), 11.3.3. False: the chunk is broken. */
+/* Finds the text after a keyword and its NUL (PNG specification, third edition, 11.3.3). Returns false
+ * if the chunk is malformed. */
 static bool find_text(const char *type, const uint8_t *data, size_t len, size_t *ret_at, bool *ret_packed)
 {
     size_t at = 0;
@@ -151,7 +155,7 @@ static bool find_text(const char *type, const uint8_t *data, size_t len, size_t 
             return false;
         *ret_packed = data[0] == 1;
         at = 2;
-        for (int i = 0; i < 2; i++) { /* language and translated keyword */
+        for (int i = 0; i < 2; i++) { /* skips language and translated keyword */
             const uint8_t *nul = memchr(data + at, 0, len - at);
             if (!nul)
                 return false;

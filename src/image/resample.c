@@ -1,9 +1,11 @@
-/* The resampling is separable: for each output row the source rows that it covers are blended into one line of 16-bit
- * numbers (value * 256), then that line is resampled into the row. Only that line and the tables of taps are held, so
- * the picture is read once and the output written once. Weights have 8 bits, which is within one level of exact.
+/* Separable resampling. For each output row the source rows that it covers are blended into one line of
+ * 16-bit numbers (value * 256), then that line is resampled into the row. Memory holds only that line
+ * and the tables of taps, the source is read once, and the output is written once. Weights have 8 bits,
+ * so results are within one level of the exact ones.
  *
- * Enlarging has more rows to write than to read, so there the lines are made along the rows, once for each source row,
- * and blended down the columns. Nothing is rounded before the end, so both ways give the same numbers. */
+ * Enlarging writes more rows than it reads. It resamples each source row once along the row, and then
+ * blends these lines vertically. Nothing is rounded before the last step, so both orders give the same
+ * numbers. */
 #include "image/resample.h"
 
 #include <assert.h>
@@ -12,15 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* gcc's -O2 leaves loops of unknown length scalar; the ones here are the whole cost of this file. */
+/* gcc does not vectorise loops of unknown length at -O2; these loops take nearly all the time of this
+ * file. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3")
 #endif
 
 enum { WEIGHT_ONE = 256 };
 
-/* The source samples first..last that make one output sample. All between the two ends weigh WEIGHT_ONE (when areas are
- * averaged; bilinear has nothing between). */
+/* The source samples first..last of one output sample. Samples between the two ends have the weight
+ * WEIGHT_ONE; only area averaging has any. */
 struct tap {
     int first, last;
     uint16_t first_weight, last_weight;
@@ -43,7 +46,7 @@ static void plan_bilinear(struct tap *taps, int src, int dst)
     }
 }
 
-/* With a ratio above 2 an output sample always covers parts of at least two source samples. */
+/* With a ratio above 2 an output sample covers parts of at least two source samples. */
 static void plan_area(struct tap *taps, int src, int dst)
 {
     double ratio = (double) src / dst;
@@ -129,7 +132,7 @@ static void spread_row(const uint8_t *restrict row, const struct tap *restrict t
 static void blend_lines(const uint16_t *restrict a, const uint16_t *restrict b, const struct tap *tap,
                         uint8_t *restrict dst, size_t n)
 {
-    /* Both factors in 16 bits: processors have that multiplication in their oldest vector instructions. */
+    /* Both factors have 16 bits, because even the oldest vector instructions can multiply these. */
     uint16_t wa = tap->first_weight, wb = tap->last_weight;
     for (size_t i = 0; i < n; i++)
         dst[i] = (uint8_t) (((uint32_t) a[i] * wa + (uint32_t) b[i] * wb + 32768) >> 16);
@@ -140,7 +143,7 @@ static void average_columns(const uint16_t *line, const struct tap *taps, uint8_
     for (int x = 0; x < n; x++, dst += 3) {
         const struct tap *tap = &taps[x];
         const uint16_t *p = line + (size_t) tap->first * 3, *end = line + (size_t) tap->last * 3;
-        /* One sample weighs at most 255 * 256 * 256 and sides fit in 31 bits, so 64 bits hold any sum. */
+        /* A sample adds at most 255 * 256 * 256 and sides fit in 31 bits, so 64 bits hold any sum. */
         uint64_t sums[3];
         for (int c = 0; c < 3; c++)
             sums[c] = (uint64_t) p[c] * tap->first_weight + (uint64_t) end[c] * tap->last_weight;
@@ -154,14 +157,14 @@ static void average_columns(const uint16_t *line, const struct tap *taps, uint8_
     }
 }
 
-/* Buffers of one call. */
+/* Working memory of one call. */
 struct scratch {
     struct axis columns, rows;
-    uint32_t *sums; /* of a source row's length */
-    uint16_t *line; /* the same; two of an output row's length if the picture is enlarged */
+    uint32_t *sums; /* length of a source row */
+    uint16_t *line; /* length of a source row; two output rows when enlarging */
 };
 
-/* One output row from a finished line. */
+/* Resamples a finished line to one output row. */
 static void resample_line(const struct scratch *scratch, uint8_t *dst, int width)
 {
     if (scratch->columns.area)
@@ -185,7 +188,7 @@ static void shrink(const struct hs_image *image, int width, int height, const st
     }
 }
 
-/* Source row y is kept in line y % 2: an output row needs one or two that follow each other. */
+/* Source row y is kept in line y % 2, because an output row needs one row or two neighbouring ones. */
 static void enlarge(const struct hs_image *image, int width, int height, const struct scratch *scratch, uint8_t *dst,
                     size_t dst_stride)
 {
@@ -224,9 +227,9 @@ int hs_resample(const struct hs_image *image, int width, int height, uint8_t *ds
 struct hs_reducer {
     struct hs_image *dst;
     struct scratch scratch;
-    uint8_t *before; /* the row before this one; not used if rows are averaged */
-    size_t n;        /* bytes of a source row */
-    int row, out;    /* the next source row, and the next output row */
+    uint8_t *before; /* the previous source row; unused if rows are averaged */
+    size_t n;        /* bytes per source row */
+    int row, out;    /* number of the next source row and of the next output row */
 };
 
 int hs_reducer_create(int width, int height, struct hs_image *dst, struct hs_reducer **ret_reducer,
@@ -267,7 +270,7 @@ static void put_line(struct hs_reducer *reducer)
     reducer->out++;
 }
 
-/* A row in which one area ends may also begin the next one. */
+/* A row may end one area and begin the next. */
 static void add_to_areas(struct hs_reducer *reducer, const uint8_t *row)
 {
     const struct scratch *scratch = &reducer->scratch;

@@ -1,5 +1,5 @@
-/* Pictures in other sizes: areas are averaged from a factor of 2 on, below it and for larger ones lines are blended.
- * Any thread. */
+/* Scales images: averages the covered area if an axis shrinks by more than a factor of 2, else
+ * interpolates linearly. Any thread. */
 #ifndef HS_IMAGE_RESAMPLE_H
 #define HS_IMAGE_RESAMPLE_H
 
@@ -8,23 +8,23 @@
 
 #include "image/image.h"
 
-/* Writes the picture as width x height pixels, RGB, a row every dst_stride bytes. HS_ENOMEM. */
+/* Writes the image to dst as width x height RGB pixels, with dst_stride bytes from row to row. Fails
+ * with HS_ENOMEM. */
 int hs_resample(const struct hs_image *image, int width, int height, uint8_t *dst, size_t dst_stride);
 
-/* Makes the same of a picture whose rows come one after the other, from the top down, so that only a few of them are
- * held. */
+/* Scales an image whose rows arrive one at a time, from top to bottom. Holds only a few rows. */
 struct hs_reducer;
 
-/* From width x height pixels to dst->width x dst->height, which are not larger. dst is borrowed and written to by
- * hs_reducer_add. Caller frees with hs_reducer_destroy. HS_ENOMEM. */
+/* Creates a reducer from width x height to dst->width x dst->height pixels, which must not be larger.
+ * Borrows dst; hs_reducer_add writes to it. Caller frees with hs_reducer_destroy. Fails with HS_ENOMEM. */
 int hs_reducer_create(int width, int height, struct hs_image *dst, struct hs_reducer **ret_reducer,
                       struct hs_error *err);
 void hs_reducer_destroy(struct hs_reducer *reducer); /* NULL allowed */
 
-/* The next row, 3 * width bytes. The height-th row completes dst; no more may follow. */
+/* Adds the next row, 3 * width bytes. Row number `height` completes dst and must be the last. */
 void hs_reducer_add(struct hs_reducer *reducer, const uint8_t *row);
 
-/* Bytes that a reducer holds. */
+/* Returns the bytes that a reducer allocates. */
 uint64_t hs_reducer_memory(int width, int dst_width, int dst_height);
 
 #endif

@@ -11,7 +11,8 @@
 
 static const char library[] = "libpangocairo-1.0.so.0";
 
-/* Linked, these and the eight libraries behind them would take 2.5 MB of every process that never draws. */
+/* Loaded at run time: linking these and the eight libraries behind them costs 2.5 MB in each process
+ * that never draws. */
 #define FUNCTIONS(X)                                                                                                   \
     X(g_object_unref)                                                                                                  \
     X(pango_cairo_context_set_font_options)                                                                            \
@@ -35,38 +36,38 @@ static const char library[] = "libpangocairo-1.0.so.0";
 
 static struct {
     FUNCTIONS(POINTER)
-    const char *problem; /* NULL: loaded */
+    const char *problem; /* NULL if loaded */
 } pango;
 
 static void load(void)
 {
     static const struct {
         const char *name;
-        void *pointer; /* to a pointer to a function */
+        void *pointer; /* address of a function pointer */
     } rows[] = { FUNCTIONS(ROW) };
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     pango.problem = handle ? NULL : "cannot be opened";
     for (size_t i = 0; handle && i < HS_ARRAY_LEN(rows); i++) {
-        void *found = dlsym(handle, rows[i].name); /* also in what the library depends on */
+        void *found = dlsym(handle, rows[i].name); /* also searches the library's dependencies */
         memcpy(rows[i].pointer, &found, sizeof(found));
         if (!found)
             pango.problem = "is of another version than the one this was built for";
     }
 }
 
-/* Fontconfig, cairo and Pango lock their caches of fonts in orders of their own. Guards what follows, and all contexts
- * and lines that are made of it. */
+/* Fontconfig, cairo and Pango lock their font caches in different orders. Guards `fonts` and all
+ * contexts and lines made from it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Made for the first context and kept: making one takes up to 20 ms and a thread. Its caches hold at most 256 sets of
- * fonts, one for each size and script. */
+/* Created for the first context and then kept, because creating one takes up to 20 ms and starts a
+ * thread. Its caches hold at most 256 font sets, one for each size and script. */
 static PangoFontMap *fonts;
 
 struct hs_text {
     PangoContext *context;
 };
 
-/* Gray edges and unhinted widths: the same on every screen, and in whatever place of a picture. */
+/* Gray antialiasing and unhinted widths: text looks the same on every screen and at every position. */
 static void set_options(PangoContext *context)
 {
     cairo_font_options_t *options = cairo_font_options_create();
@@ -123,7 +124,7 @@ void hs_text_line_init(struct hs_text *text, const char *utf8, int size, int max
     pango.pango_layout_set_text_(layout, utf8, (int) strlen(utf8));
     pango.pango_layout_get_pixel_extents_(layout, NULL, &box);
     pthread_mutex_unlock(&lock);
-    /* A line from right to left lies at the right end of its room. */
+    /* Right-to-left text is aligned to the right end of max_width, so `left` may be above 0. */
     *ret_line = (struct hs_text_line) { .layout = layout, .left = box.x, .width = box.width, .height = box.height };
 }
 

@@ -1,5 +1,5 @@
-/* Lines of text in any script, drawn with the fonts of the system by Pango. Pango and what it needs are loaded with the
- * first context, so a process that draws no text does not hold them. */
+/* Draws lines of text in any script with Pango and the system's fonts. Pango and its libraries are
+ * loaded with the first context, so a process that draws no text does not load them. */
 #ifndef HS_IMAGE_TEXT_H
 #define HS_IMAGE_TEXT_H
 
@@ -7,26 +7,28 @@
 
 #include "hs/status.h"
 
-/* Fonts, and the lines laid out with them. One thread at a time may use a context and its lines. */
+/* Fonts and the lines laid out with them. A context and its lines may be used by one thread at a time. */
 struct hs_text;
 
-/* HS_EINTERNAL: Pango is not installed. The caller frees *ret_text with hs_text_destroy. */
+/* Creates a context. Fails with HS_EINTERNAL if Pango is not installed. Caller frees *ret_text with
+ * hs_text_destroy. */
 int hs_text_create(struct hs_text **ret_text, struct hs_error *err);
-void hs_text_destroy(struct hs_text *text); /* NULL allowed; after its lines */
+void hs_text_destroy(struct hs_text *text); /* NULL allowed; finish all lines first */
 
-/* A laid-out line, and the pixels that it takes. */
+/* A laid-out line and its size in pixels. */
 struct hs_text_line {
     void *layout;
     int left, width, height;
 };
 
-/* Lays out valid UTF-8 in letters of `size` pixels, in the direction of its script. What passes max_width pixels (1 or
- * more) is cut and ends with an ellipsis; control characters and line feeds are drawn, not obeyed. Characters that no
- * font has are drawn as boxes, as all are without any font. The caller frees the line with hs_text_line_finish. */
+/* Lays out valid UTF-8 with a font size of `size` pixels, in the direction of its script. Text beyond
+ * max_width pixels (at least 1) is cut and ends with an ellipsis. Control characters and line feeds are
+ * drawn as glyphs and have no effect. Characters that no font contains are drawn as boxes; without any
+ * font, all are. Caller frees with hs_text_line_finish. */
 void hs_text_line_init(struct hs_text *text, const char *utf8, int size, int max_width, struct hs_text_line *ret_line);
-void hs_text_line_finish(struct hs_text_line *line); /* a zeroed one is fine */
+void hs_text_line_finish(struct hs_text_line *line); /* accepts a zeroed struct */
 
-/* Draws the line in the source colour of `cairo`, its upper left corner at x, y. */
+/* Draws the line in the source colour of `cairo`, with its upper left corner at x, y. */
 void hs_text_line_show(const struct hs_text_line *line, cairo_t *cairo, double x, double y);
 
 #endif

@@ -1,12 +1,12 @@
-/* EXIF orientations as what they do to columns and rows. */
+/* Maps EXIF orientations to columns and rows. */
 #ifndef HS_IMAGE_TURN_H
 #define HS_IMAGE_TURN_H
 
 #include <assert.h>
 #include <stdbool.h>
 
-/* The upright pixel (x, y) is the stored pixel at column x and row y, or with `swap` at column y and row x; each
- * counted from the far end if its flag is set. */
+/* The upright pixel (x, y) is the stored pixel at column x and row y, or with `swap` at column y and
+ * row x. A coordinate is counted from the far end if its flag is set. */
 struct hs_turn {
     bool swap, far_column, far_row;
 };

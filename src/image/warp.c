@@ -1,20 +1,22 @@
-/* Each output pixel is looked up backwards, so only the pixels that it needs are read. Positions are doubles;
- * a picture's sides fit in 31 bits, and positions far outside are sorted out before they become integers. */
+/* Each output pixel is mapped back to the source, so only the needed pixels are read. Positions are
+ * doubles. The sides of an image fit in 31 bits, and positions far outside are rejected before they
+ * become integers. */
 #include "image/warp.h"
 
 #include <math.h>
 #include <stdbool.h>
 
-/* How the output moves through the decoded picture: output pixel (x, y) has its middle at
- * (u0 + x ux + y vx, v0 + x uy + y vy), pixels counted from the middle of the first one. */
+/* Path of the output through the decoded image: the centre of output pixel (x, y) is at
+ * (u0 + x ux + y vx, v0 + x uy + y vy), relative to the centre of the first decoded pixel. */
 struct path {
     double u0, v0;
-    double ux, uy; /* one output pixel to the right */
-    double vx, vy; /* one down */
+    double ux, uy; /* step for one output pixel to the right */
+    double vx, vy; /* step for one down */
 };
 
-/* Beyond MAX_SHRINK a picture of any size is gone. The samples of one output pixel are bounded, because the matrix
- * comes from landmarks and those from a stranger's picture; MAX_SAMPLES squared is enough for any average. */
+/* At more than MAX_SHRINK nothing of an image is left. MAX_SAMPLES bounds the samples of an output
+ * pixel, because the matrix comes from landmarks in an untrusted image; MAX_SAMPLES squared is enough
+ * for any average. */
 enum { MAX_SHRINK = 1 << 15, MAX_SAMPLES = 16 };
 
 static bool is_similarity(const double m[6])
@@ -26,7 +28,7 @@ static bool is_similarity(const double m[6])
     return scale >= 1.0 / MAX_SHRINK && fabs(m[0] - m[4]) <= 1e-6 * scale && fabs(m[1] + m[3]) <= 1e-6 * scale;
 }
 
-/* The inverse of the matrix, in decoded pixels. */
+/* Inverts the matrix and scales it to decoded pixels. */
 static struct path path_of(const struct hs_image *image, const double m[6])
 {
     double a = m[0], b = m[3], square = a * a + b * b;
@@ -43,7 +45,7 @@ static struct path path_of(const struct hs_image *image, const double m[6])
     };
 }
 
-/* Adds `weight` times the pixel; one outside is black. */
+/* Adds `weight` times the pixel; pixels outside are black. */
 static void add_pixel(const struct hs_image *image, int x, int y, float weight, float sum[3])
 {
     if (x < 0 || y < 0 || x >= image->width || y >= image->height)
@@ -59,14 +61,15 @@ static void store(const float sum[3], float scale, uint8_t *dst)
         dst[c] = (uint8_t) (sum[c] * scale + 0.5f);
 }
 
-/* The parts of four pixels, the upper left one at (x, y), that a sample touches. `right` and `below` are the shares of
- * the pixels there. */
+/* A sample covers parts of four pixels, with the upper left one at (x, y). `right` and `below` are the
+ * shares of the right column and the lower row. */
 struct sample {
     int x, y;
     float right, below;
 };
 
-/* The square of `side` pixels, at most 1, around (u, v), pixels counted from their corners and from 0 up. */
+/* Returns the sample for the square of `side` pixels, at most 1, around (u, v). Coordinates are
+ * relative to the upper left corner of the first pixel and are not negative. */
 static struct sample sample_of(double u, double v, double side)
 {
     double left = u - side / 2, top = v - side / 2;
@@ -75,7 +78,7 @@ static struct sample sample_of(double u, double v, double side)
     return (struct sample) { x, y, right > 0 ? right : 0, below > 0 ? below : 0 };
 }
 
-/* All four pixels are inside the picture. */
+/* All four pixels must be inside the image. */
 static void add_inside(const struct hs_image *image, const struct sample *s, float sum[3])
 {
     const uint8_t *p = image->pixels + (size_t) s->y * image->stride + (size_t) s->x * 3, *q = p + image->stride;
@@ -103,8 +106,8 @@ static void sample_bilinear(const struct hs_image *image, double u, double v, ui
     store(sum, 1, dst);
 }
 
-/* The mean of n x n samples under the square around (u, v), whose sides are those of the path. Samples reach less
- * than two pixels beyond it. */
+/* Averages n x n samples of the square around (u, v), with the sides of the path. Samples extend less
+ * than two pixels beyond the square. */
 static void sample_area(const struct hs_image *image, const struct path *path, int n, double u, double v, uint8_t *dst)
 {
     double ux = path->ux / n, uy = path->uy / n, vx = path->vx / n, vy = path->vy / n, middle = (n - 1) / 2.0;
@@ -121,7 +124,7 @@ static void sample_area(const struct hs_image *image, const struct path *path, i
                 struct sample s = sample_of(at_x, at_y, side);
                 add_inside(image, &s, sum);
             } else if (at_x > -1 && at_y > -1 && at_x < image->width + 1.0 && at_y < image->height + 1.0) {
-                /* One pixel further, so that the cut to whole numbers is always downwards. */
+                /* The offset makes coordinates positive, so that conversion to int rounds down. */
                 struct sample s = sample_of(at_x + 2, at_y + 2, side);
                 s.x -= 2;
                 s.y -= 2;
@@ -139,9 +142,9 @@ int hs_warp_similarity(const struct hs_image *image, const double matrix[6], int
         return hs_error_set(err, HS_EINVAL, "the matrix is no similarity that keeps the picture visible");
     struct path path = path_of(image, matrix);
     double width = fmax(hypot(path.ux, path.uy), hypot(path.vx, path.vy));
-    /* Samples a side of an output pixel if areas are averaged, else 0. A sample is itself the average over a small
-     * upright square, so one for each decoded pixel leaves no gap: the result is within 0.03 gray levels of the exact
-     * average in the mean, beside the rounding to whole levels. */
+    /* Samples per side of an output pixel for averaging, or 0 for bilinear. A sample is itself the
+     * average of a small upright square, so one sample for each decoded pixel leaves no gap: the mean
+     * deviation from the exact average is below 0.03 gray levels, plus rounding to whole levels. */
     int n = width > 2 ? (int) fmin(ceil(width), MAX_SAMPLES) : 0;
     for (int y = 0; y < out_h; y++) {
         for (int x = 0; x < out_w; x++, dst += 3) {

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-/* Squared, in pixels; and the smallest share of the template's spread that the fit explains. */
+/* In square pixels; and the smallest share of the template's spread that a fit must explain. */
 #define SMALLEST_SPREAD 1e-4
 #define SMALLEST_SHARE 0.01
 #define DEGREES (180 / 3.14159265358979323846)
@@ -26,7 +26,7 @@ static struct centre centre_of(const struct hs_point *points)
     return c;
 }
 
-/* The similarity with rotation and scale a, b that brings `from` to `to`. */
+/* Fills m with the similarity that has rotation and scale a, b and maps `from` to `to`. */
 static void fill_matrix(double m[6], double a, double b, struct centre from, struct centre to)
 {
     m[0] = a;

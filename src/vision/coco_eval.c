@@ -1,6 +1,6 @@
-/* The order of every comparison and sort below is that of pycocotools, because equal scores and borderline matches
- * would change the result otherwise. Matching happens once a picture for all size ranges; what is left of each
- * detection is its score and, for each of ten thresholds, whether it matched and whether it counts at all. */
+/* All comparisons and sorts have the order of pycocotools, because equal scores and borderline matches
+ * would otherwise change the result. Matching runs once per image for all size ranges. It keeps of each
+ * detection the score and, for each of ten thresholds, a matched bit and an ignored bit. */
 #include "vision/coco_eval.h"
 
 #include <float.h>
@@ -11,14 +11,14 @@ enum { THRESHOLDS = 10, RECALLS = 101, RANGES = 3, MAX_RESULTS = 20 };
 
 static const double area_range[RANGES][2] = { { 0, 1e10 }, { 32 * 32, 96 * 96 }, { 96 * 96, 1e10 } };
 
-/* One item of a sorted list: the place in the caller's array, grouped by picture. */
+/* An item of a sorted list: `index` points into the caller's array. Lists are grouped by image. */
 struct key {
     int64_t image_id;
     double score;
     size_t index;
 };
 
-/* The outcome of one detection; bit t of the masks belongs to threshold t. */
+/* Result of one detection; bit t of the masks belongs to threshold t. */
 struct outcome {
     double score;
     size_t order;
@@ -34,11 +34,12 @@ struct evaluation {
     const struct hs_coco_truth *truths;
     const struct hs_coco_result *results;
     struct key *truth_keys, *result_keys;
-    size_t truth_count, result_count; /* of the keys */
+    size_t truth_count, result_count; /* lengths of truth_keys and result_keys */
     struct outcome *outcomes[RANGES];
     size_t outcome_count;
-    size_t demanded[RANGES]; /* truths that count */
-    /* of one picture: similarities [result][truth], the truths' order and flags, and who took them */
+    size_t demanded[RANGES]; /* number of truths that are not ignored */
+    /* of one image: similarities [result][truth], order of the truths, and their ignored and matched
+     * flags */
     double *similarity;
     size_t *truth_order;
     bool *truth_ignored, *truth_taken;
@@ -56,7 +57,7 @@ double hs_coco_result_area(const double keypoints[3 * HS_COCO_KEYPOINTS])
     return (x2 - x1) * (y2 - y1);
 }
 
-/* How far v lies outside low..high. */
+/* Returns the distance of v from the range low..high. */
 static double outside(double v, double low, double high)
 {
     return fmax(0, low - v) + fmax(0, v - high);
@@ -86,7 +87,7 @@ double hs_coco_similarity(const struct hs_coco_truth *truth, const struct hs_coc
     return sum / (labelled > 0 ? labelled : HS_COCO_KEYPOINTS);
 }
 
-/* numpy.linspace(first, last, count)[i], with its rounding. */
+/* Returns numpy.linspace(first, last, count)[i], rounded the same way. */
 static double linspace(double first, double last, int count, int i)
 {
     if (i == count - 1)
@@ -102,7 +103,7 @@ static int compare_ids(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* By picture, then descending score, then the caller's order. */
+/* Sorts by image, then descending score, then the caller's order. */
 static int compare_keys(const void *left, const void *right)
 {
     const struct key *a = left, *b = right;
@@ -121,7 +122,7 @@ static int compare_outcomes(const void *left, const void *right)
     return (a->order > b->order) - (a->order < b->order);
 }
 
-/* The truths of one size range, ignored ones last, as in pycocotools' evaluateImg. */
+/* Orders the truths of one size range with ignored ones last, as in pycocotools' evaluateImg. */
 static void order_truths(struct evaluation *e, const struct key *truths, size_t count, int range)
 {
     size_t used = 0;
@@ -140,8 +141,9 @@ static void order_truths(struct evaluation *e, const struct key *truths, size_t 
     }
 }
 
-/* Place (in truth_order) of the best truth that is still free for a detection, or `count`. A crowd is always free. A
- * truth that counts is preferred to an ignored one, however similar. */
+/* Returns the index in truth_order of the best free truth for a detection, or `count`. A crowd is
+ * always free. A truth that is not ignored takes precedence over an ignored one, whatever the
+ * similarities. */
 static size_t best_truth(const struct evaluation *e, const struct key *truths, size_t count, const double *similarity,
                          double threshold)
 {
@@ -201,7 +203,7 @@ static void evaluate_picture(struct evaluation *e, const struct key *truths, siz
     e->outcome_count += result_count;
 }
 
-/* Both key lists are sorted by picture: walk them together. */
+/* Walks both key lists together; both are sorted by image. */
 static void evaluate_pictures(struct evaluation *e)
 {
     size_t t = 0, r = 0;
@@ -220,8 +222,8 @@ static void evaluate_pictures(struct evaluation *e)
     }
 }
 
-/* Mean precision at 101 recalls for one threshold, and the recall reached. `precision` and `recall` have room for every
- * outcome. */
+/* Computes the mean precision at 101 recalls for one threshold, and the recall reached. `precision` and
+ * `recall` have room for all outcomes. */
 static void accumulate(const struct outcome *outcomes, size_t count, size_t demanded, int t, double *precision,
                        double *recall, struct summary *summary)
 {
@@ -312,7 +314,7 @@ static int sort_keys(struct evaluation *e, const int64_t *ids, size_t id_count, 
 
 static int allocate(struct evaluation *e)
 {
-    size_t truths = e->truth_count + 1; /* of one picture: at most all */
+    size_t truths = e->truth_count + 1; /* upper bound for one image */
     e->similarity = calloc(truths, MAX_RESULTS * sizeof(*e->similarity));
     e->truth_order = calloc(truths, sizeof(*e->truth_order));
     e->truth_ignored = calloc(truths, sizeof(*e->truth_ignored));

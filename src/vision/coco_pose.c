@@ -23,7 +23,7 @@ const uint8_t hs_coco_keypoint_rgb[HS_COCO_KEYPOINTS][3] = {
     GREEN,  ORANGE, GREEN,  ORANGE, GREEN,  ORANGE, GREEN,  ORANGE,
 };
 
-/* cocodataset.org, "Keypoint Evaluation"; the values of pycocotools' kpt_oks_sigmas. */
+/* Values of pycocotools' kpt_oks_sigmas; see cocodataset.org, "Keypoint Evaluation". */
 const double hs_coco_sigmas[HS_COCO_KEYPOINTS] = {
     0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
     0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,

@@ -1,4 +1,5 @@
-/* The 17 keypoints of a COCO person: names, edges, colours for drawing, and the evaluation's per-point spread. */
+/* The 17 keypoints of a COCO person: names, edges, colours for drawing, and the evaluation's spread for
+ * each keypoint. */
 #ifndef HS_VISION_COCO_POSE_H
 #define HS_VISION_COCO_POSE_H
 
@@ -15,14 +16,14 @@ struct hs_coco_edge {
 /* In COCO's order: "nose", "left_eye", ... */
 extern const char *const hs_coco_keypoint_names[HS_COCO_KEYPOINTS];
 
-/* In the order in which the HTTP API lists them. Left limbs are green, right ones orange, the trunk blue, the head
- * violet; left and right are the person's own. */
+/* In the order of the HTTP API. Left limbs are green, right limbs orange, the trunk is blue, the head
+ * violet; left and right are the person's. */
 extern const struct hs_coco_edge hs_coco_edges[HS_COCO_EDGES];
 
-/* Colour of the point itself, by the same rule. */
+/* Colours of the points, by the same rule. */
 extern const uint8_t hs_coco_keypoint_rgb[HS_COCO_KEYPOINTS][3];
 
-/* COCO's constants of object keypoint similarity. */
+/* COCO's constants for object keypoint similarity. */
 extern const double hs_coco_sigmas[HS_COCO_KEYPOINTS];
 
 #endif

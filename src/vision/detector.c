@@ -36,9 +36,10 @@ void hs_outputs_text(const struct hs_tensor_desc *outputs, int count, char *dst,
     }
 }
 
-/* ---- Scores above a threshold ---- */
+/* ---- scores above a threshold ---- */
 
-/* A block is examined without branches, which compilers turn into vector code; nearly all blocks hold nothing. */
+/* Blocks are tested without branches, so that compilers vectorise the loop; nearly all blocks have no
+ * hit. */
 enum { BLOCK = 64 };
 
 #define DEFINE_NEXT(name, type, passes)                                                                                \
@@ -79,8 +80,8 @@ struct hs_threshold hs_threshold_of(const struct hs_tensor_view *view, float rea
     struct hs_threshold limit = { .dtype = view->dtype, .above = real };
     if (view->dtype == HS_DTYPE_F32)
         return limit;
-    /* Real values grow with stored ones, so the border is found by halving. The expression is that of hs_tensor_at:
-     * another rounding would put a value on the border on the other side. */
+    /* Real values grow with stored ones, so bisection finds the limit. The expression is that of
+     * hs_tensor_at, because different rounding could move a value across the limit. */
     int32_t low, high;
     range_of(view->dtype, &low, &high);
     high++;
@@ -114,7 +115,8 @@ size_t hs_threshold_next(const struct hs_threshold *limit, const void *run, size
     }
 }
 
-/* The bound is lowered by more than the rounding of log and exp, because hs_hits_add compares the score again. */
+/* The bound is lower by more than the rounding error of log and exp; hs_hits_add compares the score
+ * again. */
 float hs_logit_threshold(float threshold)
 {
     if (threshold <= 0)
@@ -137,7 +139,7 @@ int hs_hits_add(struct hs_hits *hits, float score, uint32_t place, int32_t class
         hits->items = items;
         hits->capacity = capacity;
     }
-    /* 255 * (1/255 rounded) and the like may end slightly above 1. */
+    /* Rounding can make a score slightly exceed 1, for example 255 * (1/255 rounded). */
     hits->items[hits->count++] = (struct hs_hit) { .score = fminf(score, 1), .place = place, .class_id = class_id };
     return 0;
 }
@@ -158,9 +160,9 @@ int hs_hits_scan(struct hs_hits *hits, const struct hs_score_run *run)
     return 0;
 }
 
-/* ---- Suppression ---- */
+/* ---- suppression ---- */
 
-/* A total order: no two candidates have the same id, so any sorting algorithm gives the same sequence. */
+/* A total order, because all ids differ: every sorting algorithm yields the same sequence. */
 static int compare_candidates(const void *left, const void *right)
 {
     const struct hs_nms_candidate *a = left, *b = right;
@@ -182,7 +184,8 @@ size_t hs_nms_run(struct hs_nms_candidate *items, size_t count, float iou_thresh
 {
     if (count > 1)
         qsort(items, count, sizeof(*items), compare_candidates);
-    /* A later, weaker candidate never changes what is kept: stopping at max_out equals cutting at the end. */
+    /* A later, weaker candidate never changes the kept ones, so stopping at max_out equals cutting at
+     * the end. */
     size_t kept = 0;
     for (size_t i = 0; i < count && kept < max_out; i++)
         if (!is_suppressed(items, kept, &items[i], iou_threshold))
@@ -190,7 +193,7 @@ size_t hs_nms_run(struct hs_nms_candidate *items, size_t count, float iou_thresh
     return kept;
 }
 
-/* Best first. No two hits have the same place, so the order is total. */
+/* Descending score. A total order, because all places differ. */
 static int compare_hits(const void *left, const void *right)
 {
     const struct hs_hit *a = left, *b = right;

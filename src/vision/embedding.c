@@ -10,7 +10,8 @@ int hs_embedding_normalize(float *vector, size_t count, float *ret_norm)
     for (size_t i = 0; i < count; i++)
         sum += (double) vector[i] * (double) vector[i];
     double norm = sqrt(sum);
-    /* The square of a float cannot overflow a double: a sum that is not finite has a term that is not. */
+    /* The square of a float cannot overflow a double, so a sum that is not finite has a term that is
+     * not finite. */
     if (!isfinite(norm) || norm < SMALLEST_NORM)
         return HS_EINVAL;
     for (size_t i = 0; i < count; i++)

@@ -1,4 +1,4 @@
-/* Vectors that stand for faces. Only vectors of the same model can be compared. Pure functions, any thread. */
+/* Embeddings of faces. Only embeddings of the same model can be compared. Pure functions, any thread. */
 #ifndef HS_VISION_EMBEDDING_H
 #define HS_VISION_EMBEDDING_H
 
@@ -6,11 +6,13 @@
 
 #include "hs/status.h"
 
-/* Scales the vector to length 1. ret_norm (may be NULL) gets the length that it had. HS_EINVAL, and nothing changed: a
- * number is not finite, or the length is zero or so small that the result would be noise (below 1e-12). */
+/* Scales the vector to length 1 and stores its previous length in *ret_norm (may be NULL). Fails with
+ * HS_EINVAL and changes nothing if a number is not finite, or if the length is zero or so small that
+ * the result would be noise (below 1e-12). */
 int hs_embedding_normalize(float *vector, size_t count, float *ret_norm);
 
-/* Cosine of two vectors of length 1, -1..1. Sums in double, in order: the same everywhere. */
+/* Returns the cosine of two vectors of length 1, -1..1. Sums in double and in order, so that results
+ * are the same on all machines. */
 float hs_embedding_cosine(const float *a, const float *b, size_t count);
 
 #endif

@@ -1,5 +1,5 @@
-/* Anchors are numbered through all strides, finest first. Grids and matrices differ only in how far apart their numbers
- * lie. */
+/* Anchors are numbered across all strides, finest first. Grids and matrices differ only in the
+ * distances between their numbers. */
 #include "vision/face_heads.h"
 
 #include <assert.h>
@@ -8,11 +8,11 @@
 
 #include "vision/detector.h"
 
-/* Of RetinaFace's box coding. */
+/* Constants of RetinaFace's box coding. */
 #define CENTRE_VARIANCE 0.1f
 #define SIZE_VARIANCE 0.2f
 
-/* One output on one stride: number k of anchor a of cell (x, y) lies at
+/* One output on one stride: number k of anchor a of cell (x, y) is at offset
  * first + y * per_row + x * per_column + a * per_anchor + k * per_number. */
 struct part {
     struct hs_tensor_view view;
@@ -25,12 +25,12 @@ struct level {
     struct part parts[HS_FACE_PARTS];
 };
 
-/* An anchor by its place. */
+/* An anchor, located by its number. */
 struct anchor {
     const struct level *level;
     int x, y;         /* the cell */
-    int number;       /* 0 or 1: which of the cell's anchors */
-    float prior_size; /* RetinaFace's: two octaves a stride */
+    int number;       /* 0 or 1: index in the cell */
+    float prior_size; /* RetinaFace only: two octaves per stride */
 };
 
 struct decoder {
@@ -73,8 +73,8 @@ static void open_levels(struct decoder *decoder, const struct hs_tensor_view *vi
     }
 }
 
-/* Scores that are a number each, or whose last number is the probability: all anchors of the stride in one run, or each
- * anchor number of each row. */
+/* Scans scores of one number, or pairs whose second number is the probability: all anchors of the
+ * stride in one run if they are evenly spaced, else each anchor number of each row. */
 static int scan_single(const struct decoder *decoder, const struct level *level, struct hs_hits *hits)
 {
     const struct part *part = &level->parts[HS_FACE_SCORE];
@@ -102,7 +102,7 @@ static int scan_single(const struct decoder *decoder, const struct level *level,
     return status;
 }
 
-/* Softmax over two is the sigmoid of their difference, so the difference is compared and nothing else computed. */
+/* The softmax over two values is the sigmoid of their difference, so only the difference is compared. */
 static int scan_logit_pairs(const struct level *level, struct hs_hits *hits)
 {
     const struct part *part = &level->parts[HS_FACE_SCORE];
@@ -152,7 +152,7 @@ static void read_numbers(const struct anchor *anchor, enum hs_face_part which, i
         ret_numbers[i] = hs_tensor_at(&part->view, at);
 }
 
-/* The box of an anchor, for hs_hits_suppress. */
+/* Decodes the box of an anchor; callback of hs_hits_suppress. */
 static struct hs_rect decode_box(const void *arg, uint32_t number)
 {
     const struct decoder *decoder = arg;
@@ -168,7 +168,7 @@ static struct hs_rect decode_box(const void *arg, uint32_t number)
     return (struct hs_rect) { centre.x - w / 2, centre.y - h / 2, centre.x + w / 2, centre.y + h / 2 };
 }
 
-/* False if a number is not finite. */
+/* Returns false if a number is not finite. */
 static bool decode_landmarks(const struct decoder *decoder, uint32_t number, struct hs_face *face)
 {
     struct anchor anchor = find_anchor(decoder, number);

@@ -1,11 +1,11 @@
-/* Finds the part of each output of a face network by its shape alone, because names and order differ between
- * exporters, compilers and their versions. With a known input size every place has one shape, and no two places share
- * theirs. */
+/* Identifies the outputs of a face network by shape alone, because names and order differ between
+ * exporters, compilers and their versions. For a known input size each part of each stride has one
+ * shape, and all these shapes differ. */
 #include "vision/face_heads.h"
 
 #include "vision/detector.h"
 
-/* Far below what the 32-bit anchor numbers of the decoder hold. */
+/* Far below the range of the decoder's 32-bit anchor numbers. */
 enum { LARGEST_STRIDE = 32, MAX_CELLS = 1 << 23 };
 
 static int check_input(int input_w, int input_h, struct hs_error *err)
@@ -35,7 +35,7 @@ static void init_levels(struct hs_face_layout *layout)
     }
 }
 
-/* Puts output `index` into an empty place of the level; false if it is taken. */
+/* Assigns output `index` to a part of the level. Returns false if the part is already assigned. */
 static bool put(struct hs_face_level *level, int part, int index, bool rows, int first_row)
 {
     if (level->output[part] >= 0)
@@ -85,7 +85,7 @@ static bool place_output(const struct hs_tensor_desc *output, int index, struct 
     return false;
 }
 
-/* Every stride has scores and boxes, and all or none have landmarks. */
+/* Each stride needs scores and boxes; landmarks are on all strides or none. */
 static bool is_complete(struct hs_face_layout *layout)
 {
     int landmarks = 0;

@@ -66,7 +66,7 @@ void hs_face_list_move(struct hs_face_list *list, float scale_x, float scale_y, 
     }
 }
 
-/* Whether two entries show the same face. */
+/* Returns true if two entries show the same face. */
 typedef bool same_face(const struct hs_face *a, const struct hs_face *b, float iou_threshold);
 
 static bool shares_half(const struct hs_face *a, const struct hs_face *b, float iou_threshold)
@@ -80,7 +80,7 @@ static float longer_side(const struct hs_rect *box)
     return fmaxf(box->x2 - box->x1, box->y2 - box->y1);
 }
 
-/* The mean distance between landmarks of one kind, in sides of the larger box. */
+/* Returns the mean distance between corresponding landmarks, in longer sides of the larger box. */
 static float landmark_distance(const struct hs_face *a, const struct hs_face *b)
 {
     float sum = 0;
@@ -104,7 +104,7 @@ static bool is_new(const struct hs_face *faces, size_t count, const struct hs_fa
     return true;
 }
 
-/* Best first; of equal ones the left, then the upper one, so that the order is always the same. */
+/* Sorts by descending score; ties by x, then y, so that the order is deterministic. */
 static int compare_faces(const void *left, const void *right)
 {
     const struct hs_face *a = left, *b = right;

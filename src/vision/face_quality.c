@@ -56,7 +56,7 @@ bool hs_face_pose_estimate(const struct hs_point p[HS_FACE_LANDMARKS], struct hs
         return false;
     struct hs_point u = { (right->x - left->x) / length, (right->y - left->y) / length };
     struct hs_point eyes = { left->x / 2 + right->x / 2, left->y / 2 + right->y / 2 };
-    /* Mouth and nose as seen from the middle of the eyes, x along u, y along v = (-u.y, u.x). */
+    /* Mouth and nose relative to the midpoint of the eyes; x is along u, y along v = (-u.y, u.x). */
     struct hs_point m = { corner->x / 2 + other->x / 2 - eyes.x, corner->y / 2 + other->y / 2 - eyes.y };
     struct hs_point n = { nose->x - eyes.x, nose->y - eyes.y };
     float height = m.y * u.x - m.x * u.y;

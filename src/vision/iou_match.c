@@ -7,7 +7,7 @@ static const struct hs_rect *box(const struct hs_boxes *boxes, size_t i)
     return (const void *) ((const char *) boxes->first + i * boxes->stride);
 }
 
-/* The free one that overlaps most. */
+/* Returns the index of the free box with the highest IoU. */
 static size_t best_of(const struct hs_rect *wanted, const struct hs_boxes *boxes, float least_iou,
                       const unsigned char *taken)
 {

@@ -1,4 +1,4 @@
-/* Detections of a pose network: people (or animals, hands, ...) with a box and keypoints each. */
+/* List of pose detections: people (or animals, hands, ...) with a box and keypoints. */
 #ifndef HS_VISION_POSE_LIST_H
 #define HS_VISION_POSE_LIST_H
 
@@ -7,7 +7,7 @@
 #include "base/geometry.h"
 #include "hs/status.h"
 
-/* `conf` 0..1 is the model's own confidence that the point is visible; 1 for a model that gives none. */
+/* `conf` 0..1 is the model's confidence that the point is visible; 1 for models without it. */
 struct hs_keypoint {
     float x, y, conf;
 };
@@ -18,8 +18,8 @@ struct hs_pose {
     int class_id;
 };
 
-/* Every number is finite. `keypoints` holds count * keypoint_count points; those of pose i begin at
- * i * keypoint_count. The memory is kept for the next use of the same list. */
+/* All numbers are finite. `keypoints` holds count * keypoint_count points; those of pose i begin at
+ * index i * keypoint_count. A list keeps its memory for reuse. */
 struct hs_pose_list {
     size_t count;
     int keypoint_count;
@@ -29,9 +29,10 @@ struct hs_pose_list {
 };
 
 void hs_pose_list_init(struct hs_pose_list *list);   /* allocates nothing */
-void hs_pose_list_finish(struct hs_pose_list *list); /* frees; the list is empty and usable afterwards */
+void hs_pose_list_finish(struct hs_pose_list *list); /* frees; the list is then empty and may be used again */
 
-/* Sets keypoint_count, makes room for `max` poses and empties the list. HS_ENOMEM: the list is empty. */
+/* Sets keypoint_count, clears the list and allocates room for `max` poses. Fails with HS_ENOMEM; the
+ * list is then empty. */
 int hs_pose_list_reserve(struct hs_pose_list *list, size_t max, int keypoint_count);
 
 static inline struct hs_keypoint *hs_pose_list_keypoints(const struct hs_pose_list *list, size_t pose)
@@ -39,7 +40,7 @@ static inline struct hs_keypoint *hs_pose_list_keypoints(const struct hs_pose_li
     return list->keypoints + pose * (size_t) list->keypoint_count;
 }
 
-/* From pixels of the network's input to pixels of the picture, clamped to it. */
+/* Maps network input pixels to image pixels, clamped to the image. */
 void hs_pose_list_map(struct hs_pose_list *list, const struct hs_transform *to_picture);
 
 #endif

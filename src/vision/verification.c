@@ -9,13 +9,13 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* One step down the sorted pairs: `threshold` accepts the first `accepted` of them. */
+/* One step down the sorted pairs: the first `accepted` pairs are above `threshold`. */
 struct step {
-    size_t accepted, same, different; /* of the accepted ones */
+    size_t accepted, same, different; /* counts of accepted pairs */
     double threshold;
 };
 
-/* Accepts the pairs that score as the threshold was. False: all are accepted already. */
+/* Moves past the pairs with the next score. Returns false if all pairs are accepted already. */
 static bool next_step(const struct hs_verification_pair *pairs, size_t count, struct step *step)
 {
     if (step->accepted == count)
@@ -40,7 +40,7 @@ static double share(size_t part, size_t all)
     return all ? (double) part / (double) all : 0;
 }
 
-/* Takes a step into account; `before` is the one above it. */
+/* Updates the results with one step; `before` is the previous one. */
 static void weigh(struct hs_verification *v, const struct hs_verification_pair *pairs, const struct step *before,
                   const struct step *step, double *closest)
 {
@@ -55,8 +55,8 @@ static void weigh(struct hs_verification *v, const struct hs_verification_pair *
         v->accuracy = accuracy;
         v->best_threshold = step->accepted ? (step->threshold + pairs[step->accepted - 1].score) / 2 : step->threshold;
     }
-    /* Of the same pairs that came with this step, each is above all different ones still to come, and beside those that
-     * came with it. */
+    /* Each same pair of this step scores above all remaining different pairs, and equal to the
+     * different pairs of this step, which count half. */
     if (before) {
         double rest = (double) (v->different - step->different);
         double beside = (double) (step->different - before->different) / 2;
@@ -73,7 +73,7 @@ int hs_verification_measure(struct hs_verification_pair *pairs, size_t count, st
         return hs_error_set(err, HS_EINVAL, "there are no pairs of %s",
                             v.same ? "different people" : "the same person");
     qsort(pairs, count, sizeof(*pairs), descending);
-    struct step step = { .threshold = pairs[0].score }, before = step; /* accepts nothing */
+    struct step step = { .threshold = pairs[0].score }, before = step; /* accepts no pair */
     double closest = 2;
     weigh(&v, pairs, NULL, &step, &closest);
     while (next_step(pairs, count, &step)) {
@@ -89,7 +89,7 @@ struct hs_verification_point hs_verification_at_far(const struct hs_verification
 {
     size_t same, different;
     count_pairs(pairs, count, &same, &different);
-    struct step step = { .threshold = pairs[0].score }, best = step; /* accepts nothing */
+    struct step step = { .threshold = pairs[0].score }, best = step; /* accepts no pair */
     while (next_step(pairs, count, &step) && share(step.different, different) <= far)
         best = step;
     return (struct hs_verification_point) {

@@ -1,7 +1,9 @@
-/* How well scores separate pairs of the same person from pairs of different ones. Pure functions, any thread.
+/* Measures how well scores separate pairs of the same person from pairs of different people. Pure
+ * functions, any thread.
  *
- * A pair is accepted if its score is above the threshold. TAR is the share of same pairs that are accepted, FAR that
- * of different ones. The thresholds tried are the scores themselves, and one that accepts all: the lowest score - 1. */
+ * A pair is accepted if its score is above the threshold. TAR is the share of same pairs that are
+ * accepted, FAR the share of different pairs. The thresholds tried are the scores and one that accepts
+ * all pairs: the lowest score - 1. */
 #ifndef HS_VISION_VERIFICATION_H
 #define HS_VISION_VERIFICATION_H
 
@@ -15,29 +17,30 @@ struct hs_verification_pair {
     bool same;
 };
 
-/* The effect of a threshold. */
+/* TAR and FAR at a threshold. */
 struct hs_verification_point {
     double threshold, tar, far;
 };
 
 struct hs_verification {
     size_t same, different;
-    double auc;            /* chance that a same pair scores higher than a different one; equal scores count half */
-    double eer;            /* the error where FAR and 1 - TAR are closest to each other: their mean there */
-    double eer_threshold;  /* of equally close ones the lowest */
-    double accuracy;       /* most pairs that one threshold can judge rightly, as a share */
-    double best_threshold; /* of that: half-way to the next higher score; of equally good ones the lowest */
+    double auc;            /* probability that a same pair scores higher than a different one; ties count half */
+    double eer;            /* equal error rate: mean of FAR and 1 - TAR at the threshold where they are closest */
+    double eer_threshold;  /* the lowest if several are equally close */
+    double accuracy;       /* highest share of pairs that one threshold classifies correctly */
+    double best_threshold; /* its threshold: halfway to the next higher score; the lowest if several are equally good */
 };
 
-/* Sorts the pairs by descending score. HS_EINVAL: there are no same pairs or no different ones. */
+/* Sorts the pairs by descending score. Fails with HS_EINVAL if there are only same or only different
+ * pairs. */
 int hs_verification_measure(struct hs_verification_pair *pairs, size_t count, struct hs_verification *ret_result,
                             struct hs_error *err);
 
-/* The lowest threshold of those tried whose FAR is at most `far`. The pairs are as
- * hs_verification_measure left them. */
+/* Returns the lowest of the thresholds tried whose FAR is at most `far`. The pairs must be in the order
+ * that hs_verification_measure leaves. */
 struct hs_verification_point hs_verification_at_far(const struct hs_verification_pair *pairs, size_t count, double far);
 
-/* The effect of a given threshold; the pairs may be in any order. */
+/* Returns TAR and FAR at a given threshold; the pairs may be in any order. */
 struct hs_verification_point hs_verification_at(const struct hs_verification_pair *pairs, size_t count,
                                                 double threshold);
 

@@ -1,5 +1,5 @@
-/* Cells are numbered through all grids, finest first. The ordinary export is treated as one grid of 1 x N cells whose
- * numbers need no decoding. */
+/* Cells are numbered across all grids, finest first. The rows form is handled as one grid of 1 x N
+ * cells whose numbers need no decoding. */
 #include "vision/yolo_pose.h"
 
 #include <assert.h>
@@ -10,7 +10,7 @@
 
 struct grid {
     struct hs_tensor_view box, score, keypoint;
-    int stride; /* 0: numbers are pixels and probabilities already */
+    int stride; /* 0: numbers are already pixels and probabilities */
     uint32_t first_cell;
 };
 
@@ -20,7 +20,7 @@ struct decoder {
     int grid_count;
 };
 
-/* `count` channels of a matrix of rows, from `first` on, seen as a grid of one row. */
+/* Returns a view of `count` channels of a rows matrix, starting at `first`, as a grid of one row. */
 static struct hs_tensor_view rows_view(const struct hs_tensor_view *all, bool transposed, int first, int count)
 {
     struct hs_tensor_view view = *all;
@@ -70,7 +70,7 @@ static void open_heads(struct decoder *decoder, const struct hs_tensor_view *vie
     }
 }
 
-/* A cell counts once, with its best class; of equal ones the first. */
+/* A cell counts once, with its best class; the first one in a tie. */
 static bool is_best_class(const struct grid *grid, const struct hs_hit *hit)
 {
     const struct hs_tensor_view *score = &grid->score;
@@ -88,7 +88,7 @@ static bool is_best_class(const struct grid *grid, const struct hs_hit *hit)
 static int scan_grid(const struct grid *grid, struct hs_hits *hits)
 {
     const struct hs_tensor_view *score = &grid->score;
-    /* Rows that follow one another without a gap are one long run. */
+    /* Rows without a gap between them form one long run. */
     bool whole = score->stride_h == score->w * score->stride_w;
     int runs = whole ? 1 : score->h, status = 0;
     struct hs_score_run run = {
@@ -120,9 +120,9 @@ static const struct grid *grid_of(const struct decoder *decoder, uint32_t cell)
     return &decoder->grids[i];
 }
 
-/* Expected bin under the softmax of `bins` raw values: distribution focal loss (Li et al. 2020, "Generalized Focal
- * Loss"), as YOLOv8 uses it. With one bin there is no distribution and the value is the distance itself.
- * A NaN or an infinity among the values makes the result NaN. */
+/* Returns the expected bin under the softmax of `bins` raw values: distribution focal loss (Li et al.
+ * 2020, "Generalized Focal Loss"), as in YOLOv8. A single bin is the distance itself. Returns NaN if
+ * any of the values is a NaN or an infinity. */
 static float expected_bin(const struct hs_tensor_view *view, ptrdiff_t at, int bins)
 {
     float raw[HS_YOLO_POSE_MAX_BINS], top = -INFINITY, sum = 0, weighted = 0;
@@ -141,7 +141,7 @@ static float expected_bin(const struct hs_tensor_view *view, ptrdiff_t at, int b
     return weighted / sum;
 }
 
-/* The box of a cell, for hs_hits_suppress. */
+/* Decodes the box of a cell; callback of hs_hits_suppress. */
 static struct hs_rect decode_box(const void *arg, uint32_t cell)
 {
     const struct decoder *decoder = arg;
@@ -159,13 +159,13 @@ static struct hs_rect decode_box(const void *arg, uint32_t cell)
     int bins = decoder->layout->bins;
     for (int i = 0; i < 4; i++)
         side[i] = expected_bin(box, at + i * bins * box->stride_c, bins);
-    /* Distances left, top, right, bottom in strides from the middle of the cell. */
+    /* The sides are distances left, top, right and bottom from the centre of the cell, in strides. */
     float cx = (float) x + 0.5f, cy = (float) y + 0.5f, s = (float) grid->stride;
     return (struct hs_rect) { (cx - side[0]) * s, (cy - side[1]) * s, (cx + side[2]) * s, (cy + side[3]) * s };
 }
 
-/* Keypoints of raw heads: x = (2 v + column) * stride, y alike with the row, without the half cell that boxes have.
- * False if a number is not finite. */
+/* Decodes keypoints. For raw heads x = (2 v + column) * stride, and y likewise with the row; unlike
+ * boxes they have no half-cell offset. Returns false if a number is not finite. */
 static bool decode_keypoints(const struct decoder *decoder, uint32_t cell, struct hs_keypoint *points)
 {
     const struct hs_yolo_pose_spec *spec = &decoder->layout->spec;

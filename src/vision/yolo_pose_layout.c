@@ -1,10 +1,11 @@
-/* Finds the part of each output of a pose network by its shape alone, because names and order differ between
+/* Identifies the outputs of a pose network by shape alone, because names and order differ between
  * exporters, compilers and their versions. */
 #include "vision/yolo_pose.h"
 
 #include "vision/detector.h"
 
-/* Enough for an input of 8192 x 8192 at stride 4, and far below what the 32-bit cell numbers of the decoder hold. */
+/* Enough for an input of 8192 x 8192 at stride 4, and far below the range of the decoder's 32-bit cell
+ * numbers. */
 enum { MAX_CELLS = 1 << 23 };
 
 enum part { BOX, SCORE, KEYPOINT, PARTS };
@@ -32,7 +33,7 @@ static int init_rows(const struct hs_tensor_desc *output, struct hs_yolo_pose_la
         return hs_error_set(err, HS_EMODEL,
                             "the only output, %dx%dx%d, is no matrix with %d rows (4 + %d classes + %d x %d)",
                             output->h, output->w, output->c, channels, spec->classes, spec->keypoints, spec->dims);
-    /* [channels, N] is what Ultralytics writes; it is also taken if N happens to equal the channel count. */
+    /* Ultralytics writes [channels, N]; that form is also assumed if N equals the channel count. */
     layout->rows = true;
     layout->rows_transposed = output->h != channels;
     if ((layout->rows_transposed ? output->h : output->w) > MAX_CELLS)
@@ -46,7 +47,8 @@ static bool fits(const struct hs_tensor_desc *const part[PARTS], const struct hs
            part[BOX]->c % 4 == 0 && part[BOX]->c / 4 <= HS_YOLO_POSE_MAX_BINS;
 }
 
-/* Tries the six ways in which three tensors can play three parts. Returns how many fit; the last one is stored. */
+/* Tries all six assignments of three tensors to three parts. Stores the last match and returns their
+ * number. */
 static int assign_parts(const struct hs_tensor_desc *outputs, const int index[PARTS],
                         const struct hs_yolo_pose_spec *spec, struct hs_yolo_pose_level *level)
 {
@@ -92,7 +94,8 @@ static int init_level(const struct hs_tensor_desc *outputs, const int index[PART
     return 0;
 }
 
-/* The indices of all outputs with the grid of output `like`, as far as there is room for them. Returns their number. */
+/* Stores the indices of the first PARTS outputs with the grid of output `like`. Returns the number of
+ * all. */
 static int outputs_of_grid(const struct hs_tensor_desc *outputs, int count, int like, int ret_index[PARTS])
 {
     int found = 0;
@@ -102,7 +105,7 @@ static int outputs_of_grid(const struct hs_tensor_desc *outputs, int count, int 
     return found;
 }
 
-/* Finest grid first, as the networks number their cells. */
+/* Keeps the levels in the cell order of the networks: finest grid first. */
 static void insert_level(struct hs_yolo_pose_layout *layout, const struct hs_yolo_pose_level *level)
 {
     int at = layout->level_count++;
@@ -119,7 +122,7 @@ static int init_heads(const struct hs_tensor_desc *outputs, int count, struct hs
         struct hs_yolo_pose_level level;
         int index[PARTS], found = outputs_of_grid(outputs, count, i, index);
         if (index[0] < i)
-            continue; /* an earlier output has this grid */
+            continue; /* handled with an earlier output */
         if (layout->level_count == HS_YOLO_POSE_MAX_LEVELS || found != PARTS) {
             char shapes[300];
             hs_outputs_text(outputs, count, shapes, sizeof(shapes));

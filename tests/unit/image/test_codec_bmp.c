@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* A BMP with a 40-byte header: palette of 4-byte entries (B, G, R, 0), then pixels. */
+/* Makes a BMP with a 40-byte header: a palette of 4-byte entries (B, G, R, 0), then pixels. */
 static struct hs_buf make_bmp(int width, int height, int bits, int compression, const void *palette, size_t entries,
                               const void *pixels, size_t len)
 {
@@ -30,7 +30,7 @@ static void expect(struct hs_buf buf, int width, int height, const char *rgb)
 {
     struct hs_image *image;
     decode_gives(buf.data, buf.len, width, height, rgb);
-    /* Cut anywhere it must be refused, except that the padding of the last row may be missing. */
+    /* Truncated files are refused, except that the padding of the last row may be missing. */
     for (size_t len = 0; len + 4 < buf.len; len++) {
         struct hs_image_options options = options_plain();
         uint8_t *copy = guarded_copy(buf.data, len);
@@ -51,7 +51,7 @@ static const uint8_t four_colours[] = {
 static void rows_from_the_bottom_and_from_the_top(void **state)
 {
     (void) state;
-    /* Two pixels a row, padded to 8 bytes. */
+    /* Two pixels per row, padded to 8 bytes. */
     static const char pixels[] = "\1\2\3\4\5\6\0\0\x0b\x0c\x0d\x0e\x0f\x10\0";
     expect(make_bmp(2, 2, 24, 0, NULL, 0, pixels, 16), 2, 2, "\x0d\x0c\x0b\x10\x0f\x0e\3\2\1\6\5\4");
     expect(make_bmp(2, -2, 24, 0, NULL, 0, pixels, 16), 2, 2, "\3\2\1\6\5\4\x0d\x0c\x0b\x10\x0f\x0e");
@@ -63,19 +63,19 @@ static void palettes_of_1_4_and_8_bits(void **state)
     expect(make_bmp(9, 1, 1, 0, four_colours, 2, "\xa0\x80\0", 4), 9, 1, GREEN RED GREEN RED RED RED RED RED GREEN);
     expect(make_bmp(3, 1, 4, 0, four_colours, 4, "\x12\x30\0", 4), 3, 1, GREEN BLUE DARK);
     expect(make_bmp(3, 1, 8, 0, four_colours, 4, "\0\3\2", 4), 3, 1, RED DARK BLUE);
-    /* An index past the palette is black. */
+    /* An index beyond the palette is black. */
     expect(make_bmp(1, 1, 8, 0, four_colours, 4, "\x09\0\0", 4), 1, 1, "\0\0\0");
 }
 
 static void words_of_32_bits(void **state)
 {
     (void) state;
-    /* The fourth byte is no colour. */
+    /* The fourth byte is ignored. */
     expect(make_bmp(1, 1, 32, 0, NULL, 0, "\1\2\3\x99", 4), 1, 1, "\3\2\1");
-    /* Bit fields that name the usual bytes; they stand behind the header, as three entries of a palette would. */
+    /* Bit fields for the usual bytes; they follow the header, like three palette entries. */
     static const uint8_t usual[] = { 0, 0, 0xff, 0, 0, 0xff, 0, 0, 0xff, 0, 0, 0 };
     expect(make_bmp(2, 1, 32, 3, usual, 3, "\1\2\3\x99\4\5\6\0", 8), 2, 1, "\3\2\1\6\5\4");
-    /* Other ones, in 32 and 16 bits. */
+    /* Other bit fields, in 32 and 16 bits. */
     static const uint8_t masks10[] = { 0, 0, 0xf0, 0x3f, 0, 0xfc, 0x0f, 0, 0xff, 3, 0, 0 };
     struct hs_buf buf = make_bmp(1, 1, 32, 3, masks10, 3, "\0\x02\xf0\x3f", 4);
     decode_fails(buf.data, buf.len, NULL, HS_EUNSUPPORTED, "32 bits a pixel and compression 3 is not supported");
@@ -136,7 +136,7 @@ static void headers_that_cannot_be(void **state)
     decode_fails("BM", 2, NULL, HS_EDECODE, "BMP ends inside its header");
 }
 
-/* The padding of the last row may be missing, a byte of its pixels may not; rows are padded to four bytes. */
+/* Rows are padded to four bytes. The padding of the last row may be missing, but none of its pixels. */
 static void the_last_row_may_lack_its_padding(void **state)
 {
     (void) state;
@@ -157,7 +157,7 @@ static void header_sizes(void **state)
     (void) state;
     static const struct {
         uint8_t size;
-        const char *text; /* NULL: taken */
+        const char *text; /* NULL: accepted */
     } cases[] = { { 11, "unknown header of 11 bytes" },
                   { 13, "unknown header of 13 bytes" },
                   { 39, "unknown header of 39 bytes" },

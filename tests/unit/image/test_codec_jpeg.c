@@ -22,7 +22,7 @@ struct recipe {
     int restart_rows;
 };
 
-/* `rows(y)` in `samples`: width * components bytes a row. */
+/* Encodes `samples`: width * components bytes per row. */
 static struct hs_buf make_jpeg(const struct recipe *recipe, const uint8_t *samples)
 {
     struct jpeg_compress_struct jpeg;
@@ -117,8 +117,8 @@ static void gray_is_spread_to_three(void **state)
     hs_buf_finish(&buf);
 }
 
-/* Inverted, as Adobe writes it: 255 is no ink. Red: cyan free, magenta and yellow full, black free. The same numbers
- * with black at 128 are half as bright: 128 - 128 * 0 / 255. */
+/* Inverted, as Adobe writes it: 255 means no ink. Red: no cyan, full magenta and yellow, no black. The same
+ * numbers with black at 128 are half as bright: 128 - 128 * 0 / 255. */
 static void cmyk_and_ycck(void **state)
 {
     (void) state;
@@ -158,7 +158,7 @@ static void reduced_is_never_below_the_need(void **state)
         assert_true(image->height == 724 || image->height >= box.content_h);
         assert_int_equal(image->orig_width, 1280);
         assert_int_equal(image->orig_height, 724);
-        /* What the network sees is the same as from the full picture, but for the filters' difference. */
+        /* The network input matches that of the full image, except for the difference between the filters. */
         size_t size = (size_t) box.in_w * (size_t) box.in_h * 3;
         uint8_t *a = malloc(size), *b = malloc(size);
         assert_non_null(a);
@@ -175,7 +175,7 @@ static void reduced_is_never_below_the_need(void **state)
     hs_buf_finish(&buf);
 }
 
-/* Steps of 5 pixels with noise on them, so that a shift by one would show. */
+/* Steps of 5 pixels with noise, so that a shift by one pixel is visible. */
 static struct hs_buf make_noisy_jpeg(int width, int height, struct recipe recipe)
 {
     size_t size = (size_t) width * (size_t) height * 3;
@@ -196,8 +196,8 @@ static struct hs_buf make_noisy_jpeg(int width, int height, struct recipe recipe
     return buf;
 }
 
-/* The part holds what was wanted, and the same as the whole there: but for two pixels at its borders, unless these are
- * the borders of the whole. */
+/* The decoded part contains the requested one and equals that area of the whole image, except for two pixels at
+ * its borders that are not borders of the whole. */
 static void check_part(const struct hs_buf *file, const struct hs_image_options *options, struct hs_image_part wanted)
 {
     struct hs_image *whole, *image;
@@ -263,7 +263,7 @@ static void parts_that_cannot_be_are_refused(void **state)
     struct hs_error err;
     for (size_t i = 0; i < HS_ARRAY_LEN(parts); i++)
         assert_int_equal(hs_image_decode_part(file.data, file.len, &options, &parts[i], &image, &got, &err), HS_EINVAL);
-    /* Every cut of the file: refused, or good for the part, but never a crash. */
+    /* A file cut at any byte is refused or decoded, but never crashes. */
     const struct hs_image_part top = { 8, 2, 20, 6 };
     for (size_t len = 0; len < file.len; len += 7)
         if (hs_image_decode_part(file.data, len, &options, &top, &image, &got, &err) == 0)
@@ -279,7 +279,7 @@ static void cut_anywhere_it_is_refused(void **state)
     };
     for (size_t i = 0; i < sizeof(recipes) / sizeof(recipes[0]); i++) {
         struct hs_buf buf = make_gradient_jpeg(200, 150, recipes[i]);
-        /* The last bytes are the end marker and perhaps bits that fill the last byte. */
+        /* The last bytes are the end marker and possibly fill bits of the last byte. */
         for (size_t len = 0; len < buf.len - 6; len += len < 30 ? 1 : 53) {
             struct hs_image_options options = options_plain();
             struct hs_image *image;
@@ -294,7 +294,7 @@ static void cut_anywhere_it_is_refused(void **state)
     }
 }
 
-/* All the pixels are there: nothing is missing but the end marker. */
+/* All pixels are there; only the end marker is missing. */
 static void a_missing_end_marker_is_forgiven(void **state)
 {
     (void) state;
@@ -311,7 +311,7 @@ static void a_missing_end_marker_is_forgiven(void **state)
     }
 }
 
-/* The place of the nth marker of that kind, counted from 0. */
+/* Returns the offset of the nth marker of that kind, counted from 0. */
 static size_t find_marker(const struct hs_buf *buf, uint8_t kind, int nth)
 {
     for (size_t i = 0; i + 1 < buf->len; i++)
@@ -331,7 +331,7 @@ static void expect_damage(const struct hs_buf *buf, const char *text, int width,
     hs_image_destroy(image);
 }
 
-/* Bytes are gone, and the end marker is there. */
+/* Bytes are missing, but the end marker is there. */
 static void missing_data_before_the_end_marker_is_damage(void **state)
 {
     (void) state;
@@ -348,7 +348,7 @@ static void missing_data_before_the_end_marker_is_damage(void **state)
     }
 }
 
-/* Rows before the damage, and those from the next restart marker on, are as in the whole picture. */
+/* Rows before the damage, and those after the next restart marker, equal those of the undamaged image. */
 static void damage_leaves_what_comes_before_it(void **state)
 {
     (void) state;
@@ -363,7 +363,7 @@ static void damage_leaves_what_comes_before_it(void **state)
     assert_memory_equal(pixel_at(whole, 0, 114), pixel_at(image, 0, 114), whole->stride * 14);
     hs_image_destroy(whole);
     hs_image_destroy(image);
-    /* The marker itself: two bytes that cannot be told from data. */
+    /* Zeroes the marker itself: its two bytes then look like data. */
     memset(buf.data + at, 0, 2);
     image = decode_ok(buf.data, buf.len);
     assert_true(hs_str_starts(image->damage, "the JPEG is damaged: "));
@@ -371,7 +371,7 @@ static void damage_leaves_what_comes_before_it(void **state)
     hs_buf_finish(&buf);
 }
 
-/* A table between two scans that libjpeg cannot read ends the picture with the scans before it. */
+/* If libjpeg cannot read a table between two scans, the image consists of the scans before it. */
 static void scans_before_a_broken_one_are_shown(void **state)
 {
     (void) state;
@@ -381,18 +381,18 @@ static void scans_before_a_broken_one_are_shown(void **state)
         tables += buf.data[i] == 0xff && buf.data[i + 1] == 0xc4;
     size_t last = find_marker(&buf, 0xc4, tables - 1), first_scan = find_marker(&buf, 0xda, 0);
     assert_true(last > first_scan);
-    buf.data[last + 4] = 0x77; /* a class and a number that cannot be */
+    buf.data[last + 4] = 0x77; /* an invalid class and number */
     struct hs_image *image = decode_ok(buf.data, buf.len);
     assert_true(hs_str_starts(image->damage, "the JPEG is damaged: Bogus DHT index"));
     hs_image_destroy(image);
-    /* The first one: nothing can be decoded. */
+    /* With the first table damaged, nothing can be decoded. */
     size_t first = find_marker(&buf, 0xc4, 0);
     buf.data[first + 4] = 0x77;
     decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "JPEG cannot be decoded: Bogus DHT index");
     hs_buf_finish(&buf);
 }
 
-/* Each attempt to decode gives its charge back, and a picture comes reduced from each. */
+/* A failed attempt returns its charge, and the second attempt yields a reduced image too. */
 static void attempts_share_one_charge(void **state)
 {
     (void) state;
@@ -414,7 +414,7 @@ static void attempts_share_one_charge(void **state)
     assert_int_equal(hs_split_budget_used(&budget), 20 * 20 * 3);
     hs_image_destroy(image);
     assert_int_equal(hs_split_budget_used(&budget), 0);
-    /* A second damage ends the second attempt, too. */
+    /* Other damage fails the second attempt too. */
     buf.data[find_marker(&buf, 0xda, 0) + 5] = 0x77;
     assert_true(hs_image_decode(buf.data, buf.len, &options, &image, NULL) < 0);
     assert_int_equal(hs_split_budget_used(&budget), 0);
@@ -422,7 +422,7 @@ static void attempts_share_one_charge(void **state)
     hs_buf_finish(&buf);
 }
 
-/* Of the usual subsampling; its coefficients take 72 MB. */
+/* The file has the usual subsampling, and its coefficients take 72 MB. */
 static void a_progressive_file_of_a_camera_is_within_the_default_limits(void **state)
 {
     (void) state;
@@ -457,7 +457,8 @@ static void size_of_the_real_header_counts(void **state)
     hs_buf_finish(&buf);
 }
 
-/* The spectral bits of luma sent one by one: a legal file of 2 + 2 * 14 * ... scans, each a walk of the picture. */
+/* Sends the spectral bits of luma one by one: a valid file of 2 + 2 * 14 * ... scans, each a pass over the
+ * image. */
 static void many_scans_are_refused(void **state)
 {
     (void) state;
@@ -472,14 +473,14 @@ static void many_scans_are_refused(void **state)
     struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) { .scans = scans, .scan_count = count });
     decode_fails(buf.data, buf.len, NULL, HS_ETOOLARGE, "JPEG has more than 64 scans");
     hs_buf_finish(&buf);
-    /* 3 + 61 are still fine. */
+    /* 3 + 61 scans are within the limit. */
     buf = make_gradient_jpeg(64, 64, (struct recipe) { .scans = scans, .scan_count = 64 });
     struct hs_image *image = decode_ok(buf.data, buf.len);
     hs_image_destroy(image);
     hs_buf_finish(&buf);
 }
 
-/* 1600 x 1200 in 4:2:0: 5.76 MB of pixels and as many again of coefficients where the file is progressive. */
+/* 1600 x 1200 in 4:2:0: 5.76 MB of pixels, and as much again for coefficients if the file is progressive. */
 static void coefficients_count_as_memory(void **state)
 {
     (void) state;
@@ -498,7 +499,8 @@ static void coefficients_count_as_memory(void **state)
     hs_buf_finish(&progressive);
 }
 
-/* Segments that end with the file or say that they go on behind it; reading there ends the test (guarded_copy). */
+/* Segments that end with the file or claim to continue beyond it; reading there crashes the test
+ * (guarded_copy). */
 static void headers_are_not_read_past_the_end(void **state)
 {
     (void) state;
@@ -522,7 +524,7 @@ static void headers_are_not_read_past_the_end(void **state)
         { "\xff\xd8\xff\xe1\0\7"
           "Exif\0",
           11 },
-        /* The last byte of an entry of four. */
+        /* The last byte of a four-byte entry is missing. */
         { "\xff\xd8\xff\xe1\0\x1e"
           "Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\4\0\1\0\0\0\6\0\0",
           33 },
@@ -544,7 +546,7 @@ static void impossible_files(void **state)
     /* Two components. */
     decode_fails("\xff\xd8\xff\xc0\0\x0e\x08\0\x08\0\x08\2\1\x11\0\2\x11\0\xff\xda\0\x0a\2\1\0\2\0\0\x3f\0", 30, NULL,
                  HS_EDECODE, "2 colour components");
-    /* 12 bits a sample. */
+    /* 12 bits per sample. */
     decode_fails("\xff\xd8\xff\xc1\0\x0b\x0c\0\x08\0\x08\1\1\x11\0\xff\xda\0\x08\1\1\0\0\x3f\0", 25, NULL, HS_EDECODE,
                  "precision 12");
 }

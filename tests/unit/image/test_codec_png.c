@@ -7,7 +7,7 @@
 
 #include "image/encode.h"
 
-/* One PNG of any kind from libspng's encoder. */
+/* Encodes a PNG of any kind with libspng. */
 static struct hs_buf make_png(struct spng_ihdr header, const struct spng_plte *palette, const struct spng_trns *alpha,
                               const void *pixels, size_t len)
 {
@@ -47,7 +47,7 @@ static void every_colour_type_becomes_rgb(void **state)
     (void) state;
     expect(make_png(header(2, 1, 8, 2), NULL, NULL, "\1\2\3\4\5\6", 6), 2, 1, "\1\2\3\4\5\6");
     expect(make_png(header(2, 1, 8, 0), NULL, NULL, "\x05\xfa", 2), 2, 1, "\5\5\5\xfa\xfa\xfa");
-    /* One bit: 0 and 255; two bits: 85 a step; four bits: 17 a step. */
+    /* One bit: 0 and 255; two bits: steps of 85; four bits: steps of 17. */
     expect(make_png(header(3, 1, 1, 0), NULL, NULL, "\xa0", 1), 3, 1, "\xff\xff\xff\0\0\0\xff\xff\xff");
     expect(make_png(header(3, 1, 2, 0), NULL, NULL, "\x6c", 1), 3, 1, "\x55\x55\x55\xaa\xaa\xaa\xff\xff\xff");
     expect(make_png(header(2, 1, 4, 0), NULL, NULL, "\x1f", 1), 2, 1, "\x11\x11\x11\xff\xff\xff");
@@ -99,7 +99,7 @@ static void cut_anywhere_it_is_refused(void **state)
 {
     (void) state;
     struct hs_buf buf = gradient_png();
-    /* Up to the checksum of the last pixel data; the end mark alone may be missing. */
+    /* Cuts up to the checksum of the last pixel data; only the end chunk may be missing. */
     for (size_t len = 0; len < buf.len - 20; len += len < 100 ? 1 : 37) {
         struct hs_image_options options = options_plain();
         struct hs_image *image;
@@ -135,7 +135,7 @@ static void impossible_headers(void **state)
     hs_buf_finish(&buf);
 }
 
-/* Three chunks of packed text that unpack to 2 MB each. */
+/* Three chunks of compressed text that unpack to 2 MB each. */
 static void packed_text_that_explodes(void **state)
 {
     (void) state;

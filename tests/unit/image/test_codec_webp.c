@@ -29,7 +29,7 @@ static void put_chunk(struct hs_buf *buf, const char *name, const void *data, si
         put_le(buf, 0, 1);
 }
 
-/* RIFF header, then VP8X with flags and the canvas' size less one. */
+/* RIFF header, then VP8X with flags and the canvas size minus one. */
 static struct hs_buf extended(uint8_t flags, int width, int height)
 {
     struct hs_buf buf = make_buf(), body = make_buf();
@@ -106,7 +106,7 @@ static void exif_is_found_behind_the_picture(void **state)
     hs_buf_finish(&buf);
 }
 
-/* An animation of a 30x20 canvas whose first frame is 8x6 at 4,2 (offsets are halved in the file). */
+/* An animation on a 30x20 canvas; its first frame is 8x6 at 4,2 (the file stores half the offsets). */
 static struct hs_buf animation(const struct hs_image *first, int x, int y)
 {
     struct hs_buf frame = encode(first, true), body = make_buf(), buf = extended(0x02, 30, 20);
@@ -145,13 +145,13 @@ static void the_first_frame_lies_on_a_black_canvas(void **state)
     hs_image_destroy(image);
     decode_fails(buf.data, buf.len - 40, NULL, HS_EDECODE, "WebP");
     hs_buf_finish(&buf);
-    buf = animation(first, 24, 2); /* leaves the canvas */
+    buf = animation(first, 24, 2); /* exceeds the canvas */
     decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "WebP");
     hs_buf_finish(&buf);
     hs_image_destroy(first);
 }
 
-/* libwebp's scaler may stand in for the letterbox's averaging. */
+/* libwebp's scaler can replace the averaging of the letterbox. */
 static void reduced_is_what_the_letterbox_would_make(void **state)
 {
     (void) state;
@@ -172,7 +172,7 @@ static void reduced_is_what_the_letterbox_would_make(void **state)
     for (size_t i = 0; i < sizeof(a); i++)
         assert_true(abs(a[i] - b[i]) <= 3);
     hs_image_destroy(small);
-    options.target_w = options.target_h = 640; /* less than a factor of 2: whole */
+    options.target_w = options.target_h = 640; /* below a factor of 2: not reduced */
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &small, NULL), 0);
     assert_int_equal(small->width, 1000);
     hs_image_destroy(small);

@@ -22,7 +22,7 @@ static uint32_t color_at(const struct hs_image *image, int x, int y)
     return (uint32_t) p[0] << 16 | (uint32_t) p[1] << 8 | p[2];
 }
 
-/* The drawn picture, read `band` rows at a time. */
+/* Returns the drawn image, read `band` rows at a time. */
 static struct hs_image *draw_turned(const struct hs_image *image, int orientation, const struct hs_draw_shape *shapes,
                                     size_t count, int band)
 {
@@ -82,7 +82,7 @@ static void shapes_colour_what_they_cover(void **state)
     assert_int_equal(color_at(drawn, 30, 80), 0x0000ff);
     assert_int_equal(color_at(drawn, 25, 80), 0x0000ff);
     assert_int_equal(color_at(drawn, 40, 80), 0);
-    assert_int_equal(color_at(image, 30, 80), 0); /* the source is as it was */
+    assert_int_equal(color_at(image, 30, 80), 0); /* the source is unchanged */
     hs_image_destroy(image);
     hs_image_destroy(drawn);
 }
@@ -103,7 +103,7 @@ static void units_grow_with_the_picture(void **state)
     hs_image_destroy(drawn);
 }
 
-/* The first and last column and row that are not black, beyond the outline if the label's colour alone counts. */
+/* Bounding box and number of the pixels of one colour. */
 struct extent {
     int x1, y1, x2, y2, count;
 };
@@ -131,21 +131,21 @@ static void labels_stand_in_a_bar(void **state)
     struct hs_image *image = black(200, 100);
     const struct hs_draw_shape shapes[] = {
         { HS_DRAW_RECT, 20, 60, 60, 90, 1, GREEN, "0.90" },
-        { HS_DRAW_RECT, 150, 2, 190, 90, 2, RED, "x" }, /* no room above: the bar is moved down */
+        { HS_DRAW_RECT, 150, 2, 190, 90, 2, RED, "x" }, /* no space above: the bar moves down */
     };
     struct hs_image *drawn = draw(image, shapes, 2);
     assert_int_equal(color_at(drawn, 20, 50), GREEN); /* left of the text */
     assert_int_equal(color_at(drawn, 20, 59), GREEN);
     assert_int_equal(color_at(drawn, 25, 65), 0);
     assert_int_equal(color_at(drawn, 150, 5), RED);
-    /* On green the letters are white. */
+    /* Letters on green are white. */
     assert_true(extent_of(drawn, 0xffffff).count > 0);
     hs_image_destroy(image);
     hs_image_destroy(drawn);
 }
 
-/* Wherever the rectangle is and however long the text, the bar is whole and inside: its lower edge, which has no text,
- * is as wide as the bar. */
+/* For any rectangle and any length of text, the whole bar is inside the image: its lower edge, which has no
+ * text, is as wide as the bar. */
 static void labels_are_inside_the_picture(void **state)
 {
     (void) state;
@@ -161,7 +161,7 @@ static void labels_are_inside_the_picture(void **state)
         without.label = NULL;
         struct hs_image *drawn = draw(image, &shapes[i], 1), *bare = draw(image, &without, 1);
         assert_true(extent_of(drawn, GREEN).count > extent_of(bare, GREEN).count + 200);
-        /* Both ends of a line of the bar: text is kept apart from them by the margin. */
+        /* Checks both ends of a row of the bar: the margin separates the text from them. */
         int ends = 0, first = -1, last = -1;
         for (int y = 0; y < 100; y++) {
             int run = 0;
@@ -181,7 +181,7 @@ static void labels_are_inside_the_picture(void **state)
     }
 }
 
-/* A number for the pixels of a label's bar that are text; it differs between texts. */
+/* Returns a checksum of the text pixels in a label's bar; it differs between texts. */
 static uint64_t text_sum(const char *label, int right)
 {
     struct hs_image *image = black(400, 100);
@@ -213,7 +213,7 @@ static void text_of_any_script_is_drawn(void **state)
         "b",
         "\xe2\x80\xae"
         "abc",
-        "\xf4\x8f\xbf\xbf", /* a line feed, a control, an override, a noncharacter */
+        "\xf4\x8f\xbf\xbf", /* a line feed, a control character, an override, a noncharacter */
     };
     uint64_t sums[HS_ARRAY_LEN(texts)];
     for (size_t i = 0; i < HS_ARRAY_LEN(texts); i++) {
@@ -223,7 +223,7 @@ static void text_of_any_script_is_drawn(void **state)
     }
 }
 
-/* Text that has no room ends with an ellipsis, at a whole letter, and differs from text that ends there. */
+/* Text that does not fit ends with an ellipsis after a whole letter, and differs from text that ends there. */
 static void text_is_cut_with_an_ellipsis(void **state)
 {
     (void) state;
@@ -232,7 +232,7 @@ static void text_is_cut_with_an_ellipsis(void **state)
     assert_true(text_sum("Bart", 60) != text_sum("Barthol", 60));
 }
 
-/* Of shapes in any order, all labels come last. */
+/* Labels are drawn after all shapes, whatever the order of the shapes. */
 static void nothing_is_drawn_over_a_label(void **state)
 {
     (void) state;
@@ -250,7 +250,7 @@ static void nothing_is_drawn_over_a_label(void **state)
     hs_image_destroy(image);
 }
 
-/* Two rectangles in one place: both bars are seen whole. */
+/* Both bars of two equal rectangles are fully visible. */
 static void labels_avoid_each_other(void **state)
 {
     (void) state;
@@ -293,10 +293,10 @@ static void letters_grow_with_the_rectangle(void **state)
         hs_image_destroy(image);
         hs_image_destroy(drawn);
     }
-    assert_in_range(heights[0], 10, 14); /* the least */
+    assert_in_range(heights[0], 10, 14); /* the lower bound */
     assert_int_equal(heights[1], heights[0]);
     assert_true(heights[2] > heights[0] && heights[2] < heights[3]);
-    assert_in_range(heights[3], 14, 20); /* the most */
+    assert_in_range(heights[3], 14, 20); /* the upper bound */
 }
 
 static const struct hs_draw_shape busy[] = {
@@ -321,7 +321,7 @@ static void bands_are_the_whole(void **state)
     hs_image_destroy(whole);
 }
 
-/* A picture that is stored turned is drawn as the upright one with the shapes where they belong. */
+/* An image that is stored turned is drawn upright, with the shapes at the right positions. */
 static void the_drawing_is_upright(void **state)
 {
     (void) state;
@@ -329,7 +329,7 @@ static void the_drawing_is_upright(void **state)
         struct hs_image *stored = make_gradient(131, 150), *upright = make_gradient(131, 150);
         struct hs_draw_shape shapes[HS_ARRAY_LEN(busy)];
         assert_int_equal(hs_image_turn(&upright, orientation, NULL), 0);
-        /* A stored point (x, y) by the upright pixels that the corners of the stored picture become. */
+        /* Maps a stored point (x, y) through the upright positions of the stored image's corners. */
         for (size_t i = 0; i < HS_ARRAY_LEN(busy); i++) {
             float *points[] = { &shapes[i].x0, &shapes[i].y0, &shapes[i].x1, &shapes[i].y1 };
             shapes[i] = busy[i];
@@ -371,14 +371,14 @@ static void strange_shapes_are_harmless(void **state)
         { HS_DRAW_RECT, -1000, -1000, -500, -500, 4, 0xffffff, NULL },
         { HS_DRAW_LINE, 1e9f, 1e9f, 2e9f, 1e9f, 4, 0xffffff, NULL },
         { HS_DRAW_LINE, 1e9f, 10, -1e9f, 10, 4, 0xffffff, NULL },
-        { HS_DRAW_RECT, 10, 60, 40, 90, 0, 0xffffff, "\xff\xfe" }, /* its bar would reach into the picture */
+        { HS_DRAW_RECT, 10, 60, 40, 90, 0, 0xffffff, "\xff\xfe" }, /* its bar would reach into the image */
         { HS_DRAW_RECT, 10, 60, 40, 90, 0, 0xffffff, "" },
     };
     struct hs_image *drawn = draw(image, shapes, HS_ARRAY_LEN(shapes));
     expect_same(image, drawn);
     hs_image_destroy(drawn);
     hs_image_destroy(image);
-    /* Pictures without room for a letter, and one of a single row. */
+    /* Images that are too small for a letter, and one with a single row. */
     static const int sizes[][2] = { { 1, 1 }, { 3, 200 }, { 200, 3 }, { 12, 12 }, { 30000, 1 } };
     const struct hs_draw_shape label = { HS_DRAW_RECT, 0, 0, 100, 100, 0, GREEN, "name" };
     for (size_t i = 0; i < HS_ARRAY_LEN(sizes); i++) {

@@ -1,4 +1,5 @@
-/* Every file of the shared edge-case set: what the manifest expects, with a bound on the memory that it may take. */
+/* Decodes all files of the shared edge-case set and compares the results with the manifest, within a memory
+ * bound. */
 #include "pictures.h"
 
 #include <jansson.h>
@@ -44,7 +45,7 @@ static long peak_kb(void)
     return usage.ru_maxrss;
 }
 
-/* The manifest's words: "decode", "4xx…", "413…", "415…", or a choice of these. */
+/* Expected results in the manifest: "decode", "4xx…", "413…", "415…", or alternatives. */
 static bool allowed(const char *expect, int r)
 {
     int http = hs_status_http(r);
@@ -59,7 +60,7 @@ static bool allowed(const char *expect, int r)
     return http >= 400 && http < 500;
 }
 
-/* Decodes one file; a picture of the group "valid" must decode whatever the words leave open. */
+/* Decodes one file; files of the group "valid" must decode even if the manifest allows a failure. */
 static int run_file(const json_t *entry, const struct hs_image_options *options)
 {
     const char *file = json_string_value(json_object_get(entry, "file"));
@@ -107,7 +108,7 @@ static void run_all(const struct hs_image_options *options, long allowed_kb)
         assert_true(grown <= allowed_kb);
 }
 
-/* The largest picture is a 6000x4000 JPEG: at 1/8 it takes 1.1 MB. Files are at most 8 MB. */
+/* The largest image is a 6000x4000 JPEG: at 1/8 it takes 1.1 MB. Files are at most 8 MB. */
 static void reduced_for_a_network(void **state)
 {
     (void) state;
@@ -116,7 +117,7 @@ static void reduced_for_a_network(void **state)
     run_all(&options, 24 * 1024);
 }
 
-/* 72 MB of pixels for the largest, nothing for the bombs. */
+/* The largest image takes 72 MB of pixels; the decompression bombs take none. */
 static void whole(void **state)
 {
     (void) state;
@@ -132,7 +133,7 @@ static void turned(void **state)
     run_all(&options, 96 * 1024);
 }
 
-/* Once turned upright all eight show the same 960x540 picture. */
+/* Turned upright, all eight show the same 960x540 image. */
 static void the_eight_orientations_agree(void **state)
 {
     (void) state;
@@ -158,7 +159,7 @@ static void the_eight_orientations_agree(void **state)
         assert_int_equal(image->width, 960);
         assert_int_equal(image->height, 540);
         if (first) {
-            /* Each was compressed by itself, in its own turn. */
+            /* Each file was compressed separately, in its own orientation. */
             compare_images(first, image, &max, &mean);
             assert_true(mean < 2);
             hs_image_destroy(image);

@@ -43,7 +43,7 @@ static void jpeg_comes_back_nearly(void **state)
     hs_buf_finish(&coarse);
 }
 
-/* Rows need not be tightly packed, and what the buffer holds already stays. */
+/* Rows need not be tightly packed, and earlier contents of the buffer stay. */
 static void strides_and_appending(void **state)
 {
     (void) state;

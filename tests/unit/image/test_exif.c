@@ -5,7 +5,7 @@
 
 #include "image/codec.h"
 
-/* A copy of exactly len bytes, so that a sanitizer sees a read past the end. */
+/* Reads a copy of exactly len bytes, so that a sanitizer detects a read past the end. */
 static int orientation_of(const char *bytes, size_t len)
 {
     uint8_t *copy = malloc(len ? len : 1);

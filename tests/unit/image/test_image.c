@@ -54,7 +54,7 @@ static void known_formats_are_named(void **state)
     decode_fails("GIF", 3, NULL, HS_EDECODE, "content is not an image");
 }
 
-/* A PNG header alone is enough to be refused for its size. */
+/* A PNG header alone suffices to test the size limits. */
 static struct hs_buf png_header(uint32_t width, uint32_t height)
 {
     struct hs_buf buf = make_buf();
@@ -133,7 +133,7 @@ static void probe_tells_what_decode_gives(void **state)
     hs_image_destroy(image);
 }
 
-/* The six pixels of an upright 3 x 2 picture, and how each orientation stores them. */
+/* The six pixels of an upright 3 x 2 image, and their order in each orientation. */
 static void all_turns_give_the_upright_picture(void **state)
 {
     (void) state;
@@ -161,7 +161,7 @@ static void all_turns_give_the_upright_picture(void **state)
     }
 }
 
-/* Turning moves every pixel of pictures larger than one tile as well: four quarter turns are none. */
+/* Four quarter turns restore the image. The image is larger than one tile, so this covers several tiles. */
 static void four_quarter_turns_are_none(void **state)
 {
     (void) state;
@@ -180,7 +180,7 @@ static void four_quarter_turns_are_none(void **state)
     hs_image_destroy(turned);
 }
 
-/* A JPEG with an EXIF block of the given orientation behind its first marker. */
+/* A JPEG with an EXIF block of the given orientation after its first marker. */
 static struct hs_buf jpeg_with_exif(int width, int height, uint8_t orientation)
 {
     struct hs_image *image = make_gradient(width, height);
@@ -215,14 +215,14 @@ static void exif_is_applied_when_asked(void **state)
     assert_int_equal(image->orig_width, 32);
     assert_int_equal(image->orig_height, 64);
     assert_int_equal(image->orientation, 6);
-    /* Stored red rises to the right; turned clockwise it rises downwards, and green falls to the right. */
+    /* Stored red rises to the right; after a clockwise turn it rises downwards, and green falls to the right. */
     assert_true(pixel_at(image, 16, 60)[0] > pixel_at(image, 16, 3)[0] + 150);
     assert_true(pixel_at(image, 3, 32)[1] > pixel_at(image, 28, 32)[1] + 150);
     hs_image_destroy(image);
     hs_buf_finish(&buf);
 }
 
-/* The target counts after the turn: 1600x400 turned is 400x1600, which fits 320x640 as 160x640 -> at least that. */
+/* The target applies after the turn: 1600x400 turned is 400x1600, which fits 320x640 as 160x640. */
 static void the_target_counts_after_the_turn(void **state)
 {
     (void) state;
@@ -247,7 +247,7 @@ static void the_target_counts_after_the_turn(void **state)
     hs_buf_finish(&buf);
 }
 
-/* ---- the size at once ---- */
+/* ---- hs_image_peek_size ---- */
 
 static void check_peek(const uint8_t *data, size_t len, const char *name)
 {
@@ -257,13 +257,13 @@ static void check_peek(const uint8_t *data, size_t len, const char *name)
     bool found = hs_image_peek_size(data, len, &width, &height);
     if (known && found && info.width == width && info.height == height)
         return;
-    /* What was found by fuzzing may hide its size. */
+    /* Files that fuzzing found may hide their size. */
     if (!known || (!found && strncmp(name, "found_", 6) == 0))
         return;
     fail_msg("%s: %dx%d, not %dx%d", name, width, height, info.width, info.height);
 }
 
-/* Of each format and kind. */
+/* Reads the image corpus, which has all formats and kinds. */
 static void the_size_is_found_as_probe_finds_it(void **state)
 {
     (void) state;
@@ -292,7 +292,7 @@ static void the_size_is_found_as_probe_finds_it(void **state)
     assert_true(count > 30);
 }
 
-/* Whatever a file holds, only its first bytes and the heads of so many segments are looked at. */
+/* For any file only the first bytes and a bounded number of segment headers are read. */
 static void a_jpeg_may_not_hide_its_size_for_long(void **state)
 {
     (void) state;
@@ -314,7 +314,7 @@ static void a_jpeg_may_not_hide_its_size_for_long(void **state)
     assert_int_equal(height, 0x1234);
 }
 
-/* ---- memory that all pictures share ---- */
+/* ---- memory budget shared by all images ---- */
 
 static struct hs_image_options options_of(struct hs_split_budget *budget)
 {
@@ -380,7 +380,7 @@ static void a_turned_picture_has_its_charge(void **state)
     hs_buf_finish(&buf);
 }
 
-/* Of a large JPEG of several scans the coefficients count, and of a part only the part. */
+/* The charge of a large multi-scan JPEG includes its coefficients; a part is charged for the part only. */
 static void what_the_codec_holds_is_charged(void **state)
 {
     (void) state;
@@ -424,7 +424,7 @@ static void without_room_in_time_it_is_an_error(void **state)
     hs_cancel_finish(&cancel);
     options.cancel = NULL;
     hs_budget_release(&budget.small, 1);
-    /* A picture that takes more than its part has all of that. */
+    /* An image that exceeds its part of the budget is charged with all of that part. */
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, &err), 0);
     assert_int_equal(hs_split_budget_used(&budget), 1000);
     hs_image_destroy(image);
@@ -432,7 +432,7 @@ static void without_room_in_time_it_is_an_error(void **state)
     hs_buf_finish(&buf);
 }
 
-/* While a large picture has all memory that large ones have. */
+/* A small image is decoded while a large one holds all memory of the large part. */
 static void a_small_picture_does_not_wait_for_a_large_one(void **state)
 {
     (void) state;

@@ -1,5 +1,6 @@
-/* Each scenario runs with its first, second, third … allocation failing: it then gives HS_ENOMEM with a message, frees
- * all of it and its charge, or does without. Nothing else may change, above all no pixel. */
+/* Runs each scenario with its first, second, third … allocation failing. A scenario then returns HS_ENOMEM with
+ * a message and frees everything, including its charge, or succeeds without that allocation. The results, above
+ * all the pixels, never change. */
 #include "pictures.h"
 
 #include <limits.h>
@@ -17,7 +18,7 @@
 #include "image/resample.h"
 #include "image/warp.h"
 
-/* One error for every scenario: whoever fails sets it. */
+/* Shared by all scenarios: the function that fails sets it. */
 static struct hs_error error;
 
 static int checked(int r)
@@ -43,7 +44,7 @@ struct decoding {
     size_t len;
     struct hs_image_options options;
     const struct hs_image_part *part;
-    const struct hs_image *wanted; /* the same without a failure; NULL while that is made */
+    const struct hs_image *wanted; /* the result without a failure; NULL while that is computed */
     struct hs_image *first;
 };
 
@@ -82,7 +83,7 @@ static int decode(void *arg)
     return 0;
 }
 
-/* Whole, upright, reduced to about a third, and exactly so. */
+/* Decodes whole, upright, reduced to about a third, and reduced to the exact size. */
 static void decode_with_failures(const uint8_t *data, size_t len, const struct hs_image_part *part, int least)
 {
     struct hs_split_budget budget;
@@ -100,7 +101,7 @@ static void decode_with_failures(const uint8_t *data, size_t len, const struct h
         d.options.limits.budget = &budget;
         assert_int_equal(decode(&d), 0);
         d.wanted = d.first;
-        /* The charge of the wanted one would be in the way. */
+        /* The charge of the expected image would disturb the checks. */
         hs_budget_release(d.first->budget, d.first->charged);
         d.first->charged = 0;
         each(decode, &d, least);
@@ -112,7 +113,7 @@ static void decode_with_failures(const uint8_t *data, size_t len, const struct h
 static void every_format_is_decoded_or_there_is_no_memory(void **state)
 {
     (void) state;
-    /* With the allocations of ours that its decoder makes at least: the picture's two, and its own. */
+    /* `least` is the minimum number of our own allocations: two for the image, plus those of its decoder. */
     static const struct {
         const char *name;
         int least;
@@ -152,7 +153,7 @@ static void every_format_is_decoded_or_there_is_no_memory(void **state)
     }
 }
 
-/* A picture that is reduced while it is decoded takes a line of its own and the reducer beside the picture. */
+/* An image that is reduced during decoding allocates a line buffer and the reducer besides the image. */
 static void large_pictures_too(void **state)
 {
     (void) state;
@@ -169,7 +170,7 @@ static void large_pictures_too(void **state)
     hs_buf_finish(&jpeg);
 }
 
-/* ---- what is made of pictures ---- */
+/* ---- processing of images ---- */
 
 static int encode_into(const struct hs_image *image, bool png, struct hs_buf *out)
 {
@@ -218,7 +219,7 @@ static int no_rows(void *ctx, int first, int count, uint8_t *rows, struct hs_err
     return first < *(const int *) ctx ? 0 : hs_error_set(err, HS_ECANCELED, "no row %d", first);
 }
 
-/* An error of those who make the rows, in the first band and in the second one. */
+/* Covers an error of the row source in the first band and in the second one. */
 static void errors_of_the_rows_are_passed_on(void **state)
 {
     (void) state;
@@ -273,7 +274,7 @@ static int letterbox(void *arg)
     hs_letterbox_plan(image->width, image->height, 96, 96, &box);
     memset(input, 1, sizeof(input));
     int r = hs_letterbox_apply(&box, image, input);
-    /* The border, and the picture's two ends. */
+    /* The border, and the first and last pixels of the image. */
     assert_int_equal(input[0], HS_LETTERBOX_PAD_VALUE);
     if (r == 0) {
         const uint8_t *first = input + (size_t) box.pad_top * 96 * 3;
@@ -313,7 +314,7 @@ static int reduce(void *arg)
     return checked(r);
 }
 
-/* A warp allocates nothing, and so succeeds without any memory. */
+/* A warp allocates nothing, so it succeeds without any memory. */
 static int warp(void *arg)
 {
     static const double matrix[6] = { 0.5, 0, 0, 0, 0.5, 0 };
@@ -361,7 +362,7 @@ static void drawings_are_whole_or_there_is_no_memory(void **state)
 {
     (void) state;
     struct hs_image *image = make_gradient(200, 100);
-    assert_int_equal(draw(image), 0); /* the fonts are made once */
+    assert_int_equal(draw(image), 0); /* the fonts are created once */
     each(draw, image, 4);
     hs_image_destroy(image);
 }

@@ -8,16 +8,16 @@
 static void plan_follows_ultralytics(void **state)
 {
     (void) state;
-    /* orig w, h, input w, h -> content w, h, left, top; from Ultralytics' LetterBox by hand. */
+    /* orig w, h, input w, h -> content w, h, left, top; calculated by hand from Ultralytics' LetterBox. */
     static const int cases[][8] = {
         { 1280, 720, 640, 640, 640, 360, 0, 140 },
         { 1280, 720, 640, 384, 640, 360, 0, 12 },
         { 720, 1280, 640, 640, 360, 640, 140, 0 },
-        { 720, 1280, 640, 384, 216, 384, 212, 0 }, /* a wide input for a tall picture, and the other way round */
+        { 720, 1280, 640, 384, 216, 384, 212, 0 }, /* a wide input for a tall image, and vice versa */
         { 1280, 720, 384, 640, 384, 216, 0, 212 },
         { 810, 1080, 640, 640, 480, 640, 80, 0 },
         { 640, 640, 640, 640, 640, 640, 0, 0 },
-        { 100, 50, 640, 640, 640, 320, 0, 160 }, /* grown */
+        { 100, 50, 640, 640, 640, 320, 0, 160 }, /* enlarged */
         { 4000, 4, 640, 640, 640, 1, 0, 319 },   /* 0.64 becomes 1; rest 639, 319.5 - 0.1 -> 319 */
         { 1000, 1, 640, 640, 640, 1, 0, 319 },   /* 0.64 */
         { 30000, 1, 640, 640, 640, 1, 0, 319 },  /* 0.02: at least 1 */
@@ -60,7 +60,7 @@ static void rect_rounds_the_short_side_up(void **state)
     }
 }
 
-/* The rule of pose networks. The usual ratios cost no more than without a border. */
+/* The rule for pose networks. The common aspect ratios cost no more than without a border. */
 static void pose_inputs_have_a_border(void **state)
 {
     (void) state;
@@ -83,13 +83,13 @@ static void pose_inputs_have_a_border(void **state)
             assert_true(box.pad_top >= HS_LETTERBOX_BORDER);
             assert_true(h - box.pad_top - box.content_h >= HS_LETTERBOX_BORDER);
         }
-        hs_letterbox_rect(&rule, c[1], c[0], &w, &h); /* the same picture, turned */
+        hs_letterbox_rect(&rule, c[1], c[0], &w, &h); /* the same image, turned */
         assert_int_equal(w, c[2]);
         assert_int_equal(h, 640);
     }
 }
 
-/* A service prepares for the sizes of the list before it is ready, so every picture must get one of them. */
+/* A service prepares the sizes of the list before it reports ready, so all images must map to one of them. */
 static void a_rule_has_few_sizes_and_a_picture_gets_one_of_them(void **state)
 {
     (void) state;
@@ -125,9 +125,9 @@ static void points_go_back_to_the_original(void **state)
     assert_float_equal(hs_transform_y(&wide, 140), 0, 1e-3);
     assert_float_equal(hs_transform_x(&wide, 640), 1280, 1e-3);
     assert_float_equal(hs_transform_y(&wide, 500), 720, 1e-3);
-    assert_float_equal(hs_transform_y(&wide, 0), 0, 0); /* in the border: the nearest pixel of the picture */
+    assert_float_equal(hs_transform_y(&wide, 0), 0, 0); /* in the border: the nearest pixel of the image */
     assert_float_equal(hs_transform_y(&wide, 640), 720, 0);
-    /* Sides and pads that all differ: none may stand in for another. */
+    /* Sides and pads that all differ, so that a mix-up is detected. */
     hs_letterbox_plan(300, 1000, 320, 640, &box);
     struct hs_transform tall = hs_letterbox_transform(&box);
     assert_float_equal(hs_transform_x(&tall, 160), 150, 1e-3);
@@ -137,7 +137,7 @@ static void points_go_back_to_the_original(void **state)
     assert_float_equal(hs_transform_y(&tall, 640), 1000, 1e-3);
 }
 
-/* Runs a letterbox into a buffer with guards around it. */
+/* Runs a letterbox into a buffer with guard bytes around it. */
 static uint8_t *run(const struct hs_image *image, int orig_w, int orig_h, int in_w, int in_h)
 {
     struct hs_letterbox box;
@@ -159,10 +159,10 @@ static void same_size_is_copied_between_the_pads(void **state)
     static const uint8_t want[] = { 114, 114, 114, 114, 114, 114, 1, 2, 3, 4, 5, 6, 114, 114, 114, 114, 114, 114 };
     assert_memory_equal(out, want, sizeof(want));
     free(out);
-    out = run(image, 2, 1, 2, 2); /* one row left over goes below */
+    out = run(image, 2, 1, 2, 2); /* the odd row of padding goes below */
     assert_memory_equal(out, want + 6, 12);
     free(out);
-    /* Moved to the top left, the rest black. */
+    /* With the image moved to the top left, the rest is black. */
     static const uint8_t moved[] = { 1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
     uint8_t black[sizeof(moved)];
     struct hs_letterbox box;
@@ -177,7 +177,7 @@ static void same_size_is_copied_between_the_pads(void **state)
 static void growing_is_bilinear_between_pixel_centres(void **state)
 {
     (void) state;
-    /* Two pixels 0 and 100 on four: centres at -0.25, 0.25, 0.75, 1.25 of the source -> 0, 25, 75, 100. */
+    /* Two pixels 0 and 100 to four: centres at -0.25, 0.25, 0.75, 1.25 of the source -> 0, 25, 75, 100. */
     static const uint8_t rgb[] = { 0, 0, 200, 100, 50, 0 };
     struct hs_image *image = make_pixels(2, 1, rgb);
     uint8_t *out = run(image, 2, 1, 4, 2);
@@ -204,8 +204,8 @@ static void halving_takes_the_mean_of_two(void **state)
 static void shrinking_by_more_than_two_averages_the_area(void **state)
 {
     (void) state;
-    /* Five columns on two: each covers 2.5, the middle one is shared by halves.
-     * (10 + 20 + 30 / 2) / 2.5 = 18, (30 / 2 + 40 + 50) / 2.5 = 42. Five equal rows on two do not change that. */
+    /* Five columns to two: each covers 2.5, and both share the middle one equally. (10 + 20 + 30 / 2) / 2.5 =
+     * 18, (30 / 2 + 40 + 50) / 2.5 = 42. Reducing five equal rows to two does not change that. */
     struct hs_image *image = make_gradient(5, 5);
     for (int y = 0; y < 5; y++) {
         for (int x = 0; x < 5; x++)
@@ -215,7 +215,7 @@ static void shrinking_by_more_than_two_averages_the_area(void **state)
     static const uint8_t want[] = { 18, 18, 18, 42, 42, 42, 18, 18, 18, 42, 42, 42 };
     assert_memory_equal(out, want, sizeof(want));
     free(out);
-    /* The other axis: 9 rows of value y * 9 on 3, each the mean of three. */
+    /* The other axis: 9 rows of value y * 9 to 3, each the mean of three. */
     hs_image_destroy(image);
     image = make_gradient(9, 9);
     for (int y = 0; y < 9; y++)
@@ -228,7 +228,7 @@ static void shrinking_by_more_than_two_averages_the_area(void **state)
     hs_image_destroy(image);
 }
 
-/* Flat white must stay white with every filter and ratio, or rounding would darken pictures. */
+/* Flat white stays white with all filters and ratios; otherwise rounding would darken images. */
 static void flat_colours_stay(void **state)
 {
     (void) state;
@@ -254,7 +254,7 @@ static void flat_colours_stay(void **state)
     }
 }
 
-/* Every output pixel against the filter's definition in double precision, for ratios on both sides of 2. */
+/* Compares output pixels with the filter's definition in double precision, for ratios on both sides of 2. */
 static double reference(const struct hs_image *image, const struct hs_letterbox *box, int x, int y, int c)
 {
     double sum = 0, total = 0;
@@ -308,7 +308,7 @@ static void agrees_with_the_definition(void **state)
     }
 }
 
-/* The plan speaks of the original; the picture may come smaller. */
+/* The plan refers to the original; the image may be smaller. */
 static void takes_a_reduced_picture(void **state)
 {
     (void) state;

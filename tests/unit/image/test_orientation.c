@@ -9,7 +9,7 @@
 #include "image/encode.h"
 #include "image/orientation.h"
 
-/* From a copy of exactly that size, so that a sanitizer sees a read past the end. */
+/* Reads a copy of exactly that size, so that a sanitizer detects a read past the end. */
 static int with_copy(int (*read)(const char *text, size_t len), const char *text, size_t len)
 {
     char *copy = malloc(len ? len : 1);
@@ -92,7 +92,7 @@ static void profiles_in_hexadecimal(void **state)
     assert_int_equal(profile(""), 0);
 }
 
-/* ---- in a file ---- */
+/* ---- in files ---- */
 
 static void put_chunk(struct hs_buf *buf, const char *type, const void *data, size_t len)
 {
@@ -103,7 +103,8 @@ static void put_chunk(struct hs_buf *buf, const char *type, const void *data, si
     put_be(buf, (uint32_t) crc32(0, buf->data + begin, (uInt) (len + 4)), 4);
 }
 
-/* A text chunk: keyword, what its kind has before the text, the text, packed or not. */
+/* Appends a text chunk: keyword, the fields that its type has before the text, and the text, compressed if
+ * `packed`. */
 static void put_text(struct hs_buf *buf, const char *type, const char *keyword, const char *text, size_t len,
                      bool packed)
 {
@@ -130,7 +131,7 @@ static void put_text(struct hs_buf *buf, const char *type, const char *keyword, 
     hs_buf_finish(&data);
 }
 
-/* A PNG of 8 x 4 pixels; what `put` adds stands after its header, or before its end. */
+/* Decodes a PNG of 8 x 4 pixels with the chunks of `put` after its header, and again with them before its end. */
 static void expect(void (*put)(struct hs_buf *buf), int orientation)
 {
     struct hs_image *image = make_gradient(8, 4);
@@ -151,7 +152,7 @@ static void expect(void (*put)(struct hs_buf *buf), int orientation)
         assert_int_equal(image->orientation, orientation);
         assert_int_equal(image->width, orientation >= 5 ? 4 : 8);
         hs_image_destroy(image);
-        /* Cut anywhere it is an error or another orientation, and nothing is read past the end. */
+        /* A file cut at any byte fails or has another orientation, and nothing is read past the end. */
         for (size_t len = 33; len < buf.len; len++) {
             uint8_t *copy = guarded_copy(buf.data, len);
             if (hs_image_decode(copy, len, &options, &image, NULL) == 0)
@@ -187,7 +188,7 @@ static void put_packed_profile(struct hs_buf *buf)
     put_text(buf, "zTXt", "Raw profile type APP1", raw_exif, strlen(raw_exif), true);
 }
 
-/* The chunk for EXIF counts, wherever it stands; one without an orientation does not. */
+/* The eXIf chunk takes precedence at any position, but not if it has no orientation. */
 static void put_all(struct hs_buf *buf)
 {
     put_xmp(buf);
@@ -221,7 +222,7 @@ static void each_kind_of_chunk(void **state)
     expect(put_other_texts, 1);
 }
 
-/* 3 MB of spaces before the orientation, which pack to 3 kB: they are not unpacked. */
+/* 3 MB of spaces before the orientation, compressed to 3 kB: they are not unpacked. */
 static void put_long_xmp(struct hs_buf *buf)
 {
     size_t len = 3u << 20;

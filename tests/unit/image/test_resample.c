@@ -9,7 +9,7 @@
 #include "image/letterbox.h"
 #include "image/resample.h"
 
-/* No two rows or columns alike. */
+/* Returns noise, so that no two rows or columns are equal. */
 static struct hs_image *make_noise(int width, int height)
 {
     struct hs_image *image;
@@ -62,7 +62,7 @@ static void rows_give_what_the_whole_gives(void **state)
     hs_reducer_destroy(NULL);
 }
 
-/* ---- files whose rows are reduced while they are decoded ---- */
+/* ---- files whose rows are reduced during decoding ---- */
 
 static struct hs_buf png_of(const struct hs_image *image)
 {
@@ -121,7 +121,7 @@ static struct hs_image *decode_to(const struct hs_buf *file, int target_w, int t
     return image;
 }
 
-/* The network gets the same bytes as from the whole picture, and a reduced one is all that is held. */
+/* The network input has the same bytes as from the whole image, although only the reduced image is held. */
 static void expect_letterboxed_alike(const struct hs_image *image, const struct hs_buf *file)
 {
     static uint8_t expected[96 * 64 * 3], got[96 * 64 * 3];
@@ -153,7 +153,7 @@ static void a_reduced_decode_gives_the_network_the_same(void **state)
     }
 }
 
-/* Faces are cut from it, so less than a factor of 2 is left to whoever reads it. */
+/* Faces are cropped from the image, so a factor below 2 does not reduce it. */
 static void a_little_larger_stays_whole(void **state)
 {
     (void) state;

@@ -16,7 +16,7 @@ static int random_below(int limit)
     return (int) ((random_state >> 8) % (uint32_t) limit);
 }
 
-/* Smooth waves with hard edges and a little noise: about what a photograph has. */
+/* Smooth waves with hard edges and a little noise, similar to a photograph. */
 static struct hs_image *picture_create(int w, int h)
 {
     struct hs_image *image = NULL;
@@ -40,7 +40,7 @@ static double pixel(const struct hs_image *image, int x, int y, int c)
     return image->pixels[(size_t) y * image->stride + (size_t) x * 3 + (size_t) c];
 }
 
-/* From output pixels to the original, and its decoded pixels, as the header describes both. */
+/* Maps an output pixel to the original image and to decoded pixels, as defined in the header. */
 static void look_back(const struct hs_image *image, const double m[6], double x, double y, double *ret_u, double *ret_v)
 {
     double square = m[0] * m[0] + m[3] * m[3], dx = x - m[2], dy = y - m[5];
@@ -57,7 +57,7 @@ static double bilinear(const struct hs_image *image, double u, double v, int c)
            fy * ((1 - fx) * pixel(image, x, y + 1, c) + fx * pixel(image, x + 1, y + 1, c));
 }
 
-/* The average over the square that an output pixel covers, from so many points that it is as good as exact. */
+/* Returns the average over the square that an output pixel covers, from so many points that it is nearly exact. */
 static double area(const struct hs_image *image, const double m[6], int x, int y, int c)
 {
     enum { N = 60 };
@@ -72,7 +72,7 @@ static double area(const struct hs_image *image, const double m[6], int x, int y
     return sum / (N * N);
 }
 
-/* Mean and largest difference from the reference. */
+/* Computes the mean and the largest difference from the reference. */
 static void compare(const struct hs_image *image, const double m[6], bool shrinks, double *ret_mean, double *ret_most)
 {
     static uint8_t out[SIDE * SIDE * 3 + 1];
@@ -92,7 +92,7 @@ static void compare(const struct hs_image *image, const double m[6], bool shrink
     }
 }
 
-/* The point (cx, cy) of the original goes to the middle of the output. */
+/* Maps the point (cx, cy) of the original to the centre of the output. */
 static void make_matrix(double scale, double degrees, double cx, double cy, double m[6])
 {
     double a = scale * cos(degrees * 3.14159265358979323846 / 180);
@@ -139,7 +139,7 @@ static void bilinear_equals_the_reference(void **state)
     struct hs_image *image = picture_create(200, 150);
     for (int i = 0; i < 24; i++) {
         double m[6], mean, most, scale = 0.51 * pow(1.15, i);
-        make_matrix(scale, i * 37, 20 + 7 * i, 10 + 6 * i, m); /* some reach over the border */
+        make_matrix(scale, i * 37, 20 + 7 * i, 10 + 6 * i, m); /* some cross the border */
         compare(image, m, false, &mean, &most);
         assert_true(most < 0.51);
     }
@@ -162,7 +162,7 @@ static void shrinking_averages_areas(void **state)
     hs_image_destroy(image);
 }
 
-/* A quarter of the size by whole pixels: each output pixel is the mean of 4 x 4. */
+/* A quarter of the size, aligned to whole pixels: an output pixel is the mean of 4 x 4. */
 static void four_times_smaller_by_hand(void **state)
 {
     (void) state;
@@ -181,7 +181,7 @@ static void four_times_smaller_by_hand(void **state)
     hs_image_destroy(image);
 }
 
-/* A picture decoded at half size: the matrix is still that of the whole one. */
+/* The matrix of an image that was decoded at half size still refers to the original. */
 static void reduced_pictures_keep_their_coordinates(void **state)
 {
     (void) state;
@@ -189,7 +189,7 @@ static void reduced_pictures_keep_their_coordinates(void **state)
     double m[6], mean, most;
     image->orig_width = 601;
     image->orig_height = 400;
-    make_matrix(0.4, 20, 300, 200, m); /* 1.25 decoded pixels for one of the output */
+    make_matrix(0.4, 20, 300, 200, m); /* 1.25 decoded pixels per output pixel */
     compare(image, m, false, &mean, &most);
     assert_true(most < 0.51);
     make_matrix(0.15, 20, 300, 200, m);

@@ -83,7 +83,7 @@ static void store(const struct hs_tensor_desc *desc, void *data, int at, float v
         ((uint8_t *) data)[at] = (uint8_t) fminf(fmaxf(q, 0), 255);
 }
 
-/* Number i of a stride, counted by row, column, anchor: only NCHW keeps it elsewhere. */
+/* Stores the numbers of a stride in the order row, column, anchor; only NCHW has another order. */
 static void fill(const struct face_network *net, int level, int part, const struct hs_tensor_desc *desc, void *data,
                  int first)
 {

@@ -20,7 +20,7 @@ static void apply(const double m[6], double x, double y, double *ret_x, double *
     *ret_y = m[3] * x + m[4] * y + m[5];
 }
 
-/* The template as it looks in a picture: `size` times as large, turned clockwise, its corner at (x, y). */
+/* Places the template in an image: `size` times as large, turned clockwise, with its corner at (x, y). */
 static void place(double size, double degrees, double x, double y, struct hs_point ret[HS_FACE_LANDMARKS])
 {
     double c = size * cos(degrees * pi / 180), s = size * sin(degrees * pi / 180);
@@ -52,7 +52,7 @@ static void a_quarter_turn_by_hand(void **state)
     (void) state;
     struct hs_point points[HS_FACE_LANDMARKS];
     struct hs_alignment a;
-    /* clockwise in the picture: (x, y) goes to (-y, x), then twice as large and moved */
+    /* clockwise in the image: (x, y) becomes (-y, x), then twice as large and moved */
     for (int i = 0; i < HS_FACE_LANDMARKS; i++)
         points[i] = (struct hs_point) { 300 - 2 * hs_align_template[i].y, 10 + 2 * hs_align_template[i].x };
     assert_int_equal(hs_align_face(points, &a, NULL), 0);
@@ -98,7 +98,7 @@ static double square_error(const double m[6], const struct hs_point *points)
     return sum;
 }
 
-/* No similarity near the answer does better, and the error is the one that is named. */
+/* No similarity close to the result fits better, and rms_error is the error of the result. */
 static void noisy_points_get_the_least_squares(void **state)
 {
     (void) state;
@@ -147,14 +147,14 @@ static void points_that_are_no_face_are_refused(void **state)
     refuse(points, "finite");
     points[3].x = INFINITY;
     refuse(points, "finite");
-    /* all in one spot but the nose, which the template has in its middle: no turn and scale helps */
+    /* all points coincide except the nose, which is in the middle of the template: no rotation and scale helps */
     const struct hs_point far[HS_FACE_LANDMARKS] = { { 0, 0 }, { 0, 0 }, { 1000, 0 }, { 0, 0 }, { 0, 0 } };
     refuse(far, "face");
     place(1e-6, 0, 50, 50, points);
     refuse(points, "one spot");
 }
 
-/* A mirrored face is no face: the answer turns and scales it as well as that goes, but never mirrors. */
+/* A mirrored face is not a face: the result is the best rotation and scale, never a reflection. */
 static void there_is_no_reflection(void **state)
 {
     (void) state;

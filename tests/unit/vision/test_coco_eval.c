@@ -47,10 +47,10 @@ static void similarity_by_hand(void **state)
     for (int i = 1; i < 17; i++)
         truth.keypoints[3 * i + 2] = 0;
     result.keypoints[0] += sqrt(2 * 14400 * 0.052 * 0.052);
-    result.keypoints[3 * 9] = 1e6; /* not labelled: does not matter */
+    result.keypoints[3 * 9] = 1e6; /* not labelled: ignored */
     assert_float_equal(hs_coco_similarity(&truth, &result), exp(-1), 1e-12);
 
-    /* Nothing is labelled: the box 100..220 grown to -20..340 is as good as the point itself. */
+    /* No point is labelled: any position in the box 100..220, enlarged to -20..340, has the full similarity. */
     truth.keypoints[2] = 0;
     for (int i = 0; i < 17; i++)
         result.keypoints[3 * i] = result.keypoints[3 * i + 1] = i % 2 ? -20 : 340;
@@ -67,18 +67,18 @@ static void precision_and_recall_by_hand(void **state)
     for (int i = 0; i < 51; i++)
         results[2].keypoints[i] += 5000;
     struct hs_coco_metrics m = evaluate(truths, 2, results, 3);
-    assert_float_equal(m.ap, 1, 1e-12); /* the false one comes after all is found */
+    assert_float_equal(m.ap, 1, 1e-12); /* the false detection follows after all people are found */
     assert_float_equal(m.ar, 1, 1e-12);
     assert_float_equal(m.ap_large, 1, 1e-12);
     assert_true(m.ap_medium == -1 && m.ar_medium == -1);
 
-    results[2].score = 1; /* first: precision 1/2 at recall 1/2, 2/3 at recall 1, so 2/3 at every recall */
+    results[2].score = 1; /* first: precision 1/2 at recall 1/2, 2/3 at recall 1, so 2/3 at all recalls */
     m = evaluate(truths, 2, results, 3);
     assert_float_equal(m.ap, 2.0 / 3, 1e-12);
     assert_float_equal(m.ap50, 2.0 / 3, 1e-12);
     assert_float_equal(m.ap75, 2.0 / 3, 1e-12);
 
-    m = evaluate(truths, 2, results, 1); /* one of two: recalls 0, 0.01 .. 0.5 have precision 1 */
+    m = evaluate(truths, 2, results, 1); /* one of two: precision 1 at recalls 0, 0.01 .. 0.5 */
     assert_float_equal(m.ap, 51.0 / 101, 1e-12);
     assert_float_equal(m.ar, 0.5, 1e-12);
     m = evaluate(truths, 2, NULL, 0);
@@ -107,7 +107,7 @@ static void crowds_and_unlabelled_people_neither_help_nor_hurt(void **state)
                                         found(&truths[0], 0.5) };
     struct hs_coco_metrics m = evaluate(truths, 3, results, 4);
     assert_float_equal(m.ap, 1, 1e-12);
-    /* A second find of an unlabelled person that is no crowd is false. */
+    /* A second detection of the unlabelled person counts as false, because that person is not a crowd. */
     results[1] = found(&truths[2], 0.96);
     m = evaluate(truths, 3, results, 4);
     assert_float_equal(m.ap, 0.5, 1e-12);
@@ -125,7 +125,7 @@ static void only_the_best_twenty_of_a_picture_count(void **state)
     }
     assert_true(evaluate(&truth, 1, results, 21).ap == 0);
     assert_float_equal(evaluate(&truth, 1, results + 1, 20).ap, 1.0 / 20, 1e-12);
-    /* Of equal scores the first twenty: the good one is the twenty-first, then the twentieth. */
+    /* Among equal scores only the first twenty count: the good one is at position 21, then at 20. */
     results[20].score = 0.5;
     assert_true(evaluate(&truth, 1, results, 21).ap == 0);
     struct hs_coco_result good = results[20];
@@ -151,8 +151,8 @@ static int random_below(int n)
     return (int) ((uint64_t) (random_state >> 8) * (uint64_t) n >> 24);
 }
 
-/* 12 pictures with people of all sizes, crowds and unlabelled ones, and up to 30 detections each, many with equal
- * scores. All numbers are integers or tenths, so that any program reads the same set. */
+/* 12 images with people of all sizes, crowds and unlabelled people, and up to 30 detections each, many with
+ * equal scores. All numbers are integers or tenths, so that all programs read the same values. */
 static void random_set(struct hs_coco_truth *truths, size_t *truth_count, struct hs_coco_result *results,
                        size_t *result_count)
 {
@@ -191,7 +191,7 @@ static void random_set(struct hs_coco_truth *truths, size_t *truth_count, struct
     }
 }
 
-/* What pycocotools 2.0.11 says of random_set, stats 0 to 9. */
+/* Stats 0 to 9 of pycocotools 2.0.11 for random_set. */
 static const double golden[10] = {
     0.052204222406, 0.133809377785, 0.038411249523, 0.067492516515, 0.073119912663,
     0.375000000000, 0.583333333333, 0.375000000000, 0.337500000000, 0.450000000000,

@@ -6,7 +6,7 @@
 
 #include "vision/coco_pose.h"
 
-/* The edges as the HTTP contract writes them. */
+/* The edges in the order of the HTTP contract. */
 static const char edges[] = "15-13 13-11 16-14 14-12 11-12 5-11 6-12 5-6 5-7 6-8 7-9 8-10 1-2 0-1 0-2 1-3 2-4 3-5 4-6";
 
 static void edges_are_those_of_the_contract(void **state)
@@ -22,7 +22,7 @@ static void edges_are_those_of_the_contract(void **state)
     assert_string_equal(text, "");
 }
 
-/* A line between two left points has the left colour, and so on: names, edges and colours agree. */
+/* Names, edges and colours agree: a line between two left points has the left colour, and so on. */
 static void colours_follow_sides(void **state)
 {
     (void) state;

@@ -16,7 +16,7 @@ static void only_finite_scores_above_the_threshold_count(void **state)
     assert_int_equal(hits.count, 2);
     assert_int_equal(hits.items[0].place, 5);
     assert_int_equal(hits.items[0].class_id, 7);
-    assert_float_equal(hits.items[1].score, 1, 0); /* cut to 1 */
+    assert_float_equal(hits.items[1].score, 1, 0); /* limited to 1 */
     hs_hits_finish(&hits);
     assert_int_equal(hits.count, 0);
 }
@@ -27,7 +27,7 @@ static void runs_number_their_places(void **state)
     static const uint8_t stored[] = { 0, 200, 255, 127, 129, 255, 90, 255 };
     struct hs_tensor_view view = { .data = stored, .dtype = HS_DTYPE_U8, .scale = 1 / 255.0f };
     struct hs_hits hits = { .threshold = 0.5f };
-    /* Every second element from the second one on: 200, 127, 255, 255. */
+    /* Every second element, starting with the second: 200, 127, 255, 255. */
     struct hs_score_run run = {
         .view = &view, .at = 1, .step = 2, .count = 4, .first_place = 100, .place_step = 3, .class_id = 2
     };
@@ -41,7 +41,7 @@ static void runs_number_their_places(void **state)
     hs_hits_finish(&hits);
 }
 
-/* The raw bound may pass a little too much, never too little: the score decides. */
+/* The raw bound may pass too many elements, but never too few; the score decides. */
 static void logits_pass_as_their_sigmoid_does(void **state)
 {
     (void) state;
@@ -59,7 +59,7 @@ static void logits_pass_as_their_sigmoid_does(void **state)
     }
 }
 
-/* Boxes of 10 x 10 in a row, 20 apart; number 3 is inverted and number 4 is not finite. */
+/* Boxes of 10 x 10 in a row, 20 apart; box 3 is inverted and box 4 is not finite. */
 static struct hs_rect row_of_boxes(const void *decoder, uint32_t place)
 {
     float x = (float) place * *(const float *) decoder;
@@ -95,7 +95,7 @@ static void suppression_gets_usable_boxes(void **state)
     hs_hits_finish(&hits);
 }
 
-/* One place more than suppression takes; the weakest one, which lies apart, is left out. */
+/* One place more than NMS accepts; the weakest one, which lies apart, is dropped. */
 static struct hs_rect one_spot(const void *decoder, uint32_t place)
 {
     (void) decoder;

@@ -4,7 +4,7 @@
 
 #include "vision/face_list.h"
 
-/* 1280 x 720 in 640 x 640: half size, 140 rows of border above. */
+/* 1280 x 720 in 640 x 640: half size, with 140 rows of border above. */
 static const struct hs_transform half = { 0.5f, 0.5f, 0, 140, 1280, 720 };
 
 static void boxes_are_clamped_and_landmarks_are_not(void **state)
@@ -22,14 +22,14 @@ static void boxes_are_clamped_and_landmarks_are_not(void **state)
     hs_face_list_map(&list, &half);
     const struct hs_face *face = &list.faces[0];
     assert_float_equal(face->box.x1, 160, 0);
-    assert_float_equal(face->box.y1, 0, 0);    /* -80 cut */
-    assert_float_equal(face->box.x2, 1280, 0); /* 1440 cut */
+    assert_float_equal(face->box.y1, 0, 0);    /* -80 clamped */
+    assert_float_equal(face->box.x2, 1280, 0); /* 1440 clamped */
     assert_float_equal(face->box.y2, 720, 0);
     assert_float_equal(face->landmarks[HS_FACE_LEFT_EYE].x, 640, 0);
     assert_float_equal(face->landmarks[HS_FACE_LEFT_EYE].y, 360, 0);
     assert_float_equal(face->landmarks[HS_FACE_RIGHT_EYE].x, -20, 0);
     assert_float_equal(face->landmarks[HS_FACE_NOSE].y, -20, 0);
-    assert_float_equal(face->landmarks[HS_FACE_LEFT_MOUTH].x, -1280, 0); /* past the range of float on the way */
+    assert_float_equal(face->landmarks[HS_FACE_LEFT_MOUTH].x, -1280, 0); /* exceeds the range of float in between */
     assert_float_equal(face->landmarks[HS_FACE_LEFT_MOUTH].y, 1440, 0);
     assert_float_equal(list.faces[1].box.y2, 40, 0);
     assert_float_equal(list.faces[1].landmarks[0].y, 0, 0); /* no landmarks: nothing to map */
@@ -90,10 +90,10 @@ static void adds_only_what_is_new(void **state)
     const struct hs_face here[] = { { .box = { 0, 0, 10, 10 }, .score = 0.6f } };
     const struct hs_face there[] = {
         { .box = { 2, 2, 6, 6 }, .score = 0.9f },    /* inside the first one */
-        { .box = { 6, 0, 16, 10 }, .score = 0.7f },  /* four tenths in common */
-        { .box = { 7, 0, 17, 10 }, .score = 0.95f }, /* the one before again */
+        { .box = { 6, 0, 16, 10 }, .score = 0.7f },  /* four tenths overlap */
+        { .box = { 7, 0, 17, 10 }, .score = 0.95f }, /* the previous one again */
         { .box = { 40, 0, 50, 10 }, .score = 0.5f },
-        { .box = { 60, 0, 60, 10 }, .score = 0.55f }, /* empty: shares nothing */
+        { .box = { 60, 0, 60, 10 }, .score = 0.55f }, /* empty: overlaps nothing */
     };
     struct hs_face_list list, more, none;
     fill(&list, here, 1);
@@ -116,7 +116,7 @@ static void adds_only_what_is_new(void **state)
     hs_face_list_finish(&list);
 }
 
-/* A face in a box, its landmarks about where a face has them. */
+/* Returns a face in a box, with landmarks at typical positions. */
 static struct hs_face face_in(float x1, float y1, float x2, float y2, float score)
 {
     static const struct hs_point at[] = { { .3f, .4f }, { .7f, .4f }, { .5f, .6f }, { .35f, .8f }, { .65f, .8f } };
@@ -131,13 +131,13 @@ static void merges_two_scales(void **state)
     (void) state;
     const struct hs_face here[] = {
         face_in(10, 10, 110, 150, 0.6f),  /* found at both scales */
-        face_in(300, 300, 330, 340, 0.9f) /* lies in the box of a large one */
+        face_in(300, 300, 330, 340, 0.9f) /* lies inside the box of a large one */
     };
     struct hs_face misplaced = face_in(10, 10, 110, 150, 0.8f);
     misplaced.box = (struct hs_rect) { 10, 10, 60, 70 }; /* another box around the same landmarks */
     const struct hs_face there[] = {
-        face_in(14, 8, 116, 156, 0.95f), /* the first one again, a little elsewhere, with a better score */
-        misplaced, face_in(150, 150, 500, 560, 0.7f), face_in(152, 146, 498, 566, 0.65f), /* that again */
+        face_in(14, 8, 116, 156, 0.95f), /* the first one again, slightly moved and with a better score */
+        misplaced, face_in(150, 150, 500, 560, 0.7f), face_in(152, 146, 498, 566, 0.65f), /* the same again */
     };
     struct hs_face_list list, more;
     fill(&list, here, 2);
@@ -147,7 +147,7 @@ static void merges_two_scales(void **state)
     assert_memory_equal(&list.faces[0], &here[1], sizeof(here[1]));
     assert_memory_equal(&list.faces[1], &there[2], sizeof(there[2]));
     assert_memory_equal(&list.faces[2], &here[0], sizeof(here[0]));
-    /* A small face in the very middle of a large one, its landmarks around the same point, is another one. */
+    /* A small face in the exact middle of a large one, with landmarks around the same point, is another face. */
     const struct hs_face middle = face_in(320, 340, 340, 370, 0.5f);
     list.count = 0;
     list.faces[list.count++] = middle;
@@ -160,7 +160,7 @@ static void merges_two_scales(void **state)
     hs_face_list_finish(&list);
 }
 
-/* Best first; of equal ones the left, then the upper one, whatever order they came in. */
+/* Sorted by descending score; ties by x, then y, whatever the input order. */
 static void equal_scores_have_an_order(void **state)
 {
     (void) state;

@@ -53,7 +53,7 @@ static void sharpness_by_hand(void **state)
     assert_float_equal(hs_face_sharpness(picture), 0, 0);
     fill(ramp); /* its Laplacian is zero */
     assert_float_equal(hs_face_sharpness(picture), 0, 0);
-    /* each field differs by 10 from all four neighbours: the Laplacian is +40 or -40, its variance 1600 */
+    /* each field differs by 10 from its four neighbours: the Laplacian is +40 or -40, its variance 1600 */
     fill(board);
     assert_float_equal(hs_face_sharpness(picture), 1600.0 / 1700, 1e-6);
     fill(wave);
@@ -79,12 +79,12 @@ static void exposure_by_hand(void **state)
     assert_float_equal(e.mean, (100.0 * (SIDE * SIDE - 2 * SIDE - 4) + 255 * SIDE + 510) / (255.0 * SIDE * SIDE), 1e-5);
     for (int i = 0; i < SIDE * SIDE; i++)
         memcpy(picture + 3 * i, (const uint8_t[]) { 200, 100, 0 }, 3);
-    e = hs_face_exposure_measure(picture); /* (77 * 200 + 150 * 100) / 256 = 118.75, cut */
+    e = hs_face_exposure_measure(picture); /* (77 * 200 + 150 * 100) / 256 = 118.75, truncated */
     assert_float_equal(e.mean, 118.0 / 255, 1e-6);
 }
 
-/* A head of the model behind the formulas: eyes 100 apart, mouth 80 below, nose 41 in front of it and as high as the
- * template has it, seen from far away. Degrees as in struct hs_face_pose. */
+/* A head of the model behind the formulas, seen from far away: eyes 100 apart, mouth 80 below, nose 41 in front
+ * of it and at the height of the template. Degrees as in struct hs_face_pose. */
 static void look(double yaw, double roll, struct hs_point ret[HS_FACE_LANDMARKS])
 {
     static const double head[HS_FACE_LANDMARKS][3] = {
@@ -120,7 +120,7 @@ static void pitch_by_hand(void **state)
     struct hs_point points[HS_FACE_LANDMARKS];
     struct hs_face_pose pose;
     look(0, 0, points);
-    points[HS_FACE_NOSE].y = 400 + 0.495f * 80 - 0.41f * 80; /* a nose's depth higher: 45 degrees */
+    points[HS_FACE_NOSE].y = 400 + 0.495f * 80 - 0.41f * 80; /* higher by the depth of the nose: 45 degrees */
     assert_true(hs_face_pose_estimate(points, &pose));
     assert_float_equal(pose.pitch, 45, 0.01);
     points[HS_FACE_NOSE].y = 400 + 0.495f * 80 + 0.41f * 80;

@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "vision/iou_match.h"
 
-/* A box among other things, as lists have it. */
+/* A box inside a larger struct, as in the lists. */
 struct thing {
     int before;
     struct hs_rect box;
@@ -30,7 +30,7 @@ static void each_gets_the_best_that_is_free(void **state)
     unsigned char taken[HS_ARRAY_LEN(b)] = { 9, 9, 9 };
     assert_int_equal(hs_iou_match(&all_a, &all_b, .5f, of, taken), 3);
     assert_int_equal(of[0], 1);
-    assert_int_equal(of[1], 2); /* the one that lies just there is the first one's */
+    assert_int_equal(of[1], 2); /* the exact match belongs to the first box already */
     assert_int_equal(of[2], 0);
     assert_true(of[3] == HS_IOU_MATCH_NONE);
 }

@@ -27,7 +27,7 @@ static void exactly_the_threshold_stays(void **state)
 static void a_suppressed_one_suppresses_nothing(void **state)
 {
     (void) state;
-    /* 0 takes 1 away, 1 would have taken 2 away, 0 and 2 overlap little */
+    /* 0 suppresses 1, 1 would have suppressed 2, 0 and 2 overlap little */
     struct hs_nms_candidate items[] = { candidate(0, 0, 10, 10, 0.9f, 0, 0), candidate(4, 0, 14, 10, 0.8f, 0, 1),
                                         candidate(8, 0, 18, 10, 0.7f, 0, 2) };
     assert_int_equal(hs_nms_run(items, 3, 0.3f, 10), 2);
@@ -60,7 +60,7 @@ static void equal_scores_go_by_id(void **state)
     }
 }
 
-/* The contract's case: twelve neighbours on one strong person and one weaker person elsewhere. */
+/* Example of the contract: twelve neighbours of a strong person, and a weaker person elsewhere. */
 static void the_cut_comes_after_suppression(void **state)
 {
     (void) state;

@@ -14,18 +14,18 @@ static void maps_and_clamps(void **state)
     list.poses[0] = (struct hs_pose) { { 80, 140, 720, 560 }, 0.9f, 0 };
     hs_pose_list_keypoints(&list, 0)[0] = (struct hs_keypoint) { 320, 320, 0.5f };
     hs_pose_list_keypoints(&list, 0)[1] = (struct hs_keypoint) { -3e38f, 3e38f, 0.25f };
-    /* 1280 x 720 in 640 x 640: half size, 140 rows of border above */
+    /* 1280 x 720 in 640 x 640: half size, with 140 rows of border above */
     struct hs_transform to = { 0.5f, 0.5f, 0, 140, 1280, 720 };
     hs_pose_list_map(&list, &to);
     assert_float_equal(list.poses[0].box.x1, 160, 0);
     assert_float_equal(list.poses[0].box.y1, 0, 0);
-    assert_float_equal(list.poses[0].box.x2, 1280, 0); /* 1440 cut */
-    assert_float_equal(list.poses[0].box.y2, 720, 0);  /* 840 cut */
+    assert_float_equal(list.poses[0].box.x2, 1280, 0); /* 1440 clamped */
+    assert_float_equal(list.poses[0].box.y2, 720, 0);  /* 840 clamped */
     assert_float_equal(list.keypoints[0].x, 640, 0);
     assert_float_equal(list.keypoints[0].y, 360, 0);
     assert_float_equal(list.keypoints[0].conf, 0.5, 0);
     assert_float_equal(list.keypoints[1].x, 0, 0);
-    assert_float_equal(list.keypoints[1].y, 720, 0); /* past the range of float on the way */
+    assert_float_equal(list.keypoints[1].y, 720, 0); /* exceeds the range of float in between */
     hs_pose_list_finish(&list);
 }
 

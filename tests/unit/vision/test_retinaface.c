@@ -8,8 +8,8 @@
 
 static const struct hs_face_params usual = { 0.5f, 0.4f, 100 };
 
-/* Second anchor (128 pixels) of the cell x = 3, y = 1 on stride 16: its middle is (56, 24). `no` and `yes` are its
- * scores; all other anchors are no faces. */
+/* Second anchor (128 pixels) of the cell x = 3, y = 1 on stride 16, with the centre (56, 24). `no` and `yes`
+ * are its scores; no other anchor has a face. */
 static struct face_network one_face(float no, float yes)
 {
     static const float points[10] = { -1, -0.5f, 1, -0.5f, 0, 0, -1, 1, 1, 1 };
@@ -25,7 +25,7 @@ static struct face_network one_face(float no, float yes)
     return net;
 }
 
-/* The centre moves by 12.8 times the numbers; the width is halved, the height stays. */
+/* The centre moves by 12.8 times the numbers; the width is halved, the height is unchanged. */
 static void check_one_face(const struct hs_face_list *list, double score, double tolerance)
 {
     static const double box[4] = { 62.4 - 32, 20.8 - 64, 62.4 + 32, 20.8 + 64 };
@@ -66,7 +66,7 @@ static void one_face_in_every_form(void **state)
     hs_face_list_finish(&list);
 }
 
-/* As a HEF gives it: logits in 8 bits. */
+/* Outputs in the form of a HEF: logits in 8 bits. */
 static void quantised_grids_with_logits(void **state)
 {
     (void) state;
@@ -133,9 +133,9 @@ static void what_is_no_number_is_no_face(void **state)
     assert_int_equal(count_with(NAN, 2, true, 0), 0);
     assert_int_equal(count_with(1, NAN, true, 0), 0);
     assert_int_equal(count_with(-INFINITY, -INFINITY, true, 0), 0);
-    assert_int_equal(count_with(1, 2, true, 1e6f), 0); /* exp past the range of float */
+    assert_int_equal(count_with(1, 2, true, 1e6f), 0); /* exp exceeds the range of float */
     assert_int_equal(count_with(1, 2, true, NAN), 0);
-    assert_int_equal(count_with(1, 2, true, -1e6f), 1); /* no width at all */
+    assert_int_equal(count_with(1, 2, true, -1e6f), 1); /* a width of zero */
 }
 
 static void another_input_size_is_refused(void **state)

@@ -29,7 +29,7 @@ static void decode_rows(const struct face_network *net, bool logits, struct hs_f
     face_tensors_destroy(&t);
 }
 
-/* On stride 16 of a 96 x 64 input, second anchor of the cell x = 3, y = 1. */
+/* Second anchor of the cell x = 3, y = 1 on stride 16 of a 96 x 64 input. */
 static struct face_network one_face(float score, float background)
 {
     static const float sides[4] = { 1, 0.5f, 2, 1.5f };
@@ -41,7 +41,7 @@ static struct face_network one_face(float score, float background)
     return net;
 }
 
-/* The anchor's point is (48, 16). All numbers are exact in every number type here. */
+/* The anchor is at (48, 16). All numbers here are exact in all number types. */
 static void check_one_face(const struct hs_face_list *list, double score, double tolerance)
 {
     static const double box[4] = { 48 - 16, 16 - 8, 48 + 32, 16 + 24 };
@@ -86,7 +86,7 @@ static void every_form_gives_the_same_face(void **state)
     hs_face_list_finish(&list);
 }
 
-/* Rows further apart than the form needs: a device may pad them. */
+/* Rows may be further apart than their size, because a device may pad them. */
 static void padded_rows_are_read_with_their_strides(void **state)
 {
     (void) state;
@@ -203,15 +203,15 @@ static void numbers_that_are_none_make_no_face(void **state)
         assert_int_equal(count_with(BOX, i, NAN), 0);
         assert_int_equal(count_with(BOX, i, INFINITY), 0);
         assert_int_equal(count_with(BOX, i, -INFINITY), 0);
-        assert_int_equal(count_with(BOX, i, -5), 0); /* turned inside out */
+        assert_int_equal(count_with(BOX, i, -5), 0); /* inverted */
     }
     for (int i = 0; i < 10; i++) {
         assert_int_equal(count_with(LANDMARK, i, NAN), 0);
-        assert_int_equal(count_with(LANDMARK, i, 3e38f), 0); /* past the range of float in pixels */
+        assert_int_equal(count_with(LANDMARK, i, 3e38f), 0); /* in pixels it exceeds the range of float */
     }
 }
 
-/* What the decoder must equal, as plainly as it can be written: every anchor in full, in double. */
+/* Straightforward reference for the decoder: decodes all anchors completely, in double. */
 struct reference {
     double score, box[4], points[10];
     bool dropped;
@@ -304,7 +304,7 @@ static void the_cut_comes_after_suppression(void **state)
     struct hs_face_list list;
     hs_face_list_init(&list);
     struct face_network net = one_face(0.75f, 0.25f);
-    /* the other anchor of the cell says the same with less certainty; another face is elsewhere */
+    /* the other anchor of the cell has the same box and a lower score; another face is elsewhere */
     *face_value(&net, 1, SCORE, 1, 3, 0) = 0.7f;
     memcpy(face_value(&net, 1, BOX, 1, 3, 0), face_value(&net, 1, BOX, 1, 3, 1), 4 * sizeof(float));
     *face_value(&net, 0, SCORE, 7, 0, 0) = 0.6f;
@@ -337,13 +337,13 @@ static void other_shapes_are_refused(void **state)
     (void) state;
     struct face_network net = one_face(0.75f, 0.25f);
     struct face_tensors t = face_tensors_create(&net, FORM_ROWS, HS_DTYPE_F32, true, false, NULL);
-    refuse(&t, t.count, 64, 64, "192x1"); /* another input size; the message lists what is there */
+    refuse(&t, t.count, 64, 64, "192x1"); /* another input size; the message lists the shapes */
     refuse(&t, t.count, 96, 72, "multiple of 32");
     refuse(&t, t.count, 0, 64, "multiple of 32");
     refuse(&t, t.count, 1 << 20, 1 << 20, "too large");
     refuse(&t, t.count - 1, 96, 64, "landmarks"); /* one missing */
     refuse(&t, 0, 96, 64, "outputs");
-    t.descs[8] = t.descs[5]; /* one twice */
+    t.descs[8] = t.descs[5]; /* one duplicated */
     refuse(&t, t.count, 96, 64, "outputs");
     t.descs[8].w = 3;
     refuse(&t, t.count, 96, 64, "3");

@@ -50,7 +50,7 @@ static void check_border(enum hs_dtype dtype, float scale, float zero_point, flo
     }
 }
 
-/* Every stored value of every type, on both sides of borders that fall on a value and between two. */
+/* All stored values of all types, with thresholds on both sides of a value, on it, and between two values. */
 static void stored_threshold_equals_the_real_one(void **state)
 {
     (void) state;

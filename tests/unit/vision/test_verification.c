@@ -18,7 +18,7 @@ static void by_hand(void **state)
     assert_int_equal(hs_verification_measure(p, n, &v, NULL), 0);
     assert_int_equal(v.same, 3);
     assert_int_equal(v.different, 3);
-    assert_float_equal(v.auc, 8.0 / 9, 1e-12); /* only .6 is below a different one */
+    assert_float_equal(v.auc, 8.0 / 9, 1e-12); /* only .6 is below a different pair */
     assert_float_equal(v.eer, 1.0 / 3, 1e-12); /* at .6: one of three each way */
     assert_float_equal(v.eer_threshold, .6, 0);
     assert_float_equal(v.accuracy, 5.0 / 6, 1e-12); /* accepting .9 and .8, or down to .6 */
@@ -64,7 +64,7 @@ static void one_kind_alone_is_refused(void **state)
     assert_int_equal(hs_verification_measure(same, 0, &v, &err), HS_EINVAL);
 }
 
-/* ---- the plain reference: every threshold, every pair ---- */
+/* ---- reference: all thresholds, all pairs ---- */
 
 static void plain(const struct hs_verification_pair *p, size_t n, struct hs_verification *ret)
 {
@@ -116,7 +116,7 @@ static void as_the_plain_reference(void **state)
         for (size_t i = 0; i < n; i++) {
             seed = seed * 1664525 + 1013904223;
             p[i].same = i == 0 || (i > 1 && seed >> 31);
-            /* Few different scores, so that many are equal. */
+            /* Few distinct scores, so that many are equal. */
             p[i].score = (double) ((seed >> 16) % 17) / 16 + (p[i].same ? .25 : 0);
         }
         struct hs_verification expected, v;

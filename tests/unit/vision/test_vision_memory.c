@@ -1,5 +1,5 @@
-/* Each scenario runs with its first, second, third … allocation failing: it then gives HS_ENOMEM, and lists are usable
- * and empty, or as they were. */
+/* Runs each scenario with its first, second, third … allocation failing. It then returns HS_ENOMEM, and lists
+ * are usable and either empty or unchanged. */
 #include "../unit.h"
 
 #include <math.h>
@@ -87,7 +87,7 @@ static int reserve_poses(void *arg)
         list.count = 4;
         r = hs_pose_list_reserve(&list, 8, 17);
     }
-    /* What fits is there, whatever failed before. */
+    /* The list is empty, and all entries within its capacities are writable, after any failure. */
     assert_int_equal(list.count, 0);
     if (r == 0)
         hs_pose_list_keypoints(&list, 7)[16] = (struct hs_keypoint) { 1, 1, 1 };
@@ -177,7 +177,7 @@ static const struct hs_face some_faces[] = {
     { .box = { 1, 0, 11, 10 }, .score = 0.9f }, /* the first one again */
 };
 
-/* Adding and merging leave a list as it was, if they fail. */
+/* If adding or merging fails, the list is unchanged. */
 static int put_together(void *arg)
 {
     bool merge = *(const bool *) arg;
@@ -219,7 +219,7 @@ static struct hs_rect box_of(const void *decoder, uint32_t place)
     return (struct hs_rect) { (float) place * 20, 0, (float) place * 20 + 10, 10 };
 }
 
-/* More hits than the first piece of memory holds. */
+/* More hits than the first allocation holds. */
 static int suppress(void *arg)
 {
     struct hs_hits hits = { .threshold = 0.1f };

@@ -12,8 +12,8 @@
 enum part { BOX, SCORE, KEYPOINT, PARTS };
 enum { MAX_OUTPUTS = 3 * HS_YOLO_POSE_MAX_LEVELS };
 
-/* A small network's outputs: float values in [h][w][c] order for each level and part, index 3 * level + part, and the
- * same as tensors in any layout, number type and order. */
+/* Outputs of a small network: float values in [h][w][c] order for each level and part, index 3 * level + part,
+ * and the same values as tensors in any layout, number type and order. */
 struct network {
     struct hs_yolo_pose_spec spec;
     int bins, levels;
@@ -52,7 +52,7 @@ static float *value(const struct network *net, int level, int part, int y, int x
     return &net->values[3 * level + part][cell * (size_t) channels(net, part) + (size_t) c];
 }
 
-/* Strides 8, 16, ... over the input; every value 0 but scores, which are far below any threshold. */
+/* Strides 8, 16, ... over the input; all values are 0, except that scores are far below any threshold. */
 static struct network network_create(struct hs_yolo_pose_spec spec, int bins, int levels)
 {
     struct network net = { .spec = spec, .bins = bins, .levels = levels };
@@ -91,8 +91,8 @@ static void network_randomize(struct network *net, uint32_t seed)
     }
 }
 
-/* Output i of the tensors is number order[i] of the network (NULL: as they are). Quantised tensors get the nearest
- * stored value; scale and zero point are chosen for -4..4, and for 0..1 or -6..2 of scores. */
+/* Output i of the tensors is output order[i] of the network (NULL: the same order). Quantised tensors hold the
+ * nearest stored values; scale and zero point cover -4..4, and for scores 0..1 or -6..2. */
 static struct tensors tensors_create(const struct network *net, enum hs_layout layout, enum hs_dtype dtype,
                                      const int *order)
 {
@@ -174,7 +174,7 @@ static void assert_same(const struct hs_pose_list *a, const struct hs_pose_list 
     }
 }
 
-/* One cell, x = 1, y = 0, of a 2 x 2 grid with stride 16. */
+/* One cell at x = 1, y = 0 of a 2 x 2 grid with stride 16. */
 static struct network one_cell(bool logits, float score)
 {
     struct hs_yolo_pose_spec spec = {
@@ -235,7 +235,7 @@ static void a_score_must_be_above_the_threshold(void **state)
     assert_int_equal(count_at(false, 0.5f, 0.5f, 10), 0);
     assert_int_equal(count_at(false, nextafterf(0.5f, 1), 0.5f, 10), 1);
     assert_int_equal(count_at(false, 1, 1, 10), 0);
-    assert_int_equal(count_at(false, 0.001f, 0, 10), 1); /* and the cells with score 0 are no detections */
+    assert_int_equal(count_at(false, 0.001f, 0, 10), 1); /* cells with score 0 are not detected */
     assert_int_equal(count_at(true, 0, 0.5f, 10), 0);    /* sigmoid(0) is 0.5 exactly */
     assert_int_equal(count_at(true, 1e-3f, 0.5f, 10), 1);
     assert_int_equal(count_at(true, -1e-3f, 0.5f, 10), 0);
@@ -243,7 +243,7 @@ static void a_score_must_be_above_the_threshold(void **state)
     assert_int_equal(count_at(true, 3, 0.5f, 0), 0);
     assert_int_equal(count_at(true, 3, 0.5f, -1), 0);
     assert_int_equal(count_at(true, 3, NAN, 10), 0);
-    /* a threshold of 0 takes every cell of a network with logits, all 20; their boxes of size 24, 16 cells, overlap */
+    /* with logits a threshold of 0 passes all 20 cells; their boxes of size 24, 16 apart, overlap */
     assert_true(count_at(true, 3, 0, 1000) > 1);
 }
 
@@ -269,7 +269,7 @@ static void two_dimensional_keypoints_are_certain(void **state)
     network_destroy(&net);
 }
 
-/* What the decoder must equal, as plainly as it can be written: every cell in full, in double. */
+/* Straightforward reference for the decoder: decodes all cells completely, in double. */
 struct reference {
     double score, x1, y1, x2, y2;
     int level, y, x, class_id;
@@ -415,7 +415,7 @@ static void layout_and_order_make_no_difference(void **state)
     network_destroy(&net);
 }
 
-/* Replaces the network's values by what the quantised tensors really hold. */
+/* Replaces the network's values by the stored values of the quantised tensors. */
 static void take_stored_values(struct network *net, const struct tensors *t)
 {
     for (int i = 0; i < t->count; i++) {
@@ -451,7 +451,7 @@ static void quantised_equals_float(void **state)
     }
 }
 
-/* The stored form of a threshold that falls on a stored value: 0.2 and 51 * (1/255). */
+/* Tests a threshold that equals a stored value: 0.2 and 51 * (1/255). */
 static void quantised_threshold_is_strict(void **state)
 {
     (void) state;
@@ -471,7 +471,7 @@ static void quantised_threshold_is_strict(void **state)
     network_destroy(&net);
 }
 
-/* Writes the decoded matrix that an ordinary export gives, [channels, N] or its transpose. */
+/* Writes the decoded matrix of an ordinary export, [channels, N] or its transpose. */
 static void write_rows(const struct network *net, bool transposed, float *rows, int n)
 {
     int k3 = net->spec.keypoints * net->spec.dims, total = 4 + net->spec.classes + k3, column = 0;
@@ -568,12 +568,12 @@ static void nothing_that_is_no_number_comes_out(void **state)
     network_destroy(&net);
 }
 
-/* More cells above the threshold than candidates are taken: the best ones are still found, in bounded memory. */
+/* With more cells above the threshold than NMS accepts, the best ones are found, in bounded memory. */
 static void the_best_of_too_many_are_taken(void **state)
 {
     (void) state;
     struct hs_yolo_pose_spec spec = { .classes = 1, .keypoints = 1, .dims = 2, .input_w = 1600, .input_h = 1600 };
-    struct network net = network_create(spec, 1, 1); /* 40000 cells, boxes of no size: nothing is suppressed */
+    struct network net = network_create(spec, 1, 1); /* 40000 cells with empty boxes: NMS removes none */
     struct hs_pose_list list;
     hs_pose_list_init(&list);
     for (int i = 0; i < 40000; i++)
@@ -653,15 +653,15 @@ static void what_shapes_cannot_tell_apart_is_refused(void **state)
         struct hs_yolo_pose_layout layout;
         if (i < 2)
             refuse(&net, &t, "more than one way");
-        else /* 4 channels could be boxes with one bin, but the counts leave one reading */
+        else /* the 4 channels could also be boxes with one bin, but the counts leave one reading */
             assert_int_equal(hs_yolo_pose_layout_init(t.descs, 3, &net.spec, &layout, NULL), 0);
         tensors_destroy(&t);
         network_destroy(&net);
     }
 }
 
-/* Numbers of a specification and cells of an output, as many as may be and one more. Only descriptions are looked at.
- */
+/* The largest allowed numbers of a specification and cells of an output, and one more. Only descriptions are
+ * read. */
 static void bounds_of_the_layout(void **state)
 {
     (void) state;
@@ -707,7 +707,7 @@ static void bounds_of_the_layout(void **state)
     }
 }
 
-/* All grids together. */
+/* The limit applies to the sum of all grids. */
 static void cells_of_all_levels_are_counted(void **state)
 {
     (void) state;
@@ -718,7 +718,7 @@ static void cells_of_all_levels_are_counted(void **state)
         static const int channels[] = { 8, 1, 3 };
         struct hs_tensor_desc descs[6];
         for (int k = 0; k < 6; k++) {
-            bool second = k >= 3; /* the first level has as many cells as may be */
+            bool second = k >= 3; /* the first level has the maximum number of cells */
             descs[k] = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32,
                                                  .layout = HS_LAYOUT_NHWC,
                                                  .h = second ? 2048 : 4096,
