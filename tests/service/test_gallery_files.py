@@ -1,4 +1,4 @@
-"""The files of a gallery, which others truncate, overwrite, replace or delete while the service runs."""
+"""The files of a gallery when other programs truncate, overwrite, replace or delete them during service."""
 import os
 import sqlite3
 
@@ -13,7 +13,7 @@ def database(server):
 
 
 def refuses_changes(server, what):
-    """A change fails and is told, by the answer, the health and the log; so it stays."""
+    """Changes fail until a restart; the answer, the health and the log report the reason."""
     answer = server.ask('database/add', one(5), name='Late')
     text = f"gallery's {what}"
     assert answer.status == 500 and text in answer.json()['error'], answer
@@ -44,7 +44,7 @@ def names_at_next_start(folder):
 
 @pytest.fixture(name='enrolled')
 def gallery_with_a_backup(tmp_path):
-    """Ann is in a backup, Bob came after it."""
+    """Ann is in a backup, Bob was added after it."""
     with FaceServer(tmp_path) as server:
         server.add('Ann', one(0))
     server = FaceServer(tmp_path)
