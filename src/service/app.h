@@ -41,7 +41,7 @@ struct hs_app {
                                                      * NULL */
     bool (*found)(const void *settings);            /* true if `open` would create nothing; NULL: never true */
     void (*begin)(void *state);                     /* called when the service starts; NULL: only loads its models */
-    void (*finish)(void *state); /* undoes init and open, also after a failure; may be NULL */
+    void (*finish)(void *state);                    /* undoes init and open, also after a failure; may be NULL */
 
     const struct hs_http_route *routes; /* the state is the server's context */
     const size_t *route_count;
