@@ -37,8 +37,7 @@ struct hs_app {
 
     size_t state_size;
     int (*init)(void *state, struct hs_error *err); /* adds the models (hs_app_core_add_model) and their users */
-    int (*open)(void *state, struct hs_error *err); /* opens what only the service needs, such as a gallery; may be
-                                                     * NULL */
+    int (*open)(void *state, struct hs_error *err); /* opens the service's own resources (gallery); may be NULL */
     bool (*found)(const void *settings);            /* true if `open` would create nothing; NULL: never true */
     void (*begin)(void *state);                     /* called when the service starts; NULL: only loads its models */
     void (*finish)(void *state);                    /* undoes init and open, also after a failure; may be NULL */
@@ -49,7 +48,7 @@ struct hs_app {
      * "". Called inline. May be NULL. */
     const char *(*not_ready)(const void *state, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
     void (*metrics)(const void *state, struct hs_buf *out); /* appends lines to /metrics; called inline; may be NULL */
-    void (*shape)(const void *state, struct hs_http_options *ret); /* adjusts the HTTP options; may be NULL */
+    void (*shape)(const void *state, struct hs_http_options *ret); /* adjusts the options; NULL: keeps defaults */
 
     const struct hs_app_bench *bench;
     /* Parts of `selftest`. check_settings needs only the settings and may be NULL. check_picture

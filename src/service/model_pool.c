@@ -265,7 +265,7 @@ static int run_on(struct hs_model_pool *pool, const struct hs_model_runner *runn
     return r;
 }
 
-/* Logs when the fallback begins and stops to answer. */
+/* Logs when the fallback starts and stops answering. */
 static void log_fallback(struct hs_model_pool *pool, bool begins, const struct hs_error *why)
 {
     if (!pool->fallback || atomic_exchange(&pool->logged_fallback, begins) == begins)

@@ -74,7 +74,7 @@ static json_t *file_json(const struct command *cmd, const struct hs_pack *pack, 
                      compiled ? json_integer((json_int_t) compiled) : NULL);
 }
 
-/* Prints 0.4f as 0.4, not as 0.40000000596. */
+/* Rounds to four decimals, so that 0.4f is printed as 0.4, not as 0.40000000596. */
 static double short_float(float value)
 {
     return round(value * 1e4) / 1e4;
