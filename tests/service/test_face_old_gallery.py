@@ -348,7 +348,7 @@ def test_only_backups_that_hold_the_person_are_named(tmp_path, db):
         assert db('merge', 'Ann', 'Bob').returncode == 0
         back_up()
         assert sorted(removed('Bob')) == sorted(made[1:]), "merged: Ann's faces are older than Bob"
-        # After restoring an older backup, generation numbers continue.
+        # After restoring an older backup, change numbers continue.
         server.add('Dan', one(3))
         assert db('restore', made[1]).returncode == 0
         assert server.names() == ['Ann']

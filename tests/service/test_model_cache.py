@@ -12,8 +12,8 @@ LAST = 'yolov8x-pose'
 
 
 def test_a_default_request_does_not_wait_for_the_models_of_others(tmp_path):
-    """All places are taken by models that are loading, so one must be closed for the next, which takes as long as
-    its load. A default request is not delayed, and the request that needs the place ends at its deadline."""
+    """All places are taken by models that are loading. One must be closed for the next one, and closing takes as
+    long as its load. A default request is not delayed, and the request that needs the place ends at its deadline."""
     script = tmp_path / 'slow.yaml'
     script.write_text(f'load_ms: {LOAD_S * 1000}\nlatency_ms: 1\n', encoding='utf-8')
 
