@@ -1,17 +1,17 @@
-# What people type. The build itself is meson and ninja; tools/setup.sh brings what they need.
+# Commands for users. meson and ninja do the build; tools/setup.sh installs their requirements.
 BUILD ?= build
 PROGRAM = $(BUILD)/hailo-pose
 FACE = $(BUILD)/hailo-face
 SERVICE ?= pose
 SHELL = /bin/bash
 .SHELLFLAGS = -o pipefail -c
-# That of the build folder, else the usual one.
+# The prefix of the build folder, or else /usr/local.
 PREFIX ?= $(or $(shell sed -n 's/.*"name": "prefix", "value": "\([^"]*\)".*/\1/p' \
     $(BUILD)/meson-info/intro-buildoptions.json 2> /dev/null),/usr/local)
 MESON_ARGS ?=
 ARGS ?=
 
-# Programs and what they load; without tests, fuzzers and tools.
+# The programs and the modules they load, without tests, fuzzers and tools.
 all: setup configure
 	@if test -t 1; then ninja -C $(BUILD) programs; else ninja --quiet -C $(BUILD) programs | sed '/no work to do/d'; fi
 
@@ -22,12 +22,12 @@ setup:
 configure: | setup
 	@tools/setup.sh configure $(BUILD) $(PREFIX) $(MESON_ARGS)
 
-# Sample pictures and the default weights, both kept in .deps.
+# Sample pictures and the default weights, both stored in .deps.
 data: all
 	@tools/setup.sh samples
 	@tools/setup.sh weights $(PROGRAM)
 
-# And those of hailo-face, where they can be had.
+# Also the weights of hailo-face, if they can be downloaded.
 data-face: data
 	@tools/setup.sh face $(FACE)
 
@@ -38,7 +38,7 @@ check: data-face
 	@ninja --quiet -C $(BUILD)
 	@tools/check.sh $(BUILD)
 
-# An hour or two: attacks with sanitizers, kill -9, all variants of pictures, changed sources.
+# One or two hours: attacks with sanitizers, kill -9, all variants of pictures, mutated sources.
 check-slow: data-face
 	@ninja --quiet -C $(BUILD)
 	@tools/check_slow.sh $(BUILD) $(ARGS)
@@ -46,7 +46,7 @@ check-slow: data-face
 format:
 	@tools/lint.sh format
 
-# For aarch64, under emulation, beside this machine's programs.
+# Builds and tests for aarch64 under emulation, in addition to this machine's programs.
 check-arm64: data-face
 	@tests/arm64/run.sh $(BUILD)
 
@@ -55,7 +55,7 @@ run: run-$(SERVICE)
 run-pose: data
 	@exec $(PROGRAM) serve --models .deps/models $(ARGS)
 
-# A gallery of its own, kept in .deps.
+# Uses a separate gallery in .deps.
 run-face: data-face
 	@exec $(FACE) serve --models .deps/models --set database.db_file=.deps/gallery/faces.db \
 	    --set database.backup_path=.deps/gallery/backups $(ARGS)
@@ -67,12 +67,13 @@ bench: data
 bench-devices: data
 	@bench/bench_devices.py --program $(PROGRAM) --models .deps/models $(ARGS)
 
-# All that the programs need beside Debian's libraries; nothing of it looks into this folder afterwards.
+# Installs everything that the programs need in addition to Debian's libraries. Nothing installed refers to this
+# folder.
 install: all
 	@meson install --quiet --no-rebuild --strip -C $(BUILD)
 	@echo 'installed below $(DESTDIR)$(PREFIX)'
 
-# Models, settings and galleries stay.
+# Keeps models, settings and galleries.
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,hailo-pose hailo-pose-server hailo-face hailo-face-server)
 	rm -rf $(DESTDIR)$(PREFIX)/lib/hailo-services $(DESTDIR)$(PREFIX)/share/hailo-services

@@ -9,7 +9,7 @@
 
 enum { LABEL_SIZE = 40 };
 
-/* Colours tell people apart if the model is not COCO's; they repeat after eight. */
+/* Colours that distinguish people if the model does not have COCO's keypoints; they repeat after eight people. */
 static const uint32_t person_colors[] = {
     0x33c3f0, 0xf0a033, 0x7ed957, 0xe05780, 0xb388ff, 0xffd54f, 0x4db6ac, 0xff8a65
 };

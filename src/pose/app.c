@@ -47,7 +47,7 @@ int hs_pose_app_detect_file(const struct hs_pose_app *app, const char *path, con
 
 enum { ROUND_TIMEOUT_MS = 120000 };
 
-/* As in struct hs_pose_timings, and the round trip. */
+/* The members of struct hs_pose_timings, then the round trip. */
 static const char *const stage_names[] = {
     "decode", "preprocess", "queue", "inference", "postprocess", "total", "round_trip",
 };

@@ -1,4 +1,4 @@
-/* The parts of hailo-pose: its state, its commands and its HTTP API. */
+/* The parts of hailo-pose: its state, commands and HTTP API. */
 #ifndef HS_POSE_APP_H
 #define HS_POSE_APP_H
 
@@ -7,22 +7,22 @@
 #include "service/app.h"
 
 struct hs_pose_app {
-    struct hs_app_core core;                 /* first */
-    const struct hs_pose_settings *settings; /* of core.config */
-    struct hs_model_pool *pool;              /* the configured model, of core.caches[0] */
+    struct hs_app_core core;                 /* must be the first member */
+    const struct hs_pose_settings *settings; /* the values of core.config */
+    struct hs_model_pool *pool;              /* the configured model, from core.caches[0] */
 };
 
 /* hs_app.init of hailo-pose. */
 int hs_pose_app_init(void *state, struct hs_error *err);
 
-/* The parameters that the settings give to a picture; it has no deadline. */
+/* Returns the configured parameters of a picture, without a deadline. */
 struct hs_pose_params hs_pose_app_params(const struct hs_pose_app *app);
 
-/* hs_pose_detect of a file with the configured model. Messages name the file. */
+/* Reads a file and runs hs_pose_detect on it with the configured model. Messages name the file. */
 int hs_pose_app_detect_file(const struct hs_pose_app *app, const char *path, const struct hs_pose_params *params,
                             struct hs_pose_result *result, struct hs_error *err);
 
-/* Its subcommands, and its parts of `bench` and `selftest`. */
+/* The subcommands, and the program's parts of `bench` and `selftest`. */
 int hs_pose_cmd_detect(struct hs_invocation *call);
 int hs_pose_cmd_eval(struct hs_invocation *call);
 int hs_pose_cmd_compare_devices(struct hs_invocation *call);
@@ -30,7 +30,7 @@ extern const struct hs_app_bench hs_pose_bench;
 int hs_pose_check_picture(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
                           struct hs_error *err);
 
-/* Handlers find a struct hs_pose_app as the server's context. */
+/* The server's context is a struct hs_pose_app. */
 extern const struct hs_http_route hs_pose_routes[];
 extern const size_t hs_pose_route_count;
 

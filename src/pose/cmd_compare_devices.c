@@ -1,4 +1,4 @@
-/* `compare-devices`: checks that a device finds the same people as another one. */
+/* `compare-devices`: checks that a device finds the same people as another device. */
 #include <math.h>
 
 #include "base/mem.h"
@@ -6,23 +6,23 @@
 #include "service/compare_devices.h"
 #include "vision/coco_eval.h"
 
-/* Similarity of keypoints as COCO has it: .95 is its strictest demand. */
+/* Similarity of keypoints as COCO defines it (OKS); .95 is COCO's strictest threshold. */
 static const double least_similarity = .95;
-/* Of a person's box, the part that COCO's persons fill on the average. */
+/* Mean part of a person's box that the person covers in COCO. */
 static const double filled = .53;
 
-/* All of them: digits that rounding changes would decide which are the first few. */
+/* Compares all people: with a smaller limit, rounding would decide which ones are cut. */
 enum { PEOPLE_MAX = 300 };
 
 struct compare {
-    double least_oks, seen; /* confidence of a keypoint that counts */
+    double least_oks, seen; /* least confidence of a compared keypoint */
     struct hs_pose_result found[HS_COMPARE_SIDES];
     struct hs_samples box, points, similarity;
 };
 
 /* ---- one picture ---- */
 
-/* Only for people of whom the other side finds some of COCO's points. */
+/* Adds the OKS of a person for whom the other side has at least one visible COCO keypoint. */
 static int add_similarity(struct compare *compare, const struct hs_keypoint *device, const struct hs_pose *other,
                           const struct hs_keypoint *against, struct hs_error *err)
 {
@@ -81,7 +81,7 @@ static int look(void *arg, void *const *states, const char *path, struct hs_boxe
     return 0;
 }
 
-/* ---- all of them ---- */
+/* ---- all pictures ---- */
 
 static int report(void *arg, void *const *states, struct hs_compare_report *report, struct hs_error *err)
 {
@@ -108,7 +108,7 @@ int hs_pose_cmd_compare_devices(struct hs_invocation *call)
         .options = options,
         .option_count = HS_ARRAY_LEN(options),
         .what = "people",
-        /* Both get the picture in the same shape, as the whole input of the model, which is all that a HEF has. */
+        /* Both sides receive the picture in the model's full input shape, the only one that a HEF has. */
         .set = "inference.rectangular=false",
         .look = look,
         .match = match,

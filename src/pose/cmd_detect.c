@@ -1,4 +1,4 @@
-/* Pictures in, the API's JSON out, without a server. */
+/* `detect`: runs pictures without a server and prints the API's JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 

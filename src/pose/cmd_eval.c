@@ -1,4 +1,4 @@
-/* Keypoint AP over a COCO annotations file, with the service's own pipeline. */
+/* `eval`: keypoint AP over a COCO annotation file, with the service's pipeline. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ struct eval {
     bool json;
     const struct hs_pose_app *app;
     struct hs_coco_set *set;
-    struct found *found; /* one a picture, in the order of the set */
+    struct found *found; /* one per picture, in the order of the set */
     struct hs_progress progress;
 };
 
@@ -55,7 +55,8 @@ static int detect(void *arg, size_t index, struct hs_error *err)
     struct hs_pose_params params = hs_pose_app_params(eval->app);
     struct hs_pose_result result;
     char path[PATH_MAX];
-    /* The usual parameters of a COCO evaluation: nearly everything counts, the evaluation itself cuts to 20. */
+    /* The usual parameters of a COCO evaluation: nearly every detection counts, and the evaluation
+     * keeps the best 20. */
     params.confidence_threshold = .001f;
     params.iou_threshold = .7f;
     params.max_detections = 300;
@@ -73,9 +74,9 @@ static int detect(void *arg, size_t index, struct hs_error *err)
     return r;
 }
 
-/* ---- all of them ---- */
+/* ---- all pictures ---- */
 
-/* The findings of all pictures as one list. */
+/* Joins the detections of all pictures into one list. */
 static int join_results(const struct eval *eval, struct hs_coco_result **ret_results, size_t *ret_count,
                         struct hs_error *err)
 {

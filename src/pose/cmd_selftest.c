@@ -1,14 +1,14 @@
-/* The picture of `selftest`: one person is drawn, and one is found there. */
+/* The picture check of `selftest`: exactly one person must be found in the drawing. */
 #include <math.h>
 
 #include "pose/app.h"
 #include "service/test_image.h"
 #include "vision/coco_pose.h"
 
-/* Points may be this far off, in fractions of the picture's height; the drawn limbs are about as thick. */
+/* Allowed distance of a keypoint, as a fraction of the picture's height; the drawn limbs are about as thick. */
 static const float tolerance = .06f;
 
-/* The largest distance of a found point from the drawn one, in fractions of the picture's height. */
+/* Returns the largest distance between a keypoint found and the drawn one, as a fraction of the picture's height. */
 static float worst_distance(const struct hs_pose_result *result)
 {
     const struct hs_keypoint *points = hs_pose_list_keypoints(&result->people, 0);

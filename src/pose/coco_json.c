@@ -16,7 +16,7 @@
 
 enum { NUMBERS = 3 * HS_COCO_KEYPOINTS };
 
-/* The place of a value in a file, with which every message begins. */
+/* The place of a value in a file; every message begins with it. */
 struct place {
     const char *name, *list;
     size_t index;
@@ -42,7 +42,7 @@ static int parse(const char *text, size_t len, const char *name, json_t **ret_ro
     return r;
 }
 
-/* Exactly `count` numbers. */
+/* Reads exactly `count` numbers. */
 static bool get_numbers(const json_t *object, const char *key, double *ret, size_t count)
 {
     const json_t *list = json_object_get(object, key);
@@ -73,7 +73,8 @@ static bool get_int(const json_t *object, const char *key, int *ret)
     return true;
 }
 
-/* Pictures are opened below a folder that the user names: the annotation file must not lead out of it. */
+/* Returns true if the path stays below its folder. Annotation files must not name pictures outside
+ * the user's folder. */
 static bool stays_below(const char *path)
 {
     if (path[0] == '\0' || path[0] == '/')

@@ -38,7 +38,7 @@ static int decode_outputs(const struct hs_model_choice *model, const struct hs_l
     const struct hs_yolo_pose_params decode = {
         .score_threshold = params->confidence_threshold,
         .iou_threshold = params->iou_threshold,
-        .max_detections = HS_YOLO_POSE_MAX_DETECTIONS, /* to know how many there are */
+        .max_detections = HS_YOLO_POSE_MAX_DETECTIONS, /* to count all of them */
     };
     r = hs_yolo_pose_decode(&layout, lease->outputs, &decode, people);
     if (r < 0)
@@ -48,7 +48,7 @@ static int decode_outputs(const struct hs_model_choice *model, const struct hs_l
     return 0;
 }
 
-/* A picture on its way through a network. */
+/* A picture being processed by a network. */
 struct work {
     const struct hs_image *image;
     const struct hs_pose_params *params;
@@ -105,7 +105,7 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
     return r;
 }
 
-/* For the network, or to be drawn on. */
+/* Decodes the picture for the network, or for drawing if `drawn` is set. */
 static int decode(const uint8_t *data, size_t len, const struct hs_pose_params *params, int target_w, int target_h,
                   bool drawn, struct hs_image **ret_image, struct hs_error *err)
 {
@@ -124,7 +124,7 @@ static int decode(const uint8_t *data, size_t len, const struct hs_pose_params *
     return r < 0 ? hs_error_set(err, r, "Failed to decode image: %s", why.message) : 0;
 }
 
-/* As it is: whole, and not too large. */
+/* Returns true if the picture was decoded at full size and needs no reduction for drawing. */
 static bool is_to_be_drawn(const struct hs_image *image, int side)
 {
     return image->width == image->orig_width && (side == 0 || (image->width <= side && image->height <= side));
@@ -159,7 +159,7 @@ int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, 
         }
     }
     hs_image_destroy(image);
-    /* The network sees the same pixels whether or not the picture is drawn, so drawing decodes once more. */
+    /* The network input must not depend on keep_image, so the picture is decoded again for drawing. */
     if (r == 0 && params->keep_image)
         r = decode(data, len, params, params->keep_side, params->keep_side, true, &result->image, err);
     return r;

@@ -1,4 +1,5 @@
-/* A picture in, people with keypoints out: decode, letterbox, network, decode of its outputs, back to the picture. */
+/* Detects people with keypoints in a picture: decoding, letterboxing, inference, output decoding,
+ * and mapping back to the picture. */
 #ifndef HS_POSE_PIPELINE_H
 #define HS_POSE_PIPELINE_H
 
@@ -12,15 +13,15 @@
 #include "service/model_pool.h"
 #include "vision/pose_list.h"
 
-/* The parameters of a request, and the bounds of its work. */
+/* The parameters of a request and its limits. */
 struct hs_pose_params {
     struct hs_image_limits limits;
     float confidence_threshold, iou_threshold; /* 0..1 */
-    int max_detections;                        /* 0.. */
-    bool apply_exif;                           /* turn the picture as its EXIF orientation says */
+    int max_detections;                        /* 0 or more */
+    bool apply_exif;                           /* turn the picture by its EXIF orientation */
     bool keep_image;                           /* also return the picture, for hs_drawing_encode */
-    int keep_side;                             /* its longest side, to which it is reduced; 0: at full size */
-    enum hs_priority priority;                 /* of those who wait for the device */
+    int keep_side;                             /* longest side to which that picture is reduced; 0: full size */
+    enum hs_priority priority;                 /* in the queue of the device */
     int64_t deadline_ns;
     struct hs_cancel *cancel; /* may be NULL */
 };
@@ -29,24 +30,25 @@ struct hs_pose_timings {
     double decode_ms, preprocess_ms, queue_ms, inference_ms, postprocess_ms, total_ms;
 };
 
-/* Boxes and keypoints are in pixels of the picture (turned if that was asked for), inside 0..width, 0..height. */
+/* Boxes and keypoints are in pixels of the picture (turned if apply_exif is set), within 0..width, 0..height. */
 struct hs_pose_result {
     struct hs_pose_list people;
-    size_t found; /* before the cut to max_detections, at most HS_YOLO_POSE_MAX_DETECTIONS */
+    size_t found; /* before the limit max_detections; at most HS_YOLO_POSE_MAX_DETECTIONS */
     int width, height;
-    char damage[HS_IMAGE_DAMAGE_SIZE]; /* of the picture, as in struct hs_image; "": none */
-    struct hs_image *image;            /* NULL unless asked for; it shows all of the picture, perhaps reduced */
-    int turn;                          /* EXIF orientation by which the image is still to be turned; 1: not */
+    char damage[HS_IMAGE_DAMAGE_SIZE]; /* damage of the picture, as in struct hs_image; "": none */
+    struct hs_image *image;            /* NULL unless keep_image is set; the whole picture, possibly reduced */
+    int turn;                          /* EXIF orientation by which `image` still has to be turned; 1: none */
     struct hs_pose_timings timings;
-    const struct hs_model_runner *runner; /* that answered: its model and device; borrowed from the pool */
-    bool degraded;                        /* the fallback of the pool answered */
+    const struct hs_model_runner *runner; /* that answered; borrowed from the pool */
+    bool degraded;                        /* the pool's fallback answered */
 };
 
 void hs_pose_result_init(struct hs_pose_result *result);   /* allocates nothing */
-void hs_pose_result_finish(struct hs_pose_result *result); /* frees; may be used again afterwards */
+void hs_pose_result_finish(struct hs_pose_result *result); /* frees the contents; *result can be reused */
 
-/* `data` is only read during the call. Errors are those of hs_image_decode ("Failed to decode image: …") and
- * hs_model_pool_run. *result is initialised; what it held is replaced. Any number of threads. */
+/* `data` is only read during the call. *result must be initialised; its contents are replaced.
+ * Errors are those of hs_image_decode ("Failed to decode image: …") and hs_model_pool_run. Any
+ * number of threads. */
 int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, const struct hs_pose_params *params,
                    struct hs_pose_result *result, struct hs_error *err);
 

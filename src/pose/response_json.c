@@ -1,4 +1,4 @@
-/* Written without a tree of it, which would take ten times as much memory as the text. */
+/* Writes JSON directly. A tree would take ten times as much memory as the text. */
 #include "pose/response_json.h"
 
 #include <math.h>
@@ -98,7 +98,7 @@ static void put_person(struct hs_json_writer *json, const struct hs_pose_app *ap
     hs_json_close(json, '}');
 }
 
-/* Microseconds are as fine as these numbers mean anything. */
+/* Rounds to microseconds; further digits are noise. */
 static double micro(double ms)
 {
     return round(ms * 1000) / 1000;
@@ -116,7 +116,7 @@ static void put_timings(struct hs_json_writer *json, const struct hs_pose_timing
     hs_json_close(json, '}');
 }
 
-/* `more`, and damage of the picture. A new reference; NULL without memory. */
+/* Returns a copy of `more` with a warning for a damaged picture. Returns a new reference; NULL if memory runs out. */
 static json_t *further_members(const struct hs_pose_result *result, const json_t *more)
 {
     json_t *own = more ? json_deep_copy(more) : json_object();

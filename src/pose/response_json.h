@@ -1,4 +1,4 @@
-/* The JSON of an answer: contract keys first, in the order clients know, then what was added. */
+/* The JSON of an answer: first the members of the original API in their original order, then later additions. */
 #ifndef HS_POSE_RESPONSE_JSON_H
 #define HS_POSE_RESPONSE_JSON_H
 
@@ -6,10 +6,10 @@
 
 #include "pose/app.h"
 
-/* Appends {"poses", "count", "inference_time_ms", "image_size", "model", "device", "timings_ms"} in one line without
- * its end, and the members of the object `more` (NULL: none), in whose `warnings` is also a damage of the picture. An
- * edge of a skeleton is listed if both its ends are at least as confident as keypoint_threshold. HS_ETOOLARGE past the
- * buffer's maximum; HS_ENOMEM. */
+/* Appends {"poses", "count", "inference_time_ms", "image_size", "model", "device", "timings_ms"} as
+ * one line without a line end. Adds the members of `more` (an object or NULL), and a damaged
+ * picture to its `warnings`. A skeleton edge is listed if the confidence of both ends is at least
+ * keypoint_threshold. HS_ETOOLARGE if the buffer's maximum is exceeded; HS_ENOMEM. */
 int hs_pose_response_write(const struct hs_pose_app *app, const struct hs_pose_result *result, float keypoint_threshold,
                            const json_t *more, struct hs_buf *out);
 

@@ -27,17 +27,17 @@ static void get_health(struct hs_http_request *req)
     hs_http_reply_json(req, 200, hs_app_add_devices(health, &app->core));
 }
 
-/* The parameters of a request, and the model that they name. */
+/* The parameters of a request, and the model that it names. */
 struct detect_request {
     const struct hs_pose_app *app;
-    struct hs_model_pool *pool; /* to give back */
+    struct hs_model_pool *pool; /* released with hs_model_cache_unref */
     struct hs_pose_params params;
     float keypoint_threshold;
-    bool annotated; /* answer with the picture instead of JSON, as */
+    bool annotated; /* reply with the picture in `format` instead of JSON */
     enum hs_image_format format;
 };
 
-/* A picture is sent only to a client that names one and likes it no less than JSON. */
+/* Returns true if the client names a picture type and does not prefer JSON to it. */
 static bool wants_picture(const char *accept, enum hs_image_format *ret_format)
 {
     if (!accept)
@@ -49,7 +49,7 @@ static bool wants_picture(const char *accept, enum hs_image_format *ret_format)
     return best > 0 && best >= json;
 }
 
-/* On failure *ret_field is the wrong one. */
+/* On failure *ret_field is the invalid field. */
 static int read_params(struct hs_http_request *req, struct detect_request *detect, struct hs_request_options *ret,
                        const char **ret_field, struct hs_error *err)
 {
@@ -73,13 +73,13 @@ static int read_params(struct hs_http_request *req, struct detect_request *detec
     params->confidence_threshold = (float) confidence;
     params->iou_threshold = (float) iou;
     params->max_detections = (int) max_detections;
-    params->deadline_ns = hs_http_deadline_ns(req); /* which hs_request_options_read may have shortened */
+    params->deadline_ns = hs_http_deadline_ns(req); /* hs_request_options_read may have shortened it */
     params->cancel = hs_http_cancel(req);
     detect->keypoint_threshold = (float) keypoint;
     return 0;
 }
 
-/* Reads the parameters and takes the model; on failure *ret_field is the wrong one. */
+/* Reads the parameters and references the model. On failure *ret_field is the invalid field. */
 static int read_detect(struct hs_http_request *req, struct detect_request *ret, const char **ret_field,
                        struct hs_error *err)
 {
@@ -116,7 +116,7 @@ static void reply_picture(struct hs_http_request *req, const struct detect_reque
     hs_http_reply_bytes(req, 200, detect->format == HS_IMAGE_PNG ? "image/png" : "image/jpeg", data, len);
 }
 
-/* Client errors below 499 name the field. */
+/* Errors with a status below 499 name the field. */
 static void reply_failure(struct hs_http_request *req, int code, const char *field, const struct hs_error *err)
 {
     hs_http_reply_failure(req, code, hs_status_http(code) < 499 ? field : NULL, err);
@@ -169,7 +169,7 @@ static void post_detect(struct hs_http_request *req)
         hs_model_cache_unref(detect.app->core.caches[0], detect.pool);
 }
 
-/* An hs_batch_answer. */
+/* Implements hs_batch.answer. */
 static int answer_one(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
 {
     const struct detect_request *detect = ctx;

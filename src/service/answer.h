@@ -1,4 +1,4 @@
-/* Answers as JSON text, written without a tree of it, within a bound. */
+/* Bounded JSON answers, written as text without building a tree. */
 #ifndef HS_SERVICE_ANSWER_H
 #define HS_SERVICE_ANSWER_H
 
@@ -7,17 +7,17 @@
 #include "http/request.h"
 
 enum {
-    HS_ANSWER_MAX = 16 << 20,      /* bytes of one answer's text, of which a batch's are one */
-    HS_ANSWERS_HELD_MAX = 64 << 20 /* bytes of results of batches that wait to be sent, of all requests together */
+    HS_ANSWER_MAX = 16 << 20,      /* bytes of one answer; the results of a batch are one answer */
+    HS_ANSWERS_HELD_MAX = 64 << 20 /* bytes of batch results not yet sent, over all requests */
 };
 
-/* The server's JSON in one line: HS_JSON_SPACED or HS_JSON_SORTED. */
+/* Returns the configured one-line JSON style: HS_JSON_SPACED or HS_JSON_SORTED. */
 enum hs_json_style hs_answer_style(const struct hs_http_request *req);
 
-/* Answers 200 with the text, which it takes out of the buffer. */
+/* Replies 200 with the text. Takes the buffer's content. */
 void hs_answer_reply(struct hs_http_request *req, struct hs_buf *text);
 
-/* Fills err for a text that could not be written: `code` is the buffer's error. Returns code. */
+/* Sets err for an answer that could not be written. `code` is the buffer's error. Returns code. */
 int hs_answer_failed(int code, struct hs_error *err);
 
 #endif

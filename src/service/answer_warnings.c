@@ -20,7 +20,7 @@ json_t *hs_warning_json(const char *code, const char *field, const char *format,
     vsnprintf(message + len, sizeof(message) - len, format, args);
     va_end(args);
     hs_str_make_line(message);
-    /* "s:s*" would leave the field out without memory. */
+    /* "s:s*" would silently omit the field if memory runs out. */
     return field ? json_pack("{s:s, s:s, s:s}", "code", code, "message", message, "field", field)
                  : json_pack("{s:s, s:s}", "code", code, "message", message);
 }

@@ -151,7 +151,7 @@ void hs_log_init(const struct hs_invocation *call, const struct hs_logging_setti
 {
     bool serving = strcmp(call->command->name, "serve") == 0;
     hs_log_setup(call->program->name, (enum hs_log_level) logging->level, (enum hs_log_format) logging->format);
-    /* HailoRT has no way to hand its messages to us; what it offers beside files and stderr is syslog. */
+    /* HailoRT has no callback for log messages; it writes to files, stderr and syslog only. */
     if (logging->hailort == HS_HAILORT_LOG_JOURNAL)
         setenv("HAILO_PRINT_TO_SYSLOG", "1", 0);
     for (size_t i = 0; i < problems->count; i++) {

@@ -55,7 +55,7 @@ static json_t *device_json(const struct hs_runner_status *status)
     return device;
 }
 
-/* NULL: none reports its health. */
+/* Returns NULL if no device reports its health. */
 static json_t *devices_json(const struct hs_model_pool *pool)
 {
     json_t *devices = NULL;
@@ -136,7 +136,7 @@ void hs_app_get_models(struct hs_http_request *req)
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
 }
 
-/* The pack that the path names, and the cache for its task; NULL: answered 404. */
+/* Returns the pack that the path names, and the cache for its task. Returns NULL after replying 404. */
 static const struct hs_pack *find(struct hs_http_request *req, struct hs_model_cache **ret_cache)
 {
     const struct hs_app_core *core = hs_http_context(req);

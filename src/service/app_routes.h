@@ -1,5 +1,5 @@
-/* The routes that all services have. Handlers find a struct hs_app_core as the server's context; each of them answers.
- */
+/* The routes common to all services. The server's context is a struct hs_app_core. Each handler
+ * replies. */
 #ifndef HS_SERVICE_APP_ROUTES_H
 #define HS_SERVICE_APP_ROUTES_H
 
@@ -8,32 +8,35 @@
 #include "service/app.h"
 #include "service/heavy.h"
 
-/* /health/ready: 503 with `reason` and perhaps `detail` while a model cannot answer or app->not_ready says so. */
+/* /health/ready: 503 with `reason` and possibly `detail` if a model cannot answer or app->not_ready
+ * returns a reason. */
 void hs_app_get_ready(struct hs_http_request *req);
 
-/* /metrics: counters and states as Prometheus reads them (text format 0.0.4). */
+/* /metrics: counters and gauges in the Prometheus text format 0.0.4. */
 void hs_app_get_metrics(struct hs_http_request *req);
 
-/* {"data": [{"id", "object", "created", "owned_by", "task", "state"}…], "object": "list"}: the configured models first,
- * then the others that are here, loaded or being pulled; with `?all=true` those that are absent, too. */
+/* /v1/models: {"data": [{"id", "object", "created", "owned_by", "task", "state"}…], "object":
+ * "list"}. Lists the configured models first, then other models that are installed, loaded or being
+ * pulled; `?all=true` adds absent ones. */
 void hs_app_get_models(struct hs_http_request *req);
 
-/* Loads the model that the path's {id} names, waits for that within the request's time, and answers with its state;
- * unloads it as soon as nobody uses it. */
+/* Load the model with the path's {id}, wait for it until the request's deadline, and reply with its
+ * state; or unload it as soon as it has no users. */
 void hs_app_post_load(struct hs_http_request *req);
 void hs_app_post_unload(struct hs_http_request *req);
 
-/* Fetches the file of the pack that the path's {id} names, for this machine's device, else for the processor. Answers
- * with {"model", "file", "backend", "size", "sha256", "already", "recorded"} at the end; a client that prefers
- * text/event-stream gets `progress` events {"file", "bytes", "total"} meanwhile and then `done` or `error`. One pull at
- * a time: 409 while another one runs. 403 unless model.allow_pull. The request's time limit does not count; a client
- * that leaves ends it, and the next pull goes on from there. */
+/* Fetches the file of the pack with the path's {id}: the one for this machine's device, or else for
+ * the processor. Replies with {"model", "file", "backend", "size", "sha256", "already", "recorded"}
+ * when done. A client that prefers text/event-stream receives `progress` events {"file", "bytes",
+ * "total"}, then `done` or `error`. Only one pull runs at a time: 409 while another is running. 403
+ * unless model.allow_pull is set. The request timeout does not apply. A pull is cancelled when its
+ * client disconnects, and the next pull resumes it. */
 void hs_app_post_pull(struct hs_http_request *req);
 
-/* True while that handler fetches the file of this pack. */
+/* Returns true while hs_app_post_pull fetches the file of this pack. */
 bool hs_app_is_pulling(const struct hs_pack *pack);
 
-/* Rows of a program's route table. */
+/* Rows for a program's route table. */
 #define HS_APP_ROUTES                                                                                                  \
     { .method = "GET", .path = "/health/ready", .handle = hs_app_get_ready, .flags = HS_HTTP_INLINE },                 \
         { .method = "GET", .path = "/metrics", .handle = hs_app_get_metrics, .flags = HS_HTTP_INLINE },                \
@@ -52,10 +55,11 @@ bool hs_app_is_pulling(const struct hs_pack *pack);
         .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN                                                                       \
     }
 
-/* Adds what /health says of the devices: `device` that answers come from, `degraded` if the fallback answers; if there
- * is something to say, `detail` of a device that is down, `no_fallback` why the processor cannot be the fallback, and
- * `devices` of the first model that report their health: `name`, `runtime`, `ok`, `firmware`, `temperature_c` and
- * `note`. Of several models the one that is worse off counts. Takes and gives the reference. */
+/* Adds the device members of /health: `device` that answers, and `degraded` if the fallback
+ * answers. If they apply, also `detail` about a device that is down, `no_fallback` with the reason
+ * why the processor cannot be the fallback, and `devices` of the first model that report their
+ * health: `name`, `runtime`, `ok`, `firmware`, `temperature_c` and `note`. With several models, a
+ * degraded one takes precedence. Takes and returns the reference. */
 json_t *hs_app_add_devices(json_t *answer, const struct hs_app_core *core);
 
 #endif

@@ -1,4 +1,4 @@
-/* A few threads work on the pictures; the handler's thread sends the results in the order of the request. */
+/* A few threads process the pictures; the handler's thread sends the results in the order of the request. */
 #include "service/batch.h"
 
 #include <stdlib.h>
@@ -15,38 +15,38 @@
 
 enum { THREADS_MAX = 32 };
 
-/* A client must take so much of its lines in that time once the stream's buffer is full. */
+/* A client must receive this many bytes of its lines within this time once the stream's buffer is full. */
 enum { PIECE_BYTES = 64 << 10, PIECE_MS = 2000 };
 
 struct run;
 
 struct worker {
     struct run *run;
-    struct hs_cancel cancel; /* its own, because the wait for a device watches it */
+    struct hs_cancel cancel; /* one per thread, because the wait for a device watches it */
     pthread_t thread;
 };
 
 struct result {
-    struct hs_buf text; /* one line, without its end */
+    struct hs_buf text; /* one line, without a line end */
     bool done, failed;
 };
 
 struct run {
     struct hs_http_request *req;
     const struct hs_batch *batch;
-    struct hs_budget *budget; /* of all results that are held */
+    struct hs_budget *budget; /* shared by all results held */
     enum hs_json_style style;
     bool lines;
     size_t count;
     int64_t deadline_ns;
     struct worker workers[THREADS_MAX];
 
-    pthread_mutex_t lock;   /* guards what follows; and the body, which is not for several threads */
-    pthread_cond_t changed; /* a result came, or was sent */
+    pthread_mutex_t lock;   /* guards the fields below, and the body, which is not thread-safe */
+    pthread_cond_t changed; /* a result was added or sent */
     struct result *results;
-    size_t next, sent, ahead; /* ahead: pictures that may be started before the first of them is sent */
+    size_t next, sent, ahead; /* ahead: how many pictures may be started before the first one is sent */
     size_t failed, held;      /* held: bytes of results, charged to the budget */
-    int failure;              /* of the whole answer: HS_ETOOLARGE, HS_EBUSY, HS_ENOMEM; 0: none */
+    int failure;              /* failure of the whole answer: HS_ETOOLARGE, HS_EBUSY, HS_ENOMEM; or 0 */
     bool stopped;
 };
 
@@ -64,10 +64,10 @@ static int take_picture(struct run *run, size_t index, uint8_t **ret_data, size_
 
 int hs_batch_append(const struct hs_batch_picture *picture, json_t *answer, struct hs_buf *out, struct hs_error *err)
 {
-    json_t *more = (json_t *) (uintptr_t) picture->more; /* is only read; jansson's signature lacks the const */
+    json_t *more = (json_t *) (uintptr_t) picture->more; /* only read; jansson's signature lacks the const */
     int r = answer && json_object_update(answer, more) == 0 ? hs_json_write(answer, picture->style, out) : HS_ENOMEM;
     if (r == 0 && picture->style != HS_JSON_SPACED)
-        out->len--; /* the line feed */
+        out->len--; /* removes the line feed */
     json_decref(answer);
     return r < 0 ? hs_answer_failed(r, err) : 0;
 }
@@ -81,7 +81,7 @@ static json_t *members(const struct run *run, size_t index)
     return more;
 }
 
-/* The result of a picture that failed, in place of what was written of it. */
+/* Writes the result of a picture that failed, replacing its partial text. */
 static int write_failure(const struct run *run, const struct hs_batch_picture *picture, int code,
                          const struct hs_error *err, struct hs_buf *out)
 {
@@ -94,7 +94,7 @@ static int write_failure(const struct run *run, const struct hs_batch_picture *p
     return hs_batch_append(picture, value, out, &ignored);
 }
 
-/* Charges the result, which is complete. The lock is held. */
+/* Charges the complete result to the budget. The lock is held. */
 static int hold(struct run *run, struct hs_buf *text)
 {
     if (!run->lines && text->len > HS_ANSWER_MAX - run->held)
@@ -145,7 +145,7 @@ static void answer(struct run *run, struct hs_cancel *cancel, size_t index)
 
 /* ---- threads ---- */
 
-/* Far ahead of a client that reads slowly there would be results to hold. */
+/* Limits how far processing runs ahead of a client that reads slowly, because results not yet sent are held. */
 static bool may_start(const struct run *run)
 {
     return !run->lines || run->next == run->sent ||
@@ -171,7 +171,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* By the thread that cancels the request. */
+/* Called on the thread that cancels the request. */
 static void cancel_all(void *arg)
 {
     struct run *run = arg;
@@ -179,8 +179,9 @@ static void cancel_all(void *arg)
         hs_cancel_trigger(&run->workers[i].cancel);
 }
 
-/* Enough to decode one picture while others are in the network, and not so many that requests of a single picture stand
- * behind all of these. A device that takes several at a time shall find its next ones ready. */
+/* Uses enough threads to decode one picture while others are in the network, and few enough that
+ * requests with a single picture do not queue behind all of these. A device that takes several
+ * pictures at a time needs the next ones ready. */
 static int count_threads(const struct run *run)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -191,7 +192,7 @@ static int count_threads(const struct run *run)
     return (size_t) wanted < run->count ? wanted : (int) run->count;
 }
 
-/* Waits for a result, or for the failure of the whole answer, which is returned. */
+/* Waits for a result. Returns the failure of the whole answer, if any. */
 static int wait_for(struct run *run, size_t index)
 {
     pthread_mutex_lock(&run->lock);
@@ -267,7 +268,7 @@ static void reply_lines(struct run *run)
     hs_http_stream_end(stream, r == 0);
 }
 
-/* Each result is freed as soon as it is copied, so that they are not held twice. */
+/* Frees each result as soon as it is copied, so that results are not held twice. */
 static void append_results(struct run *run, struct hs_json_writer *json)
 {
     hs_json_key(json, "results");

@@ -1,4 +1,4 @@
-/* Several pictures in one request: answered side by side, in the request's order, each on its own. */
+/* Several pictures in one request, processed in parallel; each has its own result, in the order of the request. */
 #ifndef HS_SERVICE_BATCH_H
 #define HS_SERVICE_BATCH_H
 
@@ -14,32 +14,33 @@ struct hs_batch_picture {
     int64_t deadline_ns;
     struct hs_cancel *cancel;
     enum hs_json_style style; /* of the answer */
-    const json_t *more;       /* members that the answer has besides: `index`, and `id` if the picture came with one */
+    const json_t *more;       /* members to add: `index`, and `id` if the client sent one */
 };
 
 struct hs_batch {
-    /* Appends the JSON object that answers one picture, as for a request of its own, with picture->more; or returns a
-     * code and err. Several at once, by threads that are not the handler's. */
+    /* Appends the JSON object that answers one picture, including picture->more; or returns an
+     * error code and sets err. Called concurrently, on threads other than the handler's. */
     int (*answer)(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err);
-    /* The JSON for a picture that failed; NULL: hs_http_error_json. */
+    /* Returns the JSON for a picture that failed. NULL: hs_http_error_json. */
     json_t *(*failure)(const struct hs_http_request *req, int code, const struct hs_error *err);
-    int together; /* pictures that the device takes at a time; 0: one */
+    int together; /* pictures that the device processes at a time; 0: one */
     void *ctx;
 };
 
-/* Appends `answer` with picture->more as one line. Takes the reference; NULL: no memory. HS_ETOOLARGE, HS_ENOMEM and
- * err. */
+/* Appends `answer`, merged with picture->more, as one line. Takes the reference; NULL is reported
+ * as HS_ENOMEM. Returns HS_ETOOLARGE or HS_ENOMEM and sets err on failure. */
 int hs_batch_append(const struct hs_batch_picture *picture, json_t *answer, struct hs_buf *out, struct hs_error *err);
 
-/* Answers the request, whose body has a list of pictures: {"results": [...], "count", "failed"}; each result is
- * an answer or an error and has `index` (and `id` if the picture came with one). If the client prefers
- * application/x-ndjson, a line for each result as soon as it and all before it are there, then one with the counts.
- * Pictures that are not done at the deadline get its error; a client that leaves cancels the rest, and one that reads
- * its lines too slowly is cut off.
+/* Answers a request whose body has a list of pictures, with {"results": [...], "count", "failed"}.
+ * Each result is an answer or an error with `index`, and `id` if the client sent one. If the client
+ * prefers application/x-ndjson, it receives one line per result as soon as that result and all
+ * earlier ones are ready, then a line with the counts. Pictures not done at the deadline get its
+ * error. If the client disconnects, the remaining pictures are cancelled; a client that reads its
+ * lines too slowly is disconnected.
  *
- * Each result is held as text. Past HS_ANSWER_MAX (service/answer.h) a whole answer becomes an error, and no further
- * picture is started; lines are started only a few ahead of those that were sent. The server's context begins with a
- * struct hs_app_core. */
+ * Results are held as text. If a whole answer exceeds HS_ANSWER_MAX (service/answer.h), it becomes
+ * an error and no further picture is started. For ndjson, processing runs only a few pictures ahead
+ * of the lines sent. The first member of the server's context is a struct hs_app_core. */
 void hs_batch_reply(struct hs_http_request *req, const struct hs_batch *batch);
 
 #endif

@@ -20,21 +20,21 @@
 
 enum { PICTURE_MAX = 256 << 20, ANSWER_MAX = 16 << 20, ROUND_TIMEOUT_MS = 120000 };
 
-/* ---- rounds by several threads ---- */
+/* ---- rounds on several threads ---- */
 
-/* Of a run that is longer the first ones stand for all. */
+/* In a longer run, only the first samples are kept. */
 enum { SAMPLES_MAX = 1000000 };
 
 struct bench {
     const struct hs_bench_job *job;
     void *arg;
     size_t stages;
-    pthread_mutex_t lock;                           /* guards what follows */
+    pthread_mutex_t lock;                           /* guards the fields below */
     struct hs_samples samples[HS_BENCH_STAGES_MAX]; /* ms */
     size_t started, rounds_max, rounds, failures;
     int64_t end_ns;
     char first_failure[200];
-    bool warming; /* nothing but failures is kept */
+    bool warming; /* only failures are kept */
 };
 
 static bool may_start(struct bench *bench, size_t *ret_round)
@@ -66,7 +66,7 @@ static int record(struct bench *bench, const double ms[HS_BENCH_STAGES_MAX], str
     return r;
 }
 
-/* One client: rounds one after the other until the time is over. */
+/* Runs rounds one after another until the time is over. */
 static int run_client(void *arg, size_t index, struct hs_error *err)
 {
     struct bench *bench = arg;
@@ -116,7 +116,7 @@ static double cpu_seconds(void)
            (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
-/* bench->samples are the caller's to free. */
+/* The caller frees bench->samples. */
 static int measure(struct bench *bench, const struct hs_bench_plan *plan, struct hs_bench_summary *s,
                    struct hs_error *err)
 {
@@ -140,7 +140,7 @@ static int measure(struct bench *bench, const struct hs_bench_plan *plan, struct
     s->cpu_seconds_per_round = (cpu_seconds() - cpu) / (double) s->rounds;
     for (size_t i = 0; i < bench->stages; i++) {
         struct hs_samples *samples = &bench->samples[i];
-        double mean = hs_samples_summarize(samples).mean; /* sorts */
+        double mean = hs_samples_summarize(samples).mean; /* sorts the samples */
         s->stages[i] =
             (struct hs_bench_times) { mean, hs_samples_percentile(samples, .50), hs_samples_percentile(samples, .95),
                                       hs_samples_percentile(samples, .99) };
@@ -163,20 +163,20 @@ int hs_bench_run(const struct hs_bench_job *job, void *arg, const struct hs_benc
 
 /* ---- over HTTP ---- */
 
-/* The command line, and the pictures, which rounds take in turn. */
+/* The command line, and the pictures; rounds use these in turn. */
 struct bench_call {
     struct hs_invocation *invocation;
     const struct hs_app_bench *bench;
     struct hs_bench_picture *pictures;
     size_t count;
-    const char *url;   /* of the server; NULL: this process */
-    const void *state; /* of this process */
+    const char *url;   /* address of the server; NULL: this process */
+    const void *state; /* state of this process, if url is NULL */
     int64_t clients, rounds;
     double seconds, warm;
     bool json;
 };
 
-/* One kept connection a client. */
+/* One persistent connection per client. */
 struct http_worker {
     const struct bench_call *call;
     CURL *curl;
@@ -198,7 +198,7 @@ static void free_http(void *arg)
     free(worker);
 }
 
-/* Made for each round: a form that was sent before and is set again is sent without its content by libcurl 7.88. */
+/* Created for each round: libcurl 7.88 sends a form without its content if it was sent before and is set again. */
 static curl_mime *make_form(struct http_worker *worker, const struct hs_bench_picture *picture)
 {
     curl_mime *form = curl_mime_init(worker->curl);
@@ -236,7 +236,7 @@ no_memory:
     return NULL;
 }
 
-/* "decode;dur=1.5, detect;dur=20" */
+/* Reads a Server-Timing header: "decode;dur=1.5, detect;dur=20". */
 static void read_header(const struct hs_bench_stages *stages, const char *text, double *ret_ms)
 {
     char mark[64], number[32];
@@ -252,7 +252,7 @@ static void read_header(const struct hs_bench_stages *stages, const char *text, 
     }
 }
 
-/* The stage times that the answer carries; a server that does not send them leaves zeros. */
+/* Reads the stage times of the answer. They stay 0 if the server does not send them. */
 static void read_timings(struct http_worker *worker, double *ret_ms)
 {
     json_t *answer = json_loadb((const char *) worker->answer.data, worker->answer.len, 0, NULL);
@@ -291,7 +291,7 @@ static const struct hs_bench_job over_http = { make_http, run_http, free_http };
 
 /* ---- the command ---- */
 
-/* A round in this process. */
+/* Runs a round in this process. */
 static int run_round(void *worker, size_t round, double *ret_ms, struct hs_error *err)
 {
     const struct bench_call *call = worker;

@@ -1,4 +1,4 @@
-/* `bench`: how fast this machine or a server is, stage by stage. */
+/* `bench`: measures the speed of this machine or of a server, by stage. */
 #ifndef HS_SERVICE_BENCH_H
 #define HS_SERVICE_BENCH_H
 
@@ -10,26 +10,26 @@
 
 enum { HS_BENCH_STAGES_MAX = 8 };
 
-/* The stages of a round. The last one is the caller's whole round trip, measured by hs_bench_run. */
+/* The stages of a round. The last one is the caller's total round trip, which hs_bench_run measures. */
 struct hs_bench_stages {
     const char *const *names;
     size_t count; /* at most HS_BENCH_STAGES_MAX */
 };
 
-/* One round: does the work and gives the ms of each stage but the last. `worker` is made by make_worker for each
- * thread, so that it may hold a connection; it is the job's arg if there is no make_worker. 0, or a failure that is
- * counted and whose message is kept. */
+/* run() does one round and writes the ms of each stage except the last. It returns 0, or an error
+ * that is counted; the first message is kept. make_worker() creates the `worker` of each thread,
+ * for example a connection. If make_worker is NULL, `worker` is the `arg` of hs_bench_run. */
 struct hs_bench_job {
-    void *(*make_worker)(void *arg, struct hs_error *err); /* returns NULL if it failed */
+    void *(*make_worker)(void *arg, struct hs_error *err); /* returns NULL on failure */
     int (*run)(void *worker, size_t round, double *ret_ms, struct hs_error *err);
     void (*free_worker)(void *worker);
 };
 
 struct hs_bench_plan {
     int clients;
-    double seconds;      /* how long rounds are started */
-    size_t rounds_max;   /* 0: as many as fit */
-    double warm_seconds; /* rounds before that, not counted */
+    double seconds;      /* how long new rounds are started */
+    size_t rounds_max;   /* 0: unlimited */
+    double warm_seconds; /* rounds before the measurement, not counted */
 };
 
 struct hs_bench_times {
@@ -37,14 +37,14 @@ struct hs_bench_times {
 };
 
 struct hs_bench_summary {
-    size_t rounds, failures; /* rounds: those that succeeded */
+    size_t rounds, failures; /* rounds: successful ones */
     double seconds, per_second;
     double cpu_seconds_per_round; /* of this process */
     struct hs_bench_times stages[HS_BENCH_STAGES_MAX];
     char first_failure[200];
 };
 
-/* Runs one job from so many threads for a while and measures each round. */
+/* Runs the job on plan->clients threads and measures each round. */
 int hs_bench_run(const struct hs_bench_job *job, void *arg, const struct hs_bench_stages *stages,
                  const struct hs_bench_plan *plan, struct hs_bench_summary *ret_summary, struct hs_error *err);
 
@@ -53,14 +53,15 @@ struct hs_bench_picture {
     const char *path;
     uint8_t *data;
     size_t len;
-    bool built_in; /* the drawn one (service/test_image.h) */
+    bool built_in; /* the generated one (service/test_image.h) */
 };
 
-/* The program's part. */
+/* The program's part of `bench`. */
 struct hs_app_bench {
-    const char *route; /* a POST route that takes the form field `image`; for help */
+    const char *route; /* a POST route that takes the form field `image`; for the help text */
     struct hs_bench_stages stages;
-    /* As a request without a server; gives the ms of each stage but the last. Several at once. */
+    /* Processes the picture as a request does, without a server. Writes the ms of each stage except
+     * the last. Called concurrently. */
     int (*round)(const void *state, const struct hs_bench_picture *picture, double *ret_ms, struct hs_error *err);
 };
 

@@ -11,15 +11,15 @@
 #include "cli/progress.h"
 #include "service/picture_files.h"
 
-/* If the score of a person or a face is near the threshold, rounding decides which side finds it. */
+/* If the score of a detection is near the threshold, rounding decides which side finds it. */
 static const double least_agreement = .9;
 
 enum { OPTIONS_MAX = 8 };
 
-/* Least overlap (IoU) of two boxes that are of the same person or face. */
+/* Least overlap (IoU) of two boxes that match. */
 static const float same_box = .5f;
 
-/* With a fallback the processor would be compared with itself. */
+/* With a fallback, the processor could be compared with itself. */
 #define ALONE "device.fallback=none"
 
 static const char *const side_keys[HS_COMPARE_SIDES] = { "device", "against" };
@@ -33,7 +33,7 @@ double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b)
 
 /* ---- the report ---- */
 
-/* Says which models a side runs, and on which device. */
+/* Reports the models that a side runs, and its device. */
 static void report_side(struct hs_compare_report *report, int side, const struct hs_app_core *core)
 {
     json_t *models = json_object();
@@ -96,7 +96,7 @@ struct compare {
     double least_agreement;
     struct hs_picture_files files;
     void *states[HS_COMPARE_SIDES];
-    size_t pictures, both, only[HS_COMPARE_SIDES]; /* found by both sides, and by one alone */
+    size_t pictures, both, only[HS_COMPARE_SIDES]; /* found by both sides, and by one side only */
     size_t failed;                                 /* pictures that could not be read */
 };
 
@@ -205,7 +205,7 @@ static int open_side(struct compare *compare, int side)
     return code;
 }
 
-/* The settings that decide what runs the network are the same, so the comparison would say nothing. */
+/* Returns true if both sides run the network on the same device, which would make the comparison meaningless. */
 static bool is_same_device(const struct compare *compare)
 {
     const struct hs_app_core *device = compare->states[HS_COMPARE_DEVICE];

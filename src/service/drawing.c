@@ -24,7 +24,7 @@ struct hs_draw_shape hs_drawing_frame(const struct hs_rect *box, uint32_t color,
     };
 }
 
-/* The shapes in pixels of a reduced picture. Caller frees with free(). */
+/* Scales the shapes to the pixels of a reduced picture. Caller frees with free(). */
 static struct hs_draw_shape *reduced(const struct hs_image *image, const struct hs_draw_shape *shapes, size_t count)
 {
     float x = (float) image->width / (float) image->orig_width, y = (float) image->height / (float) image->orig_height;
@@ -81,7 +81,7 @@ static int add_file(struct hs_drawing_target *target, const char *file, struct h
     return 0;
 }
 
-/* DIR/name.jpg, or with the first number from 2 on that no other picture of this run has: DIR/name-2.jpg. */
+/* Adds DIR/name.jpg. If another picture of this run uses that name, adds DIR/name-2.jpg, or the next free number. */
 static int add_to_folder(struct hs_drawing_target *target, const char *picture, struct hs_error *err)
 {
     const char *base = strcmp(picture, "-") == 0 ? "stdin" : hs_path_base(picture), *dot = strrchr(base, '.');
@@ -115,7 +115,7 @@ static int add_single(struct hs_drawing_target *target, size_t picture_count, st
     return add_file(target, target->path, err);
 }
 
-/* Fails if a drawing would replace a picture, also through links. */
+/* Fails if a drawing would replace a picture, also through a link. */
 static int check_files(const struct hs_drawing_target *target, const struct hs_text_list *pictures,
                        struct hs_error *err)
 {

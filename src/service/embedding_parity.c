@@ -37,7 +37,7 @@ int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_er
     return 0;
 }
 
-/* The record's path, <pack>.agreement.json in the models folder, and the hashes that both files must have. */
+/* Returns the record's path, <pack>.agreement.json in the models folder, and the hashes that both files must have. */
 static int find_record(const struct hs_store *store, const struct hs_model_choice *device,
                        const struct hs_model_choice *against, char path[PATH_MAX], char device_sha256[65],
                        char against_sha256[65], struct hs_error *err)
@@ -90,7 +90,7 @@ struct record {
     struct hs_sample_stats cosine;
 };
 
-/* json_unpack would take memory. */
+/* Does not use json_unpack, because that allocates memory. */
 static bool parse(const json_t *root, struct record *ret)
 {
     const char *device = json_string_value(json_object_get(json_object_get(root, "device"), "sha256"));

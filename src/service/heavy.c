@@ -3,7 +3,7 @@
 #include "http/request.h"
 #include "image/image.h"
 
-enum { TOGETHER_MAX = 2 }; /* pictures; as many as a comparison takes */
+enum { TOGETHER_MAX = 2 }; /* pictures; a face comparison has as many */
 
 bool hs_heavy_pictures(struct hs_http_request *req)
 {

@@ -1,4 +1,4 @@
-/* Requests that may hold their worker for long: is_heavy of a program's routes (http/route.h). */
+/* Requests that may occupy a worker for long: is_heavy functions for route tables (http/route.h). */
 #ifndef HS_SERVICE_HEAVY_H
 #define HS_SERVICE_HEAVY_H
 
@@ -6,11 +6,12 @@
 
 struct hs_http_request;
 
-/* True if the request has more than two pictures, or one that is large (hs_image_is_large) or whose size does not stand
- * where it belongs. Such a one is either made to be slow or wrong, and then no loss if its answer comes later. */
+/* Returns true if the request has more than two pictures, a large picture (hs_image_is_large), or
+ * one whose size cannot be read from its header. Such a picture is invalid or crafted to be slow,
+ * so a later answer does no harm. */
 bool hs_heavy_pictures(struct hs_http_request *req);
 
-/* True for each request of the route. */
+/* Returns true for every request of the route. */
 bool hs_heavy_always(struct hs_http_request *req);
 
 #endif

@@ -76,7 +76,7 @@ static void put_models(struct hs_buf *out, struct model *models, size_t count)
     }
 }
 
-/* ---- devices: a series for each of every model's ---- */
+/* ---- devices: one series per device of each model ---- */
 
 struct device {
     const struct model *model;
@@ -108,7 +108,7 @@ static const struct {
 };
 enum { DEVICE_INFO = HS_ARRAY_LEN(series) - 1 };
 
-/* The value of one of `series`; NAN: there is none, and the series has no line. */
+/* Returns the value for a row of `series`; NAN if the device does not have it, and the line is omitted. */
 static double value_of(const struct hs_runner_status *s, size_t row)
 {
     const double values[] = {
@@ -132,7 +132,7 @@ static double value_of(const struct hs_runner_status *s, size_t row)
     return values[row];
 }
 
-/* A label's value, of which backslashes and quotes are to be escaped (Prometheus' text format). */
+/* Writes a label. Backslashes and quotes in its value are escaped (Prometheus text format). */
 static void put_text(struct hs_buf *out, const char *label, const char *text)
 {
     hs_buf_printf(out, ",%s=\"", label);

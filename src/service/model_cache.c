@@ -8,32 +8,32 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
-/* EMPTY -> OPENING -> READY -> CLOSING -> EMPTY, or from OPENING to FAILED if the model cannot be had. In OPENING and
- * CLOSING the entry belongs to a thread of its own, so that no request takes longer for it than its deadline allows.
- * FAILED is EMPTY, but with the reason for those who wait. */
+/* EMPTY -> OPENING -> READY -> CLOSING -> EMPTY, or OPENING -> FAILED if the model cannot be
+ * opened. In OPENING and CLOSING, a separate thread owns the entry, so that a request waits for it
+ * no longer than its deadline. FAILED is like EMPTY, but keeps the error for the waiting threads. */
 enum entry_state { EMPTY, OPENING, READY, CLOSING, FAILED };
 
 struct entry {
     struct hs_model_cache *cache;
     enum entry_state state;
-    struct hs_error error; /* of FAILED */
-    int refs;              /* of READY; an entry with references is not closed */
+    struct hs_error error; /* in FAILED */
+    int refs;              /* in READY; an entry with references is not closed */
     int64_t last_used_ns;
-    const struct hs_pack *pack; /* of the store */
+    const struct hs_pack *pack; /* borrowed from the store */
     struct hs_model_pool pool;
 };
 
 struct hs_model_cache {
     struct hs_model_options options;
-    const char *backend; /* of options: `auto` looks for devices, so it is found once */
+    const char *backend; /* that of options; resolved once, because `auto` probes for devices */
     const char *runtime; /* NULL, or `version` */
-    bool processor;      /* may run a model that the backend cannot */
+    bool processor;      /* the processor may run a model that the backend cannot */
     char version[HS_RUNTIME_SIZE];
     int64_t memory_max;
     pthread_mutex_t lock;                     /* guards `entries`, but not their pools */
-    pthread_cond_t changed;                   /* an entry changed its state */
-    int threads;                              /* that open or close an entry */
-    struct entry entries[HS_MODEL_CACHE_MAX]; /* the first one is the configured model, READY for good */
+    pthread_cond_t changed;                   /* the state of an entry changed */
+    int threads;                              /* threads that open or close an entry */
+    struct entry entries[HS_MODEL_CACHE_MAX]; /* the first one is the configured model, always READY */
 };
 
 int hs_model_cache_create(const struct hs_model_options *options, int64_t memory_max, struct hs_model_cache **ret_cache,
@@ -52,7 +52,7 @@ int hs_model_cache_create(const struct hs_model_options *options, int64_t memory
     cache->memory_max = memory_max;
     for (int i = 0; i < HS_MODEL_CACHE_MAX; i++)
         cache->entries[i].cache = cache;
-    cache->options.refused = NULL; /* is about the configured model only */
+    cache->options.refused = NULL; /* set for the configured model only */
     struct entry *first = &cache->entries[0];
     int r = hs_model_pool_init(&first->pool, options, err);
     if (r < 0) {
@@ -86,7 +86,7 @@ struct hs_model_pool *hs_model_cache_default(struct hs_model_cache *cache)
     return &cache->entries[0].pool;
 }
 
-/* ---- With the lock held ---- */
+/* ---- with the lock held ---- */
 
 static void set_state(struct hs_model_cache *cache, struct entry *entry, enum entry_state state)
 {
@@ -109,7 +109,8 @@ static bool is_loaded(struct entry *entry)
     return status.loaded;
 }
 
-/* The least recently used entry without references, never the configured one; NULL: there is none. */
+/* Returns the least recently used entry without references, never the configured one. If `loaded`,
+ * considers loaded models only. Returns NULL if there is none. */
 static struct entry *least_recently_used(struct hs_model_cache *cache, bool loaded)
 {
     struct entry *best = NULL;
@@ -141,7 +142,7 @@ static void *open_or_close(void *arg)
     return NULL;
 }
 
-/* Hands the entry to a thread that opens or closes it. */
+/* Starts a thread that opens or closes the entry. */
 static int begin(struct hs_model_cache *cache, struct entry *entry, enum entry_state state, struct hs_error *err)
 {
     enum entry_state before = entry->state;
@@ -156,10 +157,10 @@ static int begin(struct hs_model_cache *cache, struct entry *entry, enum entry_s
     return 0;
 }
 
-/* Makes an entry for the pack, or room for one. */
+/* Starts to open an entry for the pack, or to close another entry if all are in use. */
 static int add(struct hs_model_cache *cache, const struct hs_pack *pack, struct hs_error *err)
 {
-    struct entry *entry = find(cache, pack); /* that FAILED before */
+    struct entry *entry = find(cache, pack); /* an entry in FAILED */
     bool closing = false;
     for (int i = 1; i < HS_MODEL_CACHE_MAX && !entry; i++) {
         closing |= cache->entries[i].state == CLOSING;
@@ -172,7 +173,7 @@ static int add(struct hs_model_cache *cache, const struct hs_pack *pack, struct 
         entry->refs = 0;
         int r = begin(cache, entry, OPENING, err);
         if (r < 0)
-            entry->pack = before; /* whose failure it still tells */
+            entry->pack = before; /* the entry keeps the error of this pack */
         return r;
     }
     struct entry *oldest = least_recently_used(cache, false);
@@ -209,9 +210,9 @@ static void stay_within_memory(struct hs_model_cache *cache)
         hs_model_pool_unload(&entry->pool);
 }
 
-/* ---- For others ---- */
+/* ---- for callers ---- */
 
-/* The file of a model: for the device, else for the processor if that may run it. */
+/* Finds the file of a model: for the device, or else for the processor if that may run it. */
 static int choose(const struct hs_model_cache *cache, const char *name, struct hs_model_choice *ret_choice,
                   struct hs_error *err)
 {
@@ -222,7 +223,7 @@ static int choose(const struct hs_model_cache *cache, const char *name, struct h
     return r;
 }
 
-/* The pack that a request names; the configuration's own name for its model is one too. */
+/* Finds the pack that a request names. The configured name of the default model is accepted too. */
 static int find_pack(const struct hs_model_cache *cache, const char *name, const struct hs_pack **ret_pack,
                      struct hs_error *err)
 {
@@ -281,7 +282,7 @@ static void unref(struct hs_model_cache *cache, struct hs_model_pool *pool, bool
 
 void hs_model_cache_unref(struct hs_model_cache *cache, struct hs_model_pool *pool)
 {
-    /* The default is handed out without a reference. */
+    /* The default has no reference. */
     if (pool && pool != hs_model_cache_default(cache))
         unref(cache, pool, true);
 }

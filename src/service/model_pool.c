@@ -16,9 +16,9 @@
 enum { RETRIES_MAX = 3 };
 #define FIRST_PAUSE_NS (5 * HS_NS_PER_MS)
 
-/* ---- Creation ---- */
+/* ---- creation ---- */
 
-/* Finds the ids of the devices to use; none if there is no choice. */
+/* Probes for the ids of the devices to use. Returns none if inference.device_id is set. */
 static void find_devices(const struct hs_model_options *options, struct hs_backend_probe *ret_probe)
 {
     const char *device = hs_model_runner_device(options);
@@ -51,7 +51,7 @@ static int init_devices(struct hs_model_pool *pool, const struct hs_model_option
     return 0;
 }
 
-/* Embeddings of the fallback are compared with those that the gallery has from the device. */
+/* Checks that embeddings of the fallback are comparable with the device's embeddings in the gallery. */
 static int check_embeddings(const struct hs_store *store, const struct hs_model_runner *fallback,
                             const struct hs_model_runner *first, struct hs_error *err)
 {
@@ -87,7 +87,7 @@ bool hs_model_pool_can_have(const struct hs_model_options *options, const struct
            (hs_model_pool_may_use_processor(options) && has(options, pack, "openvino"));
 }
 
-/* The model of that name on the processor; if its pack has no file for that, and `any`, the best one that has. */
+/* Initialises the model `model` on the processor. If that fails and `any` is set, uses the default model instead. */
 static int init_processor(struct hs_model_runner *runner, const struct hs_model_options *options, const char *model,
                           bool any, struct hs_error *err)
 {
@@ -121,18 +121,18 @@ static int init_fallback(struct hs_model_pool *pool, const struct hs_model_optio
     return r;
 }
 
-/* A name that is not a model's is a mistake, and not answered by another model. */
+/* Returns false for a name that is not a model's. That is a configuration error, so no other model replaces it. */
 static bool names_a_model(const struct hs_model_options *options)
 {
     const struct hs_pack *pack = hs_store_find(options->store, options->model);
     return strcmp(options->model, "auto") == 0 || (pack && pack->task == options->task);
 }
 
-/* The processor from the start, because of `why`. */
+/* Runs the model on the processor from the start, because of `why`. */
 static int replace_devices(struct hs_model_pool *pool, const struct hs_model_options *options,
                            const struct hs_error *why)
 {
-    /* Another embedding model has another space, in which the gallery finds nobody. */
+    /* Another embedding model has another embedding space, so no face would match the gallery. */
     bool any = options->settings->device.fallback == HS_FALLBACK_CPU && options->task != HS_TASK_FACE_EMBEDDING;
     hs_model_pool_finish(pool);
     pool->runners = calloc(1, sizeof(*pool->runners));
@@ -189,9 +189,9 @@ void hs_model_pool_finish(struct hs_model_pool *pool)
     pool->count = 0;
 }
 
-/* ---- A run ---- */
+/* ---- a run ---- */
 
-/* The device with least to do among those that are up and not marked in `tried`, which it marks; NULL: none. */
+/* Returns the least loaded device that is up and not in `tried`, and adds it to `tried`; NULL if there is none. */
 static const struct hs_model_runner *choose_device(struct hs_model_pool *pool, unsigned *tried)
 {
     unsigned from = pool->count > 1 ? atomic_fetch_add(&pool->next, 1) : 0;
@@ -227,8 +227,8 @@ static void cancel_pause(void *arg)
     pthread_mutex_unlock(&wait->lock);
 }
 
-/* Half of the pause is left to chance, so that those who failed together do not come back together. False: there is not
- * so much time. */
+/* Waits before a retry. Half of the pause is random, so that runs that failed together are not
+ * retried together. Returns false if the deadline comes first or the run is cancelled. */
 static bool pause_before(int retry, int64_t deadline_ns, struct hs_cancel *cancel)
 {
     struct pause wait = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -265,7 +265,7 @@ static int run_on(struct hs_model_pool *pool, const struct hs_model_runner *runn
     return r;
 }
 
-/* Logs the begin and the end of the time in which the fallback answers. */
+/* Logs when the fallback starts and stops answering. */
 static void log_fallback(struct hs_model_pool *pool, bool begins, const struct hs_error *why)
 {
     if (!pool->fallback || atomic_exchange(&pool->logged_fallback, begins) == begins)
@@ -293,7 +293,7 @@ int hs_model_pool_run(struct hs_model_pool *pool, hs_model_attempt attempt, void
         if (hs_clock_now_ns() >= deadline_ns)
             goto out;
     }
-    /* If all of them are down, the first one fails at once, with the reason. */
+    /* If all devices are down, the first one fails at once, with the reason. */
     if (tried == 0) {
         runner = hs_model_pool_first(pool);
         r = attempt(arg, runner, &why);
@@ -312,7 +312,7 @@ out:
     return r;
 }
 
-/* ---- Loading and status ---- */
+/* ---- loading and status ---- */
 
 void hs_model_pool_preload(struct hs_model_pool *pool)
 {

@@ -13,10 +13,10 @@
 #include "base/str.h"
 #include "infer/registry.h"
 
-/* So many failed runs in a row take a device down. */
+/* A device goes down after this many consecutive failed runs. */
 enum { FAILURES_MAX = 5 };
 
-/* Vectors of the simulated device below this cosine are those of different people. */
+/* Embeddings of the simulated device whose cosine is below this are of different people. */
 #define SIM_THRESHOLD 0.7f
 #define SIM_THRESHOLD_MIN 0.3f
 
@@ -48,8 +48,8 @@ const char *hs_model_runner_device(const struct hs_model_options *options)
     return options->device ? options->device : options->settings->inference.device;
 }
 
-/* A simulated device has outputs of one kind for each task, whatever model it plays. Its embeddings have a space of
- * their own, so that they are never compared with real ones. */
+/* A simulated device has one kind of outputs per task, regardless of the model. Its embeddings have
+ * a separate embedding space, so that they are never compared with real ones. */
 static void describe_simulated(struct hs_model_runner *runner)
 {
     static const enum hs_decode decodes[] = {
@@ -107,7 +107,7 @@ static void choose_input(struct hs_model_runner *runner, const struct hs_model_o
         return;
     if (options->input.w > 0)
         runner->input = options->input;
-    /* A rectangle that the configuration asks for stands. */
+    /* A configured input that is not square is used for every picture. */
     runner->free_size = options->settings->inference.rectangular && runner->input.w == runner->input.h;
     if (runner->free_size)
         runner->rule = hs_letterbox_rule_of(runner->input.w, input->stride, options->border);
@@ -130,7 +130,7 @@ struct hs_input_size hs_model_runner_half_size(const struct hs_model_runner *run
     return size;
 }
 
-/* The sizes that the network is prepared for when it is loaded. */
+/* Returns the sizes for which the network is prepared on load. */
 static int sizes_of(const struct hs_model_runner *runner, const struct hs_model_options *options,
                     struct hs_input_size ret_sizes[HS_LETTERBOX_SIZES_MAX + 1])
 {
@@ -152,7 +152,7 @@ bool hs_model_runner_cache_dir(const struct hs_inference_settings *settings, con
     return named ? hs_str_copy(dst, size, named) : hs_path_join(dst, size, hs_store_dir(store), "compiled");
 }
 
-/* A folder that cannot be written only costs start-up time. */
+/* A folder that is not writable only costs start-up time. */
 static bool cache_folder(const struct hs_model_runner *runner, const struct hs_model_options *options, char *dst,
                          size_t size)
 {
@@ -202,7 +202,7 @@ static int create_runner(struct hs_model_runner *runner, const struct hs_model_o
         .failures_max = FAILURES_MAX,
         .retry_max_ns = (int64_t) (d->probe_interval * HS_NS_PER_S),
         .queue_max = p->max_queue_size,
-        /* The runtime of a processor grows; the device of a driver is not given up for that. */
+        /* The processor's runtime grows in memory; a driver's device is not closed for that. */
         .restart_above = processor || hs_model_runner_is_simulated(runner) ? s->restart_above : 0,
         .restart_pause_ns = (int64_t) (s->restart_pause * HS_NS_PER_S),
         .on_restart = log_restart,
@@ -223,7 +223,8 @@ static int create_runner(struct hs_model_runner *runner, const struct hs_model_o
     return hs_runner_create(&made, &spec, &runner->runner, err);
 }
 
-/* If a Hailo is named it is used as soon as its module can be opened; until then the runner reports why it cannot. */
+/* A Hailo that the settings name is used as soon as its module can be opened. Until then the runner
+ * reports the reason. */
 static int find_backend(const char *name, const struct hs_backend **ret_backend, struct hs_error *err)
 {
     int r = hs_registry_find(name, ret_backend, err);

@@ -14,17 +14,17 @@
 #include "models/import.h"
 #include "service/app.h"
 
-/* The command line, and what follows from the settings; shared by all actions. */
+/* The command line and values derived from the settings; shared by all actions. */
 struct command {
     struct hs_invocation *call;
     const struct hs_app *app;
     struct hs_settings *settings;
     const char *here;         /* the backend of this machine: "hailo" or "openvino" */
-    const char *here_runtime; /* its version, "5.1.1"; NULL: not known */
-    bool standby;             /* the processor may stand in for it, so `pull` brings that one's file, too */
+    const char *here_runtime; /* version of the backend's runtime, "5.1.1"; NULL: unknown */
+    bool standby;             /* the processor may be its fallback, so `pull` fetches the processor's file too */
     struct hs_store *store;
-    char cache[PATH_MAX];      /* of compiled models; "": its path is too long */
-    struct hs_text_list names; /* that follow the action */
+    char cache[PATH_MAX];      /* folder of compiled models; "": its path is too long */
+    struct hs_text_list names; /* arguments after the action */
     struct hs_progress progress;
     bool json, force;
     const char *mirror, *backend, *runtime;
@@ -48,7 +48,7 @@ static const struct hs_pack *find_pack(const struct command *cmd, const char *na
 
 /* ---- list ---- */
 
-/* The model that `auto` means here, for the mark in the table. */
+/* Returns true for the model that `auto` selects on this machine; the table marks it. */
 static bool is_default(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
 {
     struct hs_model_choice choice;
@@ -74,7 +74,7 @@ static json_t *file_json(const struct command *cmd, const struct hs_pack *pack, 
                      compiled ? json_integer((json_int_t) compiled) : NULL);
 }
 
-/* 0.4f as 0.4 and not 0.40000000596. */
+/* Rounds to four decimals, so that 0.4f is printed as 0.4, not as 0.40000000596. */
 static double short_float(float value)
 {
     return round(value * 1e4) / 1e4;
@@ -183,8 +183,8 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
     return HS_EXIT_OK;
 }
 
-/* The file to pull of a model (NULL: the task's default): for --backend, else for this machine's device; if it has
- * none for that, for the processor. Complains itself. */
+/* Chooses the file to pull for a model (NULL: the task's default): for --backend, or else for this
+ * machine's device, or else for the processor. Prints an error on failure. */
 static bool choose(struct command *cmd, enum hs_task task, const char *name, struct hs_model_choice *ret)
 {
     const char *backend = cmd->backend ? cmd->backend : cmd->here;
@@ -209,7 +209,8 @@ static bool choose(struct command *cmd, enum hs_task task, const char *name, str
     return ret->file;
 }
 
-/* Also pulls the file for the fallback on the processor: the pack's own, else that of the task's default. */
+/* Pulls the file, and the one for the fallback on the processor: the pack's own, or else that of
+ * the task's default. */
 static int pull(struct command *cmd, enum hs_task task, const char *name)
 {
     struct hs_model_choice choice, standby;
@@ -225,7 +226,7 @@ static int pull(struct command *cmd, enum hs_task task, const char *name)
     return pull_one(cmd, &standby) == HS_EXIT_OK ? code : HS_EXIT_FAILURE;
 }
 
-/* The models that are named; without names for each task the configured one, else the default. */
+/* Pulls the named models; without names, for each task the configured model, or else the default. */
 static int do_pull(struct command *cmd)
 {
     int code = HS_EXIT_OK;
@@ -296,7 +297,7 @@ static int do_verify(struct command *cmd)
 
 /* ---- import, remove ---- */
 
-/* Gives the bytes deleted. */
+/* Returns the number of bytes deleted. */
 static uint64_t remove_compiled(const struct command *cmd, const struct hs_pack *pack)
 {
     uint64_t bytes = 0;

@@ -5,7 +5,7 @@
 
 struct run {
     const struct hs_parallel_for *loop;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* guards the fields below */
     size_t next, done;
     int code;
     struct hs_error error;

@@ -1,4 +1,4 @@
-/* The same work for each index, by several threads. */
+/* Runs a function for each index on several threads. */
 #ifndef HS_SERVICE_PARALLEL_FOR_H
 #define HS_SERVICE_PARALLEL_FOR_H
 
@@ -9,14 +9,14 @@
 
 struct hs_parallel_for {
     size_t count;
-    int threads;                                               /* the caller's among them; less than 1 counts as 1 */
-    int (*run)(void *arg, size_t index, struct hs_error *err); /* by any of the threads */
+    int threads;                                               /* including the caller's; values below 1 count as 1 */
+    int (*run)(void *arg, size_t index, struct hs_error *err); /* called on any of the threads */
     void *arg;
-    struct hs_progress *progress; /* shows how many are done; NULL allowed */
+    struct hs_progress *progress; /* shows how many are done; may be NULL */
 };
 
-/* Runs index 0..count - 1. The first failure ends the loop: no further index is begun, and its error is returned.
- * HS_ENOMEM also if that many threads cannot be started. */
+/* Runs index 0..count - 1. The first failure stops the loop: no further index is started, and its
+ * error is returned. Also HS_ENOMEM if that many threads cannot be started. */
 int hs_parallel_for(const struct hs_parallel_for *loop, struct hs_error *err);
 
 #endif

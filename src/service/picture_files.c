@@ -16,7 +16,7 @@
 
 /* ---- one picture ---- */
 
-/* To the end, whatever it is. */
+/* Reads a file of any type to its end. */
 static int read_stream(int fd, const char *path, struct hs_buf *buf, struct hs_error *err)
 {
     uint8_t piece[65536];
@@ -135,8 +135,8 @@ static bool is_picture_name(const char *name)
     return false;
 }
 
-/* Adds the pictures of a folder, sorted by name, without those that begin with a point. `name` NULL: those of the
- * folders in it, each under its folder's name. */
+/* Adds the pictures of a folder, sorted by name, except those whose name begins with a dot. If
+ * `name` is NULL, adds the pictures of each subfolder under the subfolder's name. */
 static int add_folder(struct hs_picture_files *files, const char *name, const char *folder, struct hs_error *err)
 {
     struct dirent **entries;

@@ -12,23 +12,23 @@
 
 enum { PROGRESS_MS = 250, KEEP_ALIVE_MS = 10000 };
 
-/* The pack whose file is being fetched, NULL: none. A service has one store, which takes one pull at a time. */
+/* The pack whose file is being fetched, or NULL. A service has one store, which allows one pull at a time. */
 static _Atomic(const struct hs_pack *) pulling;
 
-/* Belongs to the request that has set `pulling`. */
+/* Owned by the request that has set `pulling`. */
 static struct hs_model_choice chosen;
 
 struct run {
     struct hs_http_request *req;
-    struct hs_http_stream *stream; /* NULL: the answer comes as a whole */
-    int64_t sent_ns;               /* of the newest event */
-    uint64_t shown;                /* bytes in it */
-    int failed;                    /* writing to the client */
+    struct hs_http_stream *stream; /* NULL: the answer is sent as a whole */
+    int64_t sent_ns;               /* time of the last event */
+    uint64_t shown;                /* bytes reported in it */
+    int failed;                    /* error of writing to the client */
 };
 
-/* ---- Events ---- */
+/* ---- events ---- */
 
-/* Takes the reference to value. */
+/* Takes the reference to `value`. */
 static void send(struct run *run, const char *event, json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
@@ -41,7 +41,8 @@ static void send(struct run *run, const char *event, json_t *value)
     json_decref(value);
 }
 
-/* Called about once a second also while nothing arrives. The request's cancel ends the fetch if the client leaves. */
+/* Called about once a second, also while no data arrives. If the client leaves, the request's
+ * cancel ends the fetch. */
 static void on_progress(void *arg, const char *what, uint64_t done, uint64_t total)
 {
     struct run *run = arg;
@@ -52,13 +53,13 @@ static void on_progress(void *arg, const char *what, uint64_t done, uint64_t tot
              json_pack("{s:s, s:I, s:o}", "file", what, "bytes", (json_int_t) done, "total",
                        total ? json_integer((json_int_t) total) : json_null()));
     } else if (pause_ms >= KEEP_ALIVE_MS && run->failed == 0) {
-        /* A comment, which clients ignore: proxies close a connection that is silent for long. */
+        /* Sends a comment, which clients ignore, because proxies close an idle connection. */
         run->failed = hs_http_stream_write(run->stream, ":\n\n", 3, HS_NO_DEADLINE);
         run->sent_ns = hs_clock_now_ns();
     }
 }
 
-/* ---- Which file ---- */
+/* ---- which file ---- */
 
 static int choose(const struct hs_app_core *core, const char *name, struct hs_model_choice *ret, struct hs_error *err)
 {
@@ -78,7 +79,7 @@ static int choose(const struct hs_app_core *core, const char *name, struct hs_mo
     return 0;
 }
 
-/* ---- The pull ---- */
+/* ---- the pull ---- */
 
 static json_t *result_json(const struct hs_model_choice *choice, const struct hs_fetch_result *result)
 {
@@ -89,7 +90,7 @@ static json_t *result_json(const struct hs_model_choice *choice, const struct hs
 
 static void reply(struct run *run, int r, const struct hs_error *err, json_t *value)
 {
-    /* Another program fetches this file: the same answer as for another pull of this one. */
+    /* If another program fetches this file, answers as for a concurrent pull of this service. */
     int code = r == HS_EBUSY ? HS_ECONFLICT : r;
     if (!run->stream && r < 0)
         hs_http_reply_failure(run->req, code, NULL, err);
@@ -101,7 +102,7 @@ static void reply(struct run *run, int r, const struct hs_error *err, json_t *va
         send(run, "done", value);
 }
 
-/* May take hours, so it is not for a worker. */
+/* Runs outside the workers, because it may take hours. */
 static void fetch(struct hs_http_request *req)
 {
     const struct hs_app_core *core = hs_http_context(req);

@@ -6,7 +6,7 @@
 
 #include "hs/status.h"
 
-/* A zeroed one is empty. */
+/* A zeroed struct is empty. */
 struct hs_samples {
     double *values;
     size_t count, capacity;
@@ -14,16 +14,16 @@ struct hs_samples {
 
 struct hs_sample_stats {
     size_t count;
-    double least, median, mean, most; /* 0 if there are none */
+    double least, median, mean, most; /* 0 without samples */
 };
 
 int hs_samples_add(struct hs_samples *samples, double value, struct hs_error *err); /* HS_ENOMEM */
 
-/* Sorts the values. The median of an even number is the mean of the two in the middle. */
+/* Sorts the values and returns their statistics. The median of an even count is the mean of the two middle values. */
 struct hs_sample_stats hs_samples_summarize(struct hs_samples *samples);
 
-/* The nearest rank: the smallest value that at least the fraction `q` of all values do not exceed. The values are
- * sorted (hs_samples_summarize); there is at least one. */
+/* Returns the percentile by nearest rank: the smallest value such that at least the fraction `q` of
+ * all values do not exceed it. Requires at least one value, sorted by hs_samples_summarize. */
 double hs_samples_percentile(const struct hs_samples *samples, double q);
 
 void hs_samples_finish(struct hs_samples *samples);

@@ -49,8 +49,9 @@ static void check_machine(struct hs_selftest *test)
                     (long) ((double) pages * page / 1048576));
 }
 
-/* A module that is there and does not work is a fault. One that is missing is a fault if nothing else does its work:
- * a machine needs no OpenVINO for its Hailo, and no Hailo for its processor. */
+/* A module that is present but does not work is a fault. A missing module is a fault only if no
+ * other one replaces it: a machine with a Hailo needs no OpenVINO, and a machine without one needs
+ * no Hailo module. */
 static bool is_fault(const struct hs_registry_entry *e, const char *device)
 {
     return strcmp(e->name, "openvino") == 0 &&
@@ -76,9 +77,9 @@ static void check_backends(struct hs_selftest *test, const char *device)
 
 /* ---- Hailo ---- */
 
-/* The findings, and the device while it is open. */
+/* The findings about a Hailo, and the device while it is open. */
 struct hailo {
-    const struct hs_backend *backend; /* NULL: its module cannot be opened */
+    const struct hs_backend *backend; /* NULL: the module cannot be opened */
     struct hs_host host;
     struct hs_preflight_runtime runtime;
     struct hs_device *device;
@@ -90,7 +91,7 @@ static bool is_wanted(const char *device)
     return strcmp(device, "hailo") == 0;
 }
 
-/* Looks at everything that shows without opening the device. */
+/* Collects everything that can be found without opening the device. */
 static void look_at_hailo(struct hailo *hailo)
 {
     struct hs_backend_probe probe;
@@ -149,7 +150,7 @@ static void try_file(struct hs_selftest *test, const struct hailo *hailo, const 
     hailo->backend->unload(model);
 }
 
-/* A file for another version of HailoRT is not used, so it counts as ok. */
+/* Reports a file for another version of HailoRT as ok, because it is not used. */
 static void check_file(struct hs_selftest *test, const struct hailo *hailo, const struct hs_store *store,
                        const struct hs_pack *pack, const struct hs_pack_file *file)
 {
@@ -187,8 +188,8 @@ static void check_files(struct hs_selftest *test, const struct hailo *hailo, con
     hs_store_close(store);
 }
 
-/* Adds one line if there is no Hailo and the settings do not insist on it, none if they name another device. Opens the
- * device for a moment, and loads each model file for it that is installed. */
+/* Adds one line if the machine lacks a Hailo and the settings do not require one, and none if they
+ * name another device. Opens the device briefly, and loads each installed model file for it. */
 static void check_hailo(struct hs_selftest *test, const struct hs_app *app, const struct hs_settings *settings)
 {
     const struct hs_common_settings *common = hs_app_common(settings);
@@ -217,7 +218,7 @@ void hs_selftest_log_hailo(const struct hs_inference_settings *inference)
     if (!wanted && strcmp(inference->device, "auto") != 0)
         return;
     look_at_hailo(&hailo);
-    /* A device that HailoRT finds reports its own errors when it is opened. */
+    /* If HailoRT finds a device, errors are reported when it is opened. */
     if (hailo.runtime.devices > 0)
         return;
     hs_preflight_tell(&hailo.host, &hailo.runtime, wanted, &report);
@@ -231,7 +232,7 @@ void hs_selftest_log_hailo(const struct hs_inference_settings *inference)
 
 /* ---- models ---- */
 
-/* Waits for each model; false: one cannot be loaded. */
+/* Waits for each model. Returns false if one cannot be loaded. */
 static bool check_devices(struct hs_selftest *test, const struct hs_app_core *core)
 {
     int64_t start = hs_clock_now_ns();
@@ -270,7 +271,7 @@ static void check_picture(struct hs_selftest *test, const struct hs_app_core *co
     hs_buf_finish(&picture);
 }
 
-/* Without what hs_app.open opens, so that opening does not repair or migrate anything. Takes the settings. */
+/* Does not call hs_app.open, so that nothing is repaired or migrated. Takes the settings. */
 static void check_models(struct hs_selftest *test, const struct hs_app *app, struct hs_settings *settings)
 {
     bool one = app->model_count == 1;

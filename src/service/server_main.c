@@ -40,12 +40,13 @@ void hs_startup_report_model(const char *file)
     hs_startup_error(what, "Run `models pull`, or name the folder with --models");
 }
 
-/* Workers that may wait for an accelerator at least, while others work. */
+/* Least number of workers that may wait for an accelerator while others work. */
 enum { WAITING_MIN = 16 };
 
-/* The signals that end the service wait for the main thread. SIGHUP is one of them, as when its terminal is closed,
- * unless nohup made it ignored. A client that hangs up and a limit of file sizes are errors of a write, not signals;
- * and what others use SIGUSR1 and SIGUSR2 for (reopening logs) must not kill this one. SIGQUIT keeps its dump. */
+/* Blocks the signals that end the service; the main thread waits for them. SIGHUP is one of them,
+ * as for a closed terminal, unless nohup ignores it. SIGPIPE and SIGXFSZ are ignored, because a
+ * write reports these as errors, and so are SIGUSR1 and SIGUSR2, which other programs use to reopen
+ * logs. SIGQUIT still dumps core. */
 static void take_signals(sigset_t *ret_waited)
 {
     static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2 };
@@ -60,21 +61,21 @@ static void take_signals(sigset_t *ret_waited)
         signal(ignored[i], SIG_IGN);
 }
 
-/* Devices get so long to close once requests have had their time, and at least CLOSE_MIN_S after the signal. */
+/* Devices have this long to close after the shutdown timeout, and at least CLOSE_MIN_S after the signal. */
 enum { CLOSE_S = 2, CLOSE_MIN_S = 5 };
 
-/* The end of the process, whatever a device does. */
+/* The end of the process, even if a device does not close. */
 struct end {
     const sigset_t *waited;
     int64_t limit_ns;
-    int code; /* of the process */
+    int code; /* exit code of the process */
     pthread_t watcher;
     bool watched;
 };
 
-/* Runs from the first signal until all is closed. Ends the process at once on a second signal, or if a device does not
- * let itself be closed in time. A terminal that closes may send SIGHUP twice (the kernel and the shell): both are one.
- */
+/* Runs from the first signal until everything is closed. Ends the process at once on a second
+ * signal, or if a device does not close in time. A terminal that closes may send SIGHUP twice, from
+ * the kernel and the shell; both count as one. */
 static void *end_at_once(void *arg)
 {
     const struct end *end = arg;
@@ -101,9 +102,10 @@ static void stop(struct hs_http_server *server, const struct hs_server_settings 
     hs_http_destroy(server);
 }
 
-/* One more than there are processors: while as many pictures are in the network, the next one is decoded. A worker
- * waits for an accelerator with its picture, and a request that waits for a worker is not looked at, so there are more
- * of them then: for two batches, and so that requests whose device hangs do not keep others past their deadlines. */
+/* One more than the number of processors, so that the next picture is decoded while the others are
+ * in the network. With an accelerator, a worker holds its picture while it waits for the device,
+ * and requests without a worker are not processed. So there are more workers: enough for two
+ * batches, and enough that requests on a hung device do not delay others past their deadlines. */
 static int default_workers(const struct hs_app_core *core)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -113,8 +115,8 @@ static int default_workers(const struct hs_app_core *core)
     return own + (batches > WAITING_MIN ? batches : WAITING_MIN);
 }
 
-/* Half of the workers, but of an accelerator's many no more than there are processors: heavy requests need these, to
- * decode, and so many at a time leave little of them to others. */
+/* Half of the workers, but not more than there are processors, because heavy requests need
+ * processors to decode and would leave little for other requests. */
 static int heavy_workers(int workers)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -157,7 +159,7 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
         core->app->shape(core, ret);
 }
 
-/* A device keeps its pictures, and the settings ask for a new process then. */
+/* Returns true if a device does not return its pictures and device.on_hang is "exit". */
 static bool must_end(const struct hs_app_core *core)
 {
     bool hung = false;
@@ -169,7 +171,7 @@ static bool must_end(const struct hs_app_core *core)
     return hung && core->common->device.on_hang == HS_HANG_EXIT;
 }
 
-/* Returns the signal, or 0 if the service must end. */
+/* Waits for the end of the service. Returns the signal, or 0 if a hung device ends it. */
 static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
 {
     const struct timespec second = { .tv_sec = 1 };
@@ -184,7 +186,7 @@ static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
     }
 }
 
-/* There are no keys yet, so that the network is all that keeps anybody out. */
+/* API keys do not exist yet, so only the network limits access. */
 static void warn_if_open(const char *address, const char *strangers_may)
 {
     struct hs_origin host;
@@ -215,7 +217,7 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, str
             hs_startup_error(in_use, "Change port in config or stop conflicting service");
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
-    /* The line that scripts wait for goes to standard output whatever the log level is. */
+    /* Scripts wait for this line, so it goes to standard output at every log level. */
     printf("listening on http://%s\n", hs_http_address(server));
     fflush(stdout);
     hs_app_core_names(core, names, sizeof(names));
@@ -236,7 +238,7 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, str
     return end->code;
 }
 
-/* A service does not keep the folder that it was started in from being removed or unmounted. */
+/* Changes to /, so that the start folder can be removed or unmounted. */
 static int leave_folder(struct hs_settings *settings, struct hs_error *err)
 {
     char backends[PATH_MAX];

@@ -1,4 +1,5 @@
-/* Why a service cannot start, in two lines on stderr whatever the log's level and format:
+/* Prints why a service cannot start, in two lines on stderr, regardless of the log's level and
+ * format:
  *
  *     Error: Address already in use (port 11436)
  *     → Solution: Change port in config or stop conflicting service
@@ -8,10 +9,10 @@
 
 void hs_startup_error(const char *what, const char *solution);
 
-/* For a model file; prints nothing if the name is "". */
+/* Does the same for a model file. Prints nothing if the name is "". */
 void hs_startup_report_model(const char *file);
 
-/* Logs which processes have a Hailo open. */
+/* Logs the processes that have a Hailo device open. */
 void hs_startup_log_holders(void);
 
 #endif

@@ -9,8 +9,8 @@
 
 enum { QUALITY = 90 };
 
-/* Read off the drawing below. Ears, elbows and wrists are left out: on so plain a drawing networks disagree about where
- * exactly they are. */
+/* Positions in the drawing below. Ears, elbows and wrists are omitted, because networks disagree
+ * about their exact position in so plain a drawing. */
 const struct hs_test_image_point hs_test_image_points[] = {
     { 0, 240, 138 },  { 1, 257, 122 },  { 2, 223, 122 },  { 5, 294, 206 },  { 6, 186, 206 },  { 11, 268, 362 },
     { 12, 212, 362 }, { 13, 273, 465 }, { 14, 207, 465 }, { 15, 277, 555 }, { 16, 203, 555 },

@@ -1,5 +1,5 @@
-/* The built-in picture: a person drawn by us, which every pose network here finds; face detectors find its face, with a
- * low score. Self-tests and benchmarks run it. */
+/* The built-in picture, used by self-tests and benchmarks: a person that this program draws. Every
+ * supported pose network finds the person; face detectors find the face, with a low score. */
 #ifndef HS_SERVICE_TEST_IMAGE_H
 #define HS_SERVICE_TEST_IMAGE_H
 
@@ -8,7 +8,7 @@
 
 enum { HS_TEST_IMAGE_W = 480, HS_TEST_IMAGE_H = 640 };
 
-/* Where a keypoint of the figure is, in its pixels; index as in the COCO order. */
+/* The position of a keypoint of the figure in pixels. `keypoint` is its COCO index. */
 struct hs_test_image_point {
     int keypoint;
     float x, y;
@@ -17,7 +17,7 @@ struct hs_test_image_point {
 extern const struct hs_test_image_point hs_test_image_points[];
 extern const int hs_test_image_point_count;
 
-/* Draws it, HS_TEST_IMAGE_W x HS_TEST_IMAGE_H, and appends it as a JPEG file. */
+/* Draws the picture, HS_TEST_IMAGE_W x HS_TEST_IMAGE_H, and appends it as a JPEG file. */
 int hs_test_image_encode(struct hs_buf *out, struct hs_error *err);
 
 #endif

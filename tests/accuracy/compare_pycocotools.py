@@ -1,9 +1,9 @@
-"""For developers: our keypoint AP beside pycocotools' on the same results file.
+"""For developers: compares our keypoint AP with pycocotools' on the same results file.
 
     compare_pycocotools.py ANNOTATIONS.json IMAGES_FOLDER [option of `hailo-pose eval` ...]
 
-Exit code 0 where all numbers agree to 1e-4, 1 where they do not, 77 (skipped) where pycocotools is not installed. The
-program and the models are found as in the accuracy tests (HS_BIN, HS_MODELS_DIR).
+Exit code 0 if all numbers agree to 1e-4, 1 if they do not, 77 (skipped) if pycocotools is not installed. HS_BIN and
+HS_MODELS_DIR specify the program and the models, as in the accuracy tests.
 """
 import contextlib
 import importlib.util
@@ -17,12 +17,12 @@ NAMES = ('AP', 'AP50', 'AP75', 'APM', 'APL', 'AR')
 
 
 def missing():
-    """Why the comparison cannot be made, or None."""
+    """Returns why the comparison is not possible, or None."""
     return None if importlib.util.find_spec('pycocotools') else 'pycocotools is not installed'
 
 
 def theirs(annotations, results):
-    """What pycocotools says about a results file: name -> value."""
+    """Returns the result of pycocotools for a results file: name -> value."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
     with contextlib.redirect_stdout(io.StringIO()):

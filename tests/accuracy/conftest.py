@@ -1,4 +1,4 @@
-"""The server class of the service tests serves here too."""
+"""Makes the server class of the service tests available."""
 import pathlib
 import sys
 

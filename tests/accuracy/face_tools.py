@@ -1,5 +1,5 @@
-"""What the tests of hailo-face share. They need the face weights, which `make check` brings where they can be had; where
-they are not, they are pulled here, else the tests are skipped."""
+"""Helpers of the hailo-face tests. The tests need the face weights, which `make check` downloads if possible;
+otherwise they are pulled here, or the tests are skipped."""
 import os
 import pathlib
 import struct
@@ -18,14 +18,14 @@ PICTURES = TESTDATA / 'samples'
 
 
 def have_weights():
-    """Skips the test where the weights are neither here nor to be had."""
+    """Skips the test if the weights are not installed and cannot be downloaded."""
     pulled = subprocess.run([PROGRAM, 'models', 'pull', '--models', MODELS], capture_output=True, text=True, check=False)
     if pulled.returncode != 0:
         pytest.skip(f'no face weights: {pulled.stderr.strip()[-200:]}')
 
 
 def start(folder, **more):
-    """A server with a gallery of its own in the folder."""
+    """Returns a server with a separate gallery in the folder."""
     have_weights()
     settings = {'face_recognition.detection_threshold': 0.5, 'face_recognition.max_faces': 1000,
                 'database.db_file': folder / 'faces.db', 'database.backup_path': folder / 'backups', **more}
@@ -44,7 +44,7 @@ def detect(server, path, **fields):
 
 
 def picture_size(path):
-    """Width and height of a PNG or a JPEG, from its header."""
+    """Returns the width and height of a PNG or JPEG from its header."""
     data = pathlib.Path(path).read_bytes()
     if data.startswith(b'\x89PNG'):
         return struct.unpack('>II', data[16:24])

@@ -1,8 +1,8 @@
-"""hailo-pose and hailo-face on the double of HailoRT (tests/hailo) with true numbers: model files for it that name the
-processor's network of a pack, whose outputs it quantises as a chip would.
+"""Runs hailo-pose and hailo-face on the HailoRT double (tests/hailo) with real numbers. Its model files name a
+pack's network for the processor, and the double quantises the outputs as the chip does.
 
-The scales of a pose network are those of a published yolov8s_pose HEF. Those of SCRFD and of the face vectors are not
-known: they are measured here, as the range of each tensor over some pictures, which is what a compiler does too.
+The scales of a pose network are those of a published yolov8s_pose HEF. Those of SCRFD and of the face embedder are
+not published, so they are measured here as the range of each tensor over some pictures, as a compiler does.
 """
 import concurrent.futures
 import hashlib
@@ -20,9 +20,9 @@ from server import BINARY, SANITIZER, Server, environment
 
 FOLDER = pathlib.Path(os.environ.get('HS_HAILO_DIR') or pathlib.Path(BINARY).parent / 'tests' / 'hailo').resolve()
 TIMEOUT_S = 1800
-ANSWER_S = 600  # the processor computes eight pictures, one after the other, perhaps under a sanitizer
-SLOTS, CLIENTS = 8, 12  # who waits for a slot takes it the moment that it is given up
-# Stride: (scale, zero point) of box, score and keypoints.
+ANSWER_S = 600  # the processor computes eight pictures one after another, possibly under a sanitizer
+SLOTS, CLIENTS = 8, 12  # more clients than slots, so that a released slot is taken at once
+# stride: (scale, zero point) of box, score and keypoints
 POSE = {8: ((0.0751, 62), (1 / 255, 0), (0.000423, 18261)), 16: ((0.0741, 72), (1 / 255, 0), (0.000525, 19190)),
         32: ((0.0798, 84), (1 / 255, 0), (0.000619, 17224))}
 CALIBRATION = ['solvay_1927', 'friends_t1', 'bbt1', 'bbt2', 'bbt3', 'couple', 'zidane', 'bus', 'Tom_Cruise_avp_2014_4',
@@ -34,7 +34,7 @@ def head(index, shape, scale, zero_point, dtype='uint8', more=''):
 
 
 def file_of(network, side, mean, std, heads, *more):
-    """The bytes of a model file for the double."""
+    """Returns the bytes of a model file for the double."""
     lines = [f'network {network}', f'mean {mean} {mean} {mean}', f'std {std} {std} {std}', f'input {side} {side}',
              *heads, *more]
     return b'\x01HEF\n' + '\n'.join(lines).encode() + b'\n'
@@ -51,12 +51,12 @@ def pose_heads():
 
 
 def detector_shapes():
-    """In the order of the export: scores, boxes and points of all three strides, two anchors a cell."""
+    """Shapes in the order of the export: scores, boxes and points of all three strides, two anchors per cell."""
     return [(640 // stride, 640 // stride, channels) for channels in (2, 8, 20) for stride in (8, 16, 32)]
 
 
 def scale_of(low, high):
-    """(scale, zero point) with which eight bits hold that range; nothing is exactly zero."""
+    """Returns (scale, zero point) of an 8-bit tensor for that range. No value maps exactly to zero."""
     low, high = min(low, 0), max(high, 0)
     scale = (high - low) / 255
     return scale, round(-low / scale)
@@ -78,12 +78,13 @@ class Double:
         self.play('latency_ms: 1')
 
     def play(self, text):
-        """A script that is changed starts afresh, for who looks for a device or opens one from then on."""
+        """Replaces the device's script. It restarts for each program that looks for the device or opens it
+        afterwards."""
         self.script.with_suffix('.new').write_text(text, encoding='utf-8')
         self.script.with_suffix('.new').replace(self.script)
 
     def add(self, pack, hef, scores='probabilities'):
-        """The shipped pack, with this file for Hailo; what it had for it before is gone."""
+        """Adds the shipped pack with this file for Hailo, in place of an earlier one."""
         text = (TREE / 'models' / f'{pack}.yaml').read_text(encoding='utf-8')
         text = text.split('# Hailo publishes no checksums', 1)[0]
         network = need(pathlib.Path(MODELS) / f'{pack}.onnx').resolve()
@@ -112,13 +113,13 @@ class Double:
         return Server(self.folder, device=device, env=self.env, settings=settings,
                       program=[os.path.abspath(program), 'serve'])
 
-    # ---- what there is to run
+    # ---- networks
 
     def add_pose(self, *more):
         self.add('yolo11n-pose', file_of(self.network('yolo11n-pose'), 640, 0, 255, pose_heads(), *more))
 
     def add_faces(self, ranges, *more):
-        """`ranges` of `measure`; None: numbers stay as they are, and their ranges are written down."""
+        """`ranges` is the result of `measure`; None keeps the numbers exact and records their ranges."""
         ends = {name: (more if ranges else (*more, f'ranges {self.folder / name}.ranges'))
                 for name in ('detector', 'embedder')}
         scales = {name: [scale_of(*pair) for pair in ranges[name]] if ranges else [(0, 0)] * 9 for name in ends}
@@ -134,7 +135,7 @@ class Double:
 
 
 def measure(folder):
-    """The ranges of the face networks' outputs over the pictures for calibration."""
+    """Returns the output ranges of the face networks over the calibration pictures."""
     have_weights()
     double = Double(folder)
     double.add_faces(None)
@@ -144,12 +145,12 @@ def measure(folder):
 
 
 def together(work, items):
-    """work(item) for all of them by CLIENTS threads; the results in order."""
+    """Runs work(item) for all items on CLIENTS threads; returns the results in order."""
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         return list(pool.map(work, items))
 
 
 def most_under_way(log):
-    """The most pictures that the double ever had at once, of the log of a server that has ended."""
+    """Returns the largest number of pictures that the double had at once, from the log of a stopped server."""
     assert 'rule broken' not in log, log
     return max(map(int, re.findall(r'at most (\d+) pictures were under way', log)))

@@ -1,4 +1,5 @@
-"""Keypoint AP on 57 pictures of COCO val2017, and our evaluation against pycocotools on the same results file."""
+"""Keypoint AP on 57 pictures of COCO val2017, and our evaluation compared with pycocotools on the same results
+file."""
 import json
 
 import pytest
@@ -28,6 +29,6 @@ def test_average_precision(tmp_path, rectangular, least):
 
 def compare_with_pycocotools(metrics, results):
     if compare_pycocotools.missing():
-        return  # developers have it, Debian does not; the bound on AP holds all the same
+        return  # optional, because Debian has no package of it; the limit on AP is checked without it
     for name, value in compare_pycocotools.theirs(VAL / 'annotations.json', results).items():
         assert metrics[name] == pytest.approx(value, abs=1e-4), name

@@ -1,5 +1,6 @@
-"""hailo-face on the double of HailoRT with true numbers: faces and vectors in UINT8, whether they stay apart, and the
-rule that the processor stands in for the embedder once compare-devices has shown that it may."""
+"""hailo-face on the HailoRT double with real numbers: faces and embeddings in UINT8, requests that must not be
+mixed up, and the rule that the processor replaces the embedder only after compare-devices has proven the embeddings
+equivalent."""
 import json
 import random
 
@@ -12,7 +13,7 @@ from standin import ANSWER_S, SLOTS, Double, file_of, head, measure, most_under_
 from test_double_pose import REQUESTS, THOROUGH
 
 SETTINGS = {'face_recognition.detection_threshold': 0.5}
-# Both take a minute or two; the second one only where all is asked for.
+# Each takes a minute or two; the second one runs only in thorough runs.
 SETS = (('lfw10', 'middle'), ('tight', 'largest'))[:2 if THOROUGH else 1]
 
 
@@ -43,7 +44,7 @@ def ask(server, route, picture, **fields):
     return answer.json()
 
 
-# ---- what UINT8 costs
+# ---- the cost of UINT8
 
 def evaluate(double, name, rule, device):
     folder = need(TESTDATA / f'face-verify-{name}')
@@ -70,7 +71,7 @@ def test_the_devices_agree(double):
     assert report['ok'] and report['both'] >= 55
     assert report['cosine']['median'] > 0.999 and report['cosine']['least'] > 0.99
     assert 0 < report['box_pixels']['median'] < 1 and 0 < report['landmark_pixels']['median'] < 1
-    assert report['cosine']['most'] < 1 - 1e-7  # they are two networks' numbers
+    assert report['cosine']['most'] < 1 - 1e-7  # the two devices have different numbers
 
 
 # ---- the service
@@ -89,14 +90,14 @@ def test_detect_enrol_and_recognize(double):
         assert known['identity'] == 'Barack Obama' and known['match_score'] > 0.6
         assert {face['identity'] for face in ask(server, '/v1/recognize', zidane)['faces']} == {'Unknown'}
     assert 'rule broken' not in server.log
-    # What the device enrolled, the processor finds: the vectors are as good as the same.
+    # The processor recognises a person enrolled on the device, because the embeddings are nearly equal.
     with double.serve(PROGRAM, device='cpu', **SETTINGS) as server:
         assert ask(server, '/v1/recognize', obama2)['faces'][0]['identity'] == 'Barack Obama'
 
 
 @pytest.mark.parametrize('batch', [1, 4])
 def test_faces_of_many_clients_are_not_mixed_up(double, ranges, batch):
-    """Eight pictures are in the device, come back in any order, and buffers are spoiled whenever they are not in use."""
+    """The device holds eight pictures and completes them in random order; unused buffers are overwritten."""
     double.add_faces(ranges, 'shuffled')
     people = sorted(need(TESTDATA / 'face-verify-bbt').rglob('*.png')) + sorted(need(TESTDATA / 'face-boxes' / 'images').iterdir())
     data = [path.read_bytes() for path in people[:max(REQUESTS // 4, 8)]]
@@ -117,10 +118,10 @@ def test_faces_of_many_clients_are_not_mixed_up(double, ranges, batch):
     assert most_under_way(server.log) > SLOTS // 2
 
 
-# ---- the processor stands in; solvay.jpg has 29 faces
+# ---- fallback to the processor; solvay.jpg has 29 faces
 
 def without_the_device(double):
-    """The first answer about an enrolled person once the device is lost for good, and /health then."""
+    """Returns the first answer about an enrolled person after the device is lost for good, and /health after that."""
     obama, obama2 = (need(SAMPLES / f'{name}.jpg').read_bytes() for name in ('obama', 'obama2'))
     double.play('latency_ms: 1\nfaults: [{kind: lost, at: 6}]')
     settings = {'device.fallback': 'cpu', 'performance.warmup_enabled': 'false', **SETTINGS}
@@ -155,7 +156,7 @@ def test_the_processor_recognises_who_the_device_enrolled(double):
     written = json.loads(record(double).read_text())
     assert written['faces'] == report['cosine']['count'] and written['median_cosine'] == report['cosine']['median']
     assert compare(double, need(SAMPLES / 'zidane.jpg'))['ok']
-    assert json.loads(record(double).read_text()) == written  # few faces do not take its place
+    assert json.loads(record(double).read_text()) == written  # a comparison of few faces does not replace it
     answer, health = without_the_device(double)
     assert answer.status == 200 and 'no_fallback' not in health
     face = answer.json()['faces'][0]
@@ -163,7 +164,7 @@ def test_the_processor_recognises_who_the_device_enrolled(double):
 
 
 def test_a_device_with_other_vectors_is_found_out(double, ranges):
-    """A chip that is shown its input on another scale finds faces, but makes other vectors of them."""
+    """A device with another input scale finds faces, but computes other embeddings."""
     hef = file_of(double.network('mobilefacenet-faceplugin'), 112, 0, 255,
                   [head(0, (1, 1, 512), *scale_of(*ranges['embedder'][0]))])
     double.add('mobilefacenet-faceplugin', hef)
@@ -173,6 +174,6 @@ def test_a_device_with_other_vectors_is_found_out(double, ranges):
     assert report['record'] == 'written down: the processor must not stand in for the embedder'
     answer, health = without_the_device(double)
     assert answer.status == 503 and health['no_fallback'].startswith('the vectors of one face differ: over ')
-    # With the right file again nothing is known of it.
+    # After the correct file is restored, no record applies to it.
     double.add_faces(ranges)
     assert without_the_device(double)[1]['no_fallback'].startswith('other model files were compared')

@@ -1,4 +1,5 @@
-"""hailo-pose on the double of HailoRT with true numbers: what UINT8 and UINT16 cost, and whether pictures stay apart."""
+"""hailo-pose on the HailoRT double with real numbers: the cost of UINT8 and UINT16, and requests that must not be
+mixed up."""
 import json
 import os
 import random
@@ -13,7 +14,7 @@ from standin import ANSWER_S, SLOTS, Double, file_of, most_under_way, pose_heads
 TESTDATA = SHARED / 'testdata'
 VAL = TESTDATA / 'coco-pose-val'
 SQUARE = ['--set', 'inference.rectangular=false', '--set', 'inference.precision=f32']
-# 1000 of them take some minutes; the ordinary run asks for fewer.
+# 1000 requests take some minutes; an ordinary run sends fewer.
 REQUESTS = int(os.environ.get('HS_DOUBLE_REQUESTS', '64'))
 THOROUGH = REQUESTS >= 1000
 AP_LOSS = 0.03
@@ -55,7 +56,7 @@ def test_the_devices_agree(double):
 
 
 def test_a_device_with_other_numbers_is_found_out(double):
-    """A calibration that has no room for points to the left of their cell or above it."""
+    """A calibration that cannot represent points left of their cell or above it."""
     heads = [re.sub(r'(uint16 \S+) \d+', r'\1 0', line) for line in pose_heads()]
     double.add('yolo11n-pose', file_of(double.network('yolo11n-pose'), 640, 0, 255, heads))
     report = compare(double, 1)
@@ -70,7 +71,7 @@ def pictures():
 
 
 def ask(server, picture):
-    """People with their numbers. The threshold is low, so that no two pictures have the same answer."""
+    """Returns the people with their numbers. The threshold is so low that answers of different pictures differ."""
     body, content_type = multipart({'image': picture, 'confidence_threshold': '0.02', 'max_detections': '20'})
     answer = server.request('POST', '/v1/pose/detect', body, {'Content-Type': content_type}, timeout=ANSWER_S)
     assert answer.status == 200, answer
@@ -85,7 +86,7 @@ def same(found, wanted):
 
 @pytest.mark.parametrize('batch', [1, 4])
 def test_pictures_of_many_clients_are_not_mixed_up(double, batch):
-    """Eight pictures are in the device, come back in any order, and buffers are spoiled whenever they are not in use."""
+    """The device holds eight pictures and completes them in random order; unused buffers are overwritten."""
     double.add_pose('shuffled')
     data = pictures()
     settings = {'inference.slots': SLOTS // batch, 'device.batch_size': batch}

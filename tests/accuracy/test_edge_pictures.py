@@ -1,5 +1,5 @@
-"""Every file of the shared edge-case set through the real server and the real network: what the manifest expects, and
-how much memory it may take. tests/unit/image/test_edge.c does the same for the decoders alone."""
+"""Sends every file of the shared edge-case set to the real server with the real network, and checks the result that
+the manifest expects and the memory used. tests/unit/image/test_edge.c does the same for the decoders only."""
 import json
 import re
 
@@ -9,7 +9,7 @@ from pose_tools import SHARED, need
 from server import Server, b64
 
 EDGE = SHARED / 'testdata' / 'edge'
-PEAK_BYTES = 300 << 20  # with the model loaded; the bombs alone promise 0.7 to 13 GB of pixels
+PEAK_BYTES = 300 << 20  # with the model loaded; the headers of the bombs declare 0.7 to 13 GB of pixels
 
 
 @pytest.fixture(scope='module')

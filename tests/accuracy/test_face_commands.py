@@ -14,7 +14,7 @@ PEOPLE = TESTDATA / 'face-verify-bbt'
 
 @pytest.fixture(name='face')
 def face_fixture(tmp_path):
-    """Runs hailo-face with a gallery of its own."""
+    """Runs hailo-face with a separate gallery."""
     have_weights()
 
     def run(*arguments, code=0):
@@ -29,7 +29,7 @@ def face_fixture(tmp_path):
 # ---- eval, bench, selftest
 
 def test_eval_over_four_labelled_sets(face):
-    """Pooled: TAR .961 at the default model's threshold 0.50, FAR 0."""
+    """Pooled over all sets: TAR .961 at the default model's threshold 0.50, FAR 0."""
     same = different = accepted = wrong = 0
     for name, rule in (('lfw10', 'middle'), ('tight', 'largest'), ('bbt', 'largest'), ('deepface', 'largest')):
         folder = need(TESTDATA / f'face-verify-{name}')
@@ -125,7 +125,7 @@ def test_ctrl_c_leaves_what_was_done(face, tmp_path):
     source = sorted(need(PEOPLE / 'amy').iterdir())
     for i in range(200):
         (people / 'p').mkdir(parents=True, exist_ok=True)
-        # Bytes after the end of a PNG make another file of it.
+        # Bytes after the end of a PNG make the file different.
         (people / 'p' / f'{i:03}.png').write_bytes(source[i % len(source)].read_bytes() + bytes([i]))
     with subprocess.Popen([PROGRAM, 'db', 'import', str(people), '--models', MODELS, '--json', '--set', f'database.db_file={tmp_path}/faces.db',
                            '--set', f'database.backup_path={tmp_path}/backups', '--set', 'database.max_embeddings_per_identity=0'],
@@ -148,5 +148,5 @@ def test_detect_draws_into_a_folder(face, tmp_path):
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['bus.jpg', 'zidane.jpg']
     face('detect', pictures[0], '--draw', tmp_path / 'one.png')
     assert (tmp_path / 'one.png').read_bytes().startswith(b'\x89PNG')
-    with start(tmp_path) as server:  # what was drawn covers no face
+    with start(tmp_path) as server:  # the drawing covers no face
         assert len(detect(server, tmp_path / 'one.png')) == 2

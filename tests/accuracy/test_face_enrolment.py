@@ -1,5 +1,5 @@
-"""The gate of enrolment, additions done once, and what the database API does with a real face: hailo-face with its
-default weights."""
+"""The enrolment gate, idempotent additions, and the database API with real faces: hailo-face with its default
+weights."""
 import json
 import threading
 
@@ -89,7 +89,7 @@ def test_trying_stores_nothing(gallery):
 
 
 def test_ordinary_photos_pass(gallery):
-    """Of seven people's press photos nearly all are taken."""
+    """Nearly all press photos of seven people are accepted."""
     for gate, least in ('standard', 0.95), ('strict', 0.85):
         answers = [ask(gallery, ADD, path, name='x', gate=gate, dry_run='true').json()['would_add']
                    for name in people(7) for path in pictures(name)]
@@ -141,7 +141,7 @@ def test_once(tmp_path):
         assert once(server, 'k2', two, name=name).status == 200
         assert count(server) == 2
         assert once(server, 'x' * 256, one, name=name).status == 400
-        # What was refused stored nothing, and may be tried again.
+        # A refused picture stores nothing, and can be sent again.
         party = need(SAMPLES / 'zidane.jpg')
         assert once(server, 'k3', party, name='Z', gate='standard').status == 422
         assert once(server, 'k3', party, name='Z', gate='off').status == 200
@@ -165,7 +165,7 @@ def test_once_at_the_same_time(gallery):
 
 
 def test_a_phone_photo_that_was_not_turned(gallery, tmp_path):
-    """The pixels of a phone photo lie on their side, and its EXIF says how to turn them, which is off by default."""
+    """The pixels of a phone photo are rotated, and its EXIF orientation, ignored by default, corrects that."""
     images = pytest.importorskip('PIL.Image', reason='makes the photo with python3-pil')
     upright = images.open(need(SAMPLES / 'obama.jpg'))
     exif = images.Exif()

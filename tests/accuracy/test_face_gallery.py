@@ -1,4 +1,4 @@
-"""Enrol a face from one picture, and be recognised in another one: hailo-face with its default weights and a gallery."""
+"""A face enrolled from one picture is recognised in another: hailo-face with its default weights and a gallery."""
 import json
 import sqlite3
 import struct
@@ -29,7 +29,7 @@ def listed(server):
 
 
 def same_person(minimum=3):
-    """Pictures of one person, from the labelled pairs."""
+    """Returns pictures of one person, from the labelled pairs."""
     for folder in sorted(need(PEOPLE).iterdir()):
         pictures = sorted(folder.glob('*.jpg')) if folder.is_dir() else []
         if len(pictures) >= minimum:
@@ -43,7 +43,7 @@ def test_enrolled_from_one_picture_and_recognised_in_another(gallery):
         assert answer.status == 200, answer
         assert answer.json()['message'] == f"Identity '{name}' added successfully" and answer.json()['name'] == name
     for name, pictures in people:
-        # One picture each: the model's lower bound instead of its recommended threshold, which asks for more of them.
+        # With one enrolled picture, the model's lower threshold is used; the recommended one needs more pictures.
         faces = ask(gallery, '/v1/recognize', pictures[1], candidates=2, threshold=0.4).json()['faces']
         best = max(faces, key=lambda face: face['match_score'])
         assert best['identity'] == name, (name, faces)
@@ -121,7 +121,7 @@ def test_without_a_gallery(tmp_path):
 
 
 def test_an_older_gallery_opens(tmp_path):
-    """The file of the service that this one replaces, with a vector left behind by a remove."""
+    """Opens a file of the predecessor service, with an embedding left over from a removed identity."""
     vector = struct.pack('<512f', 1, *[0] * 511)
     with sqlite3.connect(tmp_path / 'faces.db') as db:
         db.executescript('''CREATE TABLE identities (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL,

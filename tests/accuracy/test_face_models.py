@@ -1,4 +1,4 @@
-"""Another embedding model for one request, with the real weights of two."""
+"""A request that selects another embedding model, with the real weights of both."""
 import pathlib
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ OURS = 'faceplugin-mobilefacenet-v1'
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Both embedding models are here, the default one runs."""
+    """Both embedding models are installed; the default one is configured."""
     have_weights()
     models = tmp_path / 'models'
     models.mkdir()

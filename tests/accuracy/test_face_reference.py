@@ -1,5 +1,5 @@
-"""Vectors and confusions of hailo-face against a reference: the same weights run by ONNX Runtime on faces that OpenCV
-aligned. Skipped where those libraries are not installed."""
+"""Embeddings and confusions of hailo-face compared with a reference: the same weights in ONNX Runtime on faces
+aligned by OpenCV. Skipped if these libraries are not installed."""
 import json
 
 import pytest
@@ -28,7 +28,7 @@ def network():
 
 
 def similarity(points):
-    """Least squares, without reflection (Umeyama 1991)."""
+    """Returns the least-squares similarity transform without reflection (Umeyama 1991)."""
     source, target = numpy.asarray(points, float), numpy.asarray(TEMPLATE)
     p, q = source - source.mean(0), target - target.mean(0)
     norm = (p ** 2).sum()
@@ -49,7 +49,7 @@ def read(path):
 
 
 def embed(server, path, face):
-    """None where the box alone does not show the face."""
+    """Returns the embedding, or None if the face is not found in its box."""
     answer = ask(server, '/v1/embed', path, bbox=json.dumps(face['bbox']))
     assert answer.status == 200 or 'No face detected' in answer.json()['error'], (path, face, answer)
     return numpy.array(answer.json()['embedding']) if answer.status == 200 else None
@@ -62,8 +62,8 @@ def pictures():
 
 
 def test_vectors_agree(faces, network):
-    """Up to a tenth of a pixel, which is how landmarks are told. Where OpenCV's bilinear filter skips pixels of a large
-    face, ours averages: those faces are left out."""
+    """Embeddings agree up to the rounding of landmarks to a tenth of a pixel. Large faces are skipped: OpenCV's
+    bilinear filter skips pixels if it reduces a face, but ours averages them."""
     cosines = []
     for path in pictures():
         picture = read(need(path))
@@ -81,7 +81,7 @@ LOOKALIKES = ('solvay_1927', 'worlds_largest_selfie', 'selfie-many-people', 'fri
 
 @pytest.fixture(scope='module')
 def lookalikes(faces, network):
-    """For each of the pictures: sides of its faces, their vectors, and the reference's for the same landmarks."""
+    """For each picture: the sides of its faces, their embeddings, and the reference's for the same landmarks."""
     found, missed = [], 0
     for name in LOOKALIKES:
         path = need(PICTURES / f'{name}.jpg')
@@ -99,7 +99,7 @@ def lookalikes(faces, network):
 
 
 def scores(lookalikes, least, which):
-    """Cosines of all pairs inside a photograph: different people, alike in age, light and blur."""
+    """Returns the cosines of all pairs within a photograph: different people of similar age, light and blur."""
     pairs = []
     for entry in lookalikes:
         vectors = entry[which][entry[0] >= least]

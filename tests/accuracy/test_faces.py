@@ -1,4 +1,4 @@
-"""hailo-face with its default weights: golden faces, verification on pairs, faces found."""
+"""hailo-face with its default weights: golden faces, verification of pairs, detection of faces."""
 import csv
 import json
 import math
@@ -48,7 +48,7 @@ def test_vectors_have_length_1(faces):
 
 
 def chosen(found, rule, size=250):
-    """The labelled face: in LFW's pictures the one nearest the middle, else the largest."""
+    """Returns the labelled face: in LFW's pictures the one nearest the centre, otherwise the largest."""
     if rule == 'middle':
         return min(found, key=lambda f: abs(f['bbox'][0] + f['bbox'][2] / 2 - size / 2) +
                    abs(f['bbox'][1] + f['bbox'][3] / 2 - size / 2))
@@ -76,7 +76,7 @@ def scores(server, folder, rule):
 
 
 def test_verification(faces):
-    """All four sets pooled, at the default model's own threshold 0.50."""
+    """All four sets pooled, at the default model's threshold 0.50."""
     same, different = [], []
     for name, rule in (('lfw10', 'middle'), ('tight', 'largest'), ('bbt', 'largest'), ('deepface', 'largest')):
         more = scores(faces, TESTDATA / f'face-verify-{name}', rule)
@@ -111,7 +111,7 @@ def test_labelled_faces_are_found(faces):
 
 
 def test_labelled_faces_are_found_with_tiny_faces_too(faces):
-    """The second look adds people in the background; those of one picture were looked at by eye and are real."""
+    """The second pass adds people in the background; those of one picture were checked by eye and are real."""
     labels = json.loads(need(TESTDATA / 'face-boxes' / 'labels.json').read_text())
     plain = tiny = hits = 0
     for entry in labels:
@@ -122,12 +122,12 @@ def test_labelled_faces_are_found_with_tiny_faces_too(faces):
         hits += sum(any(overlap(face['bbox'], other['bbox']) >= 0.3 for other in found) for face in entry['faces'])
     print(f'{hits} faces, {plain} detections, {tiny} with tiny_faces')
     assert hits == 55
-    assert plain <= 78  # the reference: 77, and one more where it finds nothing at first
+    assert plain <= 78  # the reference has 77; one more if the first pass finds nothing
     assert tiny <= plain + 6
 
 
 def shared(a, b):
-    """The part of the smaller box that lies in both."""
+    """Returns the fraction of the smaller box that overlaps the other one."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     return max(width, 0) * max(height, 0) / min(a[2] * a[3], b[2] * b[3])
@@ -153,7 +153,7 @@ def test_a_second_look_invents_nothing(faces):
 
 
 def test_a_box_is_looked_into(faces, crowd):
-    """A face that the whole picture does not show is found where a client says that it is."""
+    """A face missed in the whole picture is found in a box that the client gives."""
     path = need(PICTURES / 'worlds_largest_selfie.jpg')
     plain = detect(faces, path)
     hidden = [face for face in crowd if face['confidence'] > 0.7 and min(face['bbox'][2:]) >= 16 and
@@ -189,7 +189,7 @@ def test_a_box_comes_back_as_it_was_given(faces):
 
 
 def test_points_stay_in_the_picture(faces):
-    """The faces at the borders of these pictures have landmarks beyond them."""
+    """The faces at the borders of these pictures have landmarks outside of them."""
     for path in sorted(need(TESTDATA / 'face-boxes' / 'images').iterdir()) + [PICTURES / 'selfie-many-people.jpg']:
         size = picture_size(path)
         for face in detect(faces, path):

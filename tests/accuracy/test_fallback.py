@@ -1,4 +1,4 @@
-"""A lost device: the processor answers in its place, as it would by itself, and within the request's time."""
+"""After a device is lost, the processor answers with the same result as alone, and within the request's deadline."""
 import time
 
 import pytest

@@ -1,4 +1,4 @@
-"""Three pictures against the values that the reference decoder gives for the same network."""
+"""Three pictures compared with the values of the reference decoder for the same network."""
 import json
 import pathlib
 
@@ -7,8 +7,8 @@ import pytest
 from pose_tools import GOLDEN, SAMPLES, detect, need
 
 GOLDENS = json.loads((pathlib.Path(__file__).parent / 'golden.json').read_text())
-SCORE, SIDE = 0.03, 0.02  # score; fractions of the box's side for corners and keypoints
-PIXEL = 1                 # answers are whole pixels, cut towards zero
+SCORE, SIDE = 0.03, 0.02  # score; for corners and keypoints, fractions of the box's side
+PIXEL = 1                 # answers are whole pixels, truncated
 
 
 @pytest.mark.parametrize('name', ['bus', 'zidane', 'solvay'])

@@ -1,6 +1,5 @@
-"""Faces that fill the picture while somebody small stands beside them: hailo-face with its default weights. The pictures
-are portraits cut from the samples so that the face takes .8 to 1.15 of the side, with a small face pasted into a
-corner."""
+"""A face that fills the picture beside a small one: hailo-face with its default weights. The pictures are portraits
+cut from the samples so that the face takes .8 to 1.15 of the side, with a small face pasted into a corner."""
 import io
 
 import pytest
@@ -22,7 +21,7 @@ def server(tmp_path_factory):
 
 
 def around(image, bbox, side):
-    """The square of that side around a box, moved into the picture."""
+    """Returns the square of that side around a box, moved inside the picture."""
     left = min(max(bbox[0] + bbox[2] / 2 - side / 2, 0), max(image.width - side, 0))
     top = min(max(bbox[1] + bbox[3] / 2 - side / 2, 0), max(image.height - side, 0))
     return image.crop([round(v) for v in (left, top, left + side, top + side)]), left, top
@@ -37,7 +36,7 @@ def overlap(a, b):
 
 @pytest.fixture(scope='module', name='people')
 def open_people(faces):
-    """Each sample with the box of its largest face."""
+    """Returns each sample with the box of its largest face."""
     found = {}
     for name in PORTRAITS:
         path = need(SAMPLES / f'{name}.jpg')
@@ -48,7 +47,7 @@ def open_people(faces):
 
 @pytest.fixture(scope='module', name='portraits')
 def make_portraits(people, tmp_path_factory):
-    """(name, share, file alone, file with a bystander, box of the face)."""
+    """Returns (name, share, file without bystander, file with one, box of the face)."""
     folder = tmp_path_factory.mktemp('portraits')
     made = []
     for name, (image, bbox) in people.items():

@@ -1,7 +1,7 @@
-"""The answer is a function of the request: variants of many pictures, asked in random orders, by one client and by eight,
-alone and in batches, over HTTP and on the command line, give the same digits.
+"""The answer depends only on the request: variants of many pictures give the same digits in any order, from one
+client and from eight, alone and in batches, over HTTP and on the command line.
 
-HS_VARIANTS=all asks for all pictures and all changes (814 variants, some minutes a program); else for a part of them.
+HS_VARIANTS=all tests all pictures and changes (814 variants, some minutes per program); the default is a subset.
 """
 import io
 import json
@@ -24,12 +24,12 @@ CLIENTS = 8
 BATCH = 8
 SEED = 11
 FOLDERS = ('samples', 'coco-pose-val/images', 'face-boxes', 'pose-misc', 'face-pose')
-# What two answers to the same request may differ in.
+# Members that may differ between two answers to the same request.
 TIMES = ('timings_ms', 'inference_time_ms')
 
 
 def crop(image, width, height):
-    """The largest part in the middle with these proportions."""
+    """Returns the largest centred part with these proportions."""
     scale = min(image.width / width, image.height / height)
     return ImageOps.fit(image, (max(1, round(width * scale)), max(1, round(height * scale))))
 
@@ -71,7 +71,7 @@ CHANGES = {
 
 
 def pictures():
-    """Files of several folders in turn, so that a part of them is of every kind."""
+    """Returns files of several folders in turn, so that any subset has every kind."""
     folders = [sorted(p for p in (SHARED / 'testdata' / name).rglob('*') if p.suffix in ('.jpg', '.png'))
                for name in FOLDERS] if (SHARED / 'testdata').exists() else [sorted(SAMPLES.glob('*.jpg'))]
     found = []
@@ -94,12 +94,12 @@ def make_variants():
 
 
 def digits(answer):
-    """The answer as text, without what two runs may differ in."""
+    """Returns the answer as text, without the members in TIMES."""
     return json.dumps({key: value for key, value in answer.items() if key not in TIMES}, sort_keys=True)
 
 
 class Service:
-    """One of the two programs, and what is asked of it."""
+    """One of the two programs, and the requests to it."""
 
     def __init__(self, name):
         self.pose = name == 'pose'
@@ -131,7 +131,7 @@ def choose_service(request):
 
 @pytest.fixture(scope='module', name='wanted')
 def ask_alone(service, variants, tmp_path_factory):
-    """Each variant's answer by a server that was asked in a random order by one client."""
+    """Returns each variant's answer from a server that one client queries in random order."""
     order = random.Random(SEED).sample(sorted(variants), len(variants))
     with service.start(tmp_path_factory.mktemp('alone')) as server:
         return {name: digits(ask(server, service.path, variants[name]).json()) for name in order}
@@ -177,7 +177,7 @@ def test_a_batch_changes_no_digit(service, variants, wanted, tmp_path):
             for name, result in zip(part, results):
                 result.pop('index', None)
                 got[name] = digits(result)
-        if not service.pose: # its batches find faces only
+        if not service.pose: # its batches only detect faces
             alone = {name: digits(ask(server, '/v1/detect', variants[name]).json()) for name in names}
     assert not differing(got, wanted if service.pose else alone)
 
@@ -205,7 +205,7 @@ def test_the_command_line_gives_the_same_digits(service, variants, wanted, tmp_p
 
 
 def test_the_drawn_picture_shows_the_same_scores(service, variants, tmp_path):
-    """A drawn picture is made from the people of the answer beside it, so that answer must be the same."""
+    """A drawing is made from the people in the answer beside it, so that answer must be the same."""
     if not service.pose:
         pytest.skip('the face service draws on the command line only')
     names = random.Random(SEED + 5).sample(sorted(variants), 6)

@@ -1,4 +1,4 @@
-"""The converter against the files that the Python reference makes of the published yolo11n-pose checkpoint."""
+"""The converter compared with the files that the Python reference makes of the published yolo11n-pose checkpoint."""
 import hashlib
 import os
 import pathlib
@@ -39,7 +39,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def program():
-    """In the build folder of the program under test, or of the one named in HS_BUILD_DIR."""
+    """Finds pt2onnx in the build folder of the program under test, or in HS_BUILD_DIR."""
     folders = [os.environ.get('HS_BUILD_DIR', ''), *pathlib.Path(os.path.realpath(PROGRAM)).parents[:3]]
     paths = (os.path.join(folder, 'tools', 'pt2onnx') for folder in folders)
     return next((path for path in paths if os.access(path, os.X_OK)),

@@ -1,4 +1,4 @@
-"""OpenVINO in the process: on which cores its threads are, and that it is closed and opened anew unnoticed."""
+"""OpenVINO in the process: which cores its threads run on, and restarts that clients do not notice."""
 import concurrent.futures
 import contextlib
 import os
@@ -16,10 +16,10 @@ GROWTH_BYTES = 64 << 20
 
 
 def bound_threads(process):
-    """How many threads of a process may run on one core only."""
+    """Returns how many threads of a process are bound to one core."""
     bound = 0
     for status in pathlib.Path(f'/proc/{process.pid}/task').glob('*/status'):
-        with contextlib.suppress(OSError):  # one that has just ended
+        with contextlib.suppress(OSError):  # the thread has ended
             bound += re.search(r'^Cpus_allowed_list:\s+\d+$', status.read_text(), re.MULTILINE) is not None
     return bound
 
@@ -32,7 +32,7 @@ def test_threads_stay_on_their_cores(tmp_path, pin, bound):
     most = 0
     with Server(tmp_path, device='cpu', settings={'inference.pin_threads': pin}) as server:
         assert server.post_form({'image': picture}).status == 200
-        # A thread that finds no work for a while is let go.
+        # A thread that is idle for a while exits.
         with concurrent.futures.ThreadPoolExecutor(1) as client:
             answers = [client.submit(server.post_form, {'image': picture}) for _ in range(10)]
             while not all(answer.done() for answer in answers):
@@ -42,7 +42,7 @@ def test_threads_stay_on_their_cores(tmp_path, pin, bound):
 
 
 def test_it_is_opened_anew_unnoticed(tmp_path):
-    """The limit is always passed: a restart a second, with four clients."""
+    """The memory limit is always exceeded: one restart per second, with four clients."""
     picture = need(SAMPLES / 'bus.jpg').read_bytes()
     with Server(tmp_path, device='cpu', settings={'inference.restart_above': '1M', 'inference.restart_pause': 1}) as server:
         people = server.post_form({'image': picture}).json()['poses']

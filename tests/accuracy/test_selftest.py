@@ -1,4 +1,4 @@
-"""The built-in picture needs nothing but the default weights."""
+"""The built-in picture works with the default weights only."""
 import json
 
 from pose_tools import run

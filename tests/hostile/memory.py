@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""Requests that make the service take as much memory as they can, and the process's largest resident size under each.
+"""Sends requests that make the service use as much memory as possible, and measures its peak resident size for
+each.
 
-Starts the program on a free port for each attack. While the attack runs, one client asks /health and another one sends
-a small picture, and their times are measured. Prints a table. With --limit-mb the exit code is 1 if a peak is above
-that limit, if an error came without a body, or if the program ended.
+Starts the program on a free port for each attack. During the attack, one client requests /health and another one
+sends a small picture, and their times are measured. Prints a table. With --limit-mb the exit code is 1 if a peak
+exceeds that limit, an error had no body, or the program ended.
 
-Memory of a program with a sanitizer or under an emulator is not its own: the limit is not checked then."""
+The limit is not checked under a sanitizer or an emulator, because these need memory themselves."""
 import argparse
 import collections
 import http.client
@@ -67,7 +68,7 @@ def noisy_jpeg(side):
 # ---- clients
 
 class Tally:
-    """What came back, by status; `silent` counts errors without a body."""
+    """Counts answers by status; `silent` counts errors without a body."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -114,7 +115,7 @@ def several(data, count, **fields):
 
 
 class Bystander(threading.Thread):
-    """Another client, one request after the other, until stop()."""
+    """Another client that sends one request after another, until stop()."""
 
     def __init__(self, server, body=None, pause_s=0.05):
         super().__init__(daemon=True)
@@ -147,7 +148,7 @@ class Bystander(threading.Thread):
         return text + ''.join(f' {count}x{status}' for status, count in self.errors.items())
 
 
-# ---- attacks; each gets the server, a tally and the pictures
+# ---- attacks; each receives the server, a tally and the pictures
 
 def most_detections(requests):
     def attack(server, tally, _):
@@ -172,7 +173,7 @@ def drawn(name, requests):
 
 
 def send_unread(server, path, fields, headers):
-    """A connection whose request is sent and whose answer nobody reads."""
+    """Returns a connection whose request is sent and whose answer is not read."""
     body, kind = multipart(fields)
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -202,7 +203,7 @@ def unread(server, tally, pictures):
 
 
 def slow_readers(server, tally, _):
-    """Three batches whose lines are taken at 1 kB/s for 40 seconds."""
+    """Three batches whose lines are read at 1 kB/s for 40 seconds."""
     def client():
         sock = send_unread(server, BATCH, several(png(64, 64), 32, **MOST), LINES)
         end = time.monotonic() + 40
@@ -256,7 +257,7 @@ def status_kb(pid, name):
 
 
 def measure(options, folder, name, attack, pictures):
-    """(MB before, MB at the peak, statuses, times of /health, times of the small picture)"""
+    """Returns (MB before, peak MB, statuses, times of /health, times of the small picture)."""
     settings = {}
     if options.workers:
         settings['performance.worker_threads'] = options.workers

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Sends the requests of rfc/cases.py through nginx and HAProxy to hailo-pose, and looks for any that the proxy and the
-server read differently: the proxy forwarded a number of requests, the server must have seen just as many, and none for the
-path that is hidden in bodies unless the proxy saw that one too. Proxies run on 127.0.0.1 with configurations of their
-own in a temporary folder, HAProxy also in its lenient mode. Ends with 77 if neither is installed, 1 if there is a
-difference.
+"""Sends the requests of rfc/cases.py through nginx and HAProxy to hailo-pose, and finds requests that the proxy and
+the server parse differently: the server must receive as many requests as the proxy forwarded, and none for the path
+hidden in bodies unless the proxy saw that one too. The proxies listen on 127.0.0.1 with configurations in a
+temporary folder; HAProxy also runs in its lenient mode. Exits with 77 if neither is installed, and with 1 if there
+is a difference.
 
-  HS_BIN=build/hailo-pose HS_MODELS_DIR=.deps/models tests/hostile/rfc_behind.py [-v]
+    HS_BIN=build/hailo-pose HS_MODELS_DIR=.deps/models tests/hostile/rfc_behind.py [-v]
 """
 import os
 import shutil
@@ -69,7 +69,8 @@ def free_port():
 
 
 class Proxy:
-    """One that runs; `requests` gives what it forwarded and what it answered itself since the last call."""
+    """A running proxy. `requests` returns the requests that it forwarded and those that it answered itself since
+    the last call."""
 
     def __init__(self, name, folder, command, log, port):
         self.name, self._log, self.address, self._at = name, log, ('127.0.0.1', port), 0
@@ -123,7 +124,7 @@ def start_haproxy(folder, backend, lenient=False):
 
 
 def converse(address, data):
-    """All that comes back until it is quiet."""
+    """Returns all data received until the connection is quiet."""
     received = b''
     with socket.create_connection(address, 5) as sock:
         try:
@@ -137,7 +138,7 @@ def converse(address, data):
 
 
 def statuses(received):
-    """Of final answers; a rough cut that is good enough for a report."""
+    """Returns the statuses of final answers; approximate, but sufficient for a report."""
     lines = [line for line in received.split(b'\r\n') if b'HTTP/1.' in line]
     found = [line[line.index(b'HTTP/1.') + 9:][:3].decode('ascii', 'replace') for line in lines]
     return [status for status in found if status != '100']
@@ -148,7 +149,7 @@ class Backend:
         self._server, self._at, self._count = server, 0, 0
 
     def requests(self):
-        """Those that came since the last call, as the access log has them."""
+        """Returns the requests since the last call, from the access log."""
         self._count += 1
         barrier = f'barrier-{self._count}'
         self._server.get('/health', headers={'X-Request-Id': barrier})

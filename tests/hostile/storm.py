@@ -1,12 +1,14 @@
 #!/usr/bin/python3
-"""Attacks both services at random for a while, by several clients at a time, while their simulated devices fail at
-random too: broken starts, bad framing, damaged bodies and pictures, odd parameters and names, clients that leave.
+"""Attacks both services at random from several clients, while their simulated devices fail at random too.
+
+Attacks are malformed request starts, bad framing, damaged bodies and pictures, odd parameters and names, and
+clients that disconnect.
 
     storm.py [--seconds 60] [--seed 1] [--clients 8] [--build build]
 
-An attack may be answered by anything but a 5xx that is not 503 or 504. Afterwards the services must be well, the gallery
-must list what it acknowledged, and memory, descriptors and threads must be where they were after the first tenth of the
-time. Prints figures; exit code 1 if something of this does not hold. Use it on a build with sanitizers too.
+Any answer is allowed except a 5xx other than 503 or 504. Afterwards the services must be healthy, the gallery must
+list all acknowledged changes, and memory, descriptors and threads must be as after the first tenth of the time.
+Prints statistics; exit code 1 if one of these checks fails. Also useful with a sanitizer build.
 """
 import argparse
 import collections
@@ -110,7 +112,7 @@ def value(rng):
                        None, [], {}, [1, 2]])
 
 
-# ---- attacks: each gives the bytes of one request or more, as they go over the wire ----------------------------------
+# ---- attacks: each returns the bytes of one or more requests, as sent -----------------------------------------------
 
 def head(method, path, body, *lines):
     text = f'{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {len(body)}\r\n'
@@ -246,7 +248,7 @@ def figures(server):
 
 
 def settle(server):
-    """Figures once nothing is in work."""
+    """Returns the statistics once no request is running."""
     deadline = time.monotonic() + 40
     while time.monotonic() < deadline:
         try:

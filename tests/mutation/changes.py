@@ -1,12 +1,12 @@
-"""Finds places in C sources where one small change makes another program, as mistakes do."""
+"""Finds places in C sources where a small change alters the program, as a typical mistake does."""
 import math
 import os
 import random
 import re
 from collections import namedtuple
 
-# file: relative to the tree. text[begin:end] becomes `new`. What the line was is kept, so that a plan is only carried
-# out on the sources that it was made for.
+# file: relative to the tree. text[begin:end] is replaced by `new`. `old` is the original line, so that a plan is
+# applied only to the sources that it was made for.
 Change = namedtuple('Change', 'file line kind begin end old new')
 
 TOKEN = re.compile(r'''
@@ -34,7 +34,7 @@ def tokens_of(text):
 
 
 def match_closers(tokens):
-    """Index of the bracket that closes the one at an index."""
+    """Maps the index of each opening bracket to that of its closing bracket."""
     pairs, open_at = {}, []
     for i, token in enumerate(tokens):
         if token.text in CLOSERS and token.kind == 'mark':
@@ -45,7 +45,7 @@ def match_closers(tokens):
 
 
 def function_bodies(tokens, pairs):
-    """(index of the opening brace, index of the closing one, type of the result) of each function."""
+    """Yields (index of the opening brace, index of the closing one, return type) of each function."""
     i = 0
     while i < len(tokens):
         if tokens[i].text == '{' and tokens[i].kind == 'mark':
@@ -60,7 +60,7 @@ def function_bodies(tokens, pairs):
 
 
 def split_arguments(tokens, begin, end):
-    """Ranges of tokens between the commas of a call whose brackets are at begin and end."""
+    """Returns the token ranges between the commas of a call whose brackets are at begin and end."""
     parts, first, depth = [], begin + 1, 0
     for i in range(begin + 1, end):
         text = tokens[i].text
@@ -139,8 +139,9 @@ def all_changes(tree, folder='src', endings=('.c', '.cc')):
 
 
 def plan(changes, seed, count):
-    """A sample, spread over the folders of src in proportion to the square root of what they hold, so that small
-    folders are seen too, and evenly over the kinds; in an order in which each beginning is spread as well."""
+    """Returns a sample, spread over the folders of src in proportion to the square root of their number of changes,
+    so that small folders are included, and evenly over the kinds. Each prefix of the order is spread in the same
+    way."""
     rng = random.Random(seed)
     folders = {}
     for change in changes:
@@ -158,7 +159,7 @@ def plan(changes, seed, count):
 
 
 def apply(tree, change):
-    """Returns the text before."""
+    """Applies the change and returns the original text."""
     path = os.path.join(tree, change.file)
     with open(path, encoding='utf-8') as file:
         text = file.read()

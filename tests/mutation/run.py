@@ -1,17 +1,17 @@
 #!/usr/bin/python3
-"""Changes one thing in the sources at a time and looks whether a test notices.
+"""Makes one small change to the sources at a time and checks that a test detects it.
 
-    run.py map  WORK               builds with gcov, runs each test alone and keeps which lines it enters (some minutes)
+    run.py map  WORK               builds with gcov, runs each test alone and records the lines it enters (some minutes)
     run.py test WORK --seed N --count M [--jobs J] [--seconds S] [--minutes T]
-                                   carries out a plan of M changes in J copies of the tree; what was done already is
-                                   not done again. With S, a change that no unit test notices meets the quickest
-                                   Python tests for S seconds only; a call without S, or with more, runs the rest.
-    run.py report WORK [--all]     the figures, and each change that nothing noticed
+                                   runs a plan of M changes in J copies of the tree, and skips finished ones. With S,
+                                   a change that no unit test detects meets only the quickest Python tests, for S
+                                   seconds; a call without S, or with a larger one, runs the rest
+    run.py report WORK [--all]     prints statistics, and each change that no test detected
 
-WORK is a folder of this program's own; it holds a copy of the tree. A change counts as valid if it compiles without a
-warning. Only tests that enter the changed line are run, and the unit tests of its folder, the quickest first, until one
-fails: unit tests, then those of tests/service and tests/accuracy. A failure of a Python test counts if it fails twice.
-The sources may have changed a little since the map was made: its lines are translated.
+WORK is a folder for this program only; it holds a copy of the tree. A change is valid if it compiles without a
+warning. Only tests that enter the changed line, and the unit tests of its folder, are run, the quickest first,
+until one fails: first unit tests, then those of tests/service and tests/accuracy. A failure of a Python test counts
+if it fails twice. The sources may differ slightly from those of the map: its lines are translated.
 """
 import argparse
 import collections
@@ -36,7 +36,7 @@ WARNINGS = ['-Dwerror=true', '-Doptimization=1']
 
 
 def run(command, seconds, cwd, env=None):
-    """Exit code (or 'timeout'), output. Ends everything that it started."""
+    """Returns the exit code (or 'timeout') and the output. Ends all processes that the command started."""
     process = subprocess.Popen(command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
                                start_new_session=True)
@@ -54,7 +54,7 @@ def run(command, seconds, cwd, env=None):
 
 
 def copy_tree(target):
-    """The files that git knows, with the downloads linked."""
+    """Copies the files that git tracks, and links the downloads."""
     os.makedirs(target, exist_ok=True)
     names = subprocess.check_output(['git', 'ls-files', '-z'], cwd=TREE).decode().split('\0')
     for name in filter(None, names):
@@ -81,7 +81,7 @@ def set_up(tree, build, arguments):
 
 
 def tests_of(tree, build):
-    """name -> (command, environment, what ninja must build)"""
+    """Returns name -> (command, environment, ninja targets)."""
     listed = json.loads(subprocess.check_output(['meson', 'introspect', '--tests', build]))
     tests = {}
     for test in listed:
@@ -99,7 +99,7 @@ def tests_of(tree, build):
 # ---- which test enters which line -----------------------------------------------------------------------------------
 
 def lines_of(folder, build):
-    """Lines that a run entered, of what it wrote below folder."""
+    """Returns the lines that a run entered, from the data it wrote below folder."""
     found = collections.defaultdict(set)
     for path, _, files in os.walk(folder):
         data = [name for name in files if name.endswith('.gcda')]
@@ -149,7 +149,7 @@ def make_map(work):
 # ---- changes --------------------------------------------------------------------------------------------------------
 
 def line_of_map(change, work, tree):
-    """The line of the sources that the map was made of. A new one is that of its neighbour before."""
+    """Returns the line of the mapped sources. A new line maps to that of the preceding neighbour."""
     old, new = ([line.strip() for line in open(os.path.join(folder, change.file), encoding='utf-8')]
                 for folder in (os.path.join(work, 'tree'), tree))
     for tag, old_begin, _, new_begin, new_end in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
@@ -159,8 +159,8 @@ def line_of_map(change, work, tree):
 
 
 def try_change(change, line, tree, build, tests, map_, skipped, seconds):
-    """'invalid', or the name of the test that noticed, or None; how many tests may notice it, and how many of them were
-    run, the first `skipped` ones before this call."""
+    """Returns 'invalid', the name of the test that failed, or None; how many tests enter the line; and how many of
+    them have run, including the first `skipped` ones of an earlier call."""
     neighbours = 'unit/' + change.file.split('/')[1] + '_'
     entering = sorted((map_[name]['seconds'] if name in map_ else 0, name) for name in tests
                       if name.startswith(neighbours) or
@@ -196,7 +196,7 @@ def try_change(change, line, tree, build, tests, map_, skipped, seconds):
 
 
 def results_of(work):
-    """The last result of each change, by the change without its new text."""
+    """Returns the last result of each change, by the change without its new text."""
     path = os.path.join(work, 'results.jsonl')
     if not os.path.exists(path):
         return {}
@@ -249,7 +249,7 @@ def test_changes(work, args):
 def report(work, everything):
     results = list(results_of(work).values())
     explained = {}
-    path = os.path.join(work, 'explained.json')  # "file:line kind old" -> why no test could notice
+    path = os.path.join(work, 'explained.json')  # "file:line kind old" -> why no test can detect it
     if os.path.exists(path):
         explained = json.load(open(path))
     valid = [result for result in results if result['noticed'] != 'invalid']

@@ -1,5 +1,5 @@
-"""Makes Ultralytics pose checkpoints with random weights, with Python's own library alone: a small network of each kind
-in the bytes that torch.save would write. Whoever wants a bad one changes the objects before they are saved.
+"""Creates Ultralytics pose checkpoints with random weights, using only the Python standard library: a small network
+of each kind, in the format that torch.save writes. To create an invalid one, change the objects before saving.
 """
 import array
 import collections
@@ -31,11 +31,11 @@ KINDS = {  # module -> the classes that a checkpoint names
     'torch._utils': ['_rebuild_tensor_v2', '_rebuild_parameter'],
 }
 CLASSES = {name: type(name, (), {'__module__': module}) for module, names in KINDS.items() for name in names}
-STORAGES = {'f': 'FloatStorage', 'e': 'HalfStorage'}  # struct's letters
+STORAGES = {'f': 'FloatStorage', 'e': 'HalfStorage'}  # format characters of the struct module
 
 
 class Tensor:
-    """Numbers, row-major, stored as floats of the width that the letter says."""
+    """Numbers in row-major order, stored as floats of the width of the format character."""
 
     def __init__(self, size, numbers, letter='f'):
         self.size, self.numbers, self.letter = tuple(size), list(numbers), letter
@@ -59,7 +59,7 @@ class Call:
 
 
 class System:
-    """What a hostile checkpoint holds: unpickled by Python, it runs a command."""
+    """Content of a hostile checkpoint: unpickling it in Python runs a command."""
 
     def __init__(self, command):
         self.command = command
@@ -83,7 +83,7 @@ class Pickler(pickle.Pickler):
 
 @contextlib.contextmanager
 def importable():
-    """pickle wants to find what it names, and the packages around it."""
+    """Registers the modules that pickle names, and their parent packages, because pickle imports them."""
     names = {'.'.join(name.split('.')[:i + 1]) for name in KINDS for i in range(name.count('.') + 1)}
     before = {name: sys.modules.get(name) for name in names}
     for name in names:
@@ -107,13 +107,13 @@ def save(path, root, protocol=2):
     members = {'data.pkl': out.getvalue(), 'byteorder': b'little', 'version': b'3\n'}
     members.update((f'data/{key}', data) for key, data in enumerate(pickler.data))
     with zipfile.ZipFile(path, 'w') as zipped:
-        for name, data in members.items():  # a ZipInfo has a fixed date, so that equal networks give equal files
+        for name, data in members.items():  # a ZipInfo has a fixed date, so that equal networks produce equal files
             zipped.writestr(zipfile.ZipInfo(f'net/{name}'), data)
     return path
 
 
 class Maker:
-    """Builds modules; `act` and `fused` hold for all of them."""
+    """Builds modules; `act` and `fused` apply to all of them."""
 
     def __init__(self, seed=1, act='SiLU', fused=False, letter='f'):
         self.random, self.act, self.fused, self.letter = random.Random(seed), act, fused, letter
@@ -227,5 +227,5 @@ class Maker:
 
 
 def layers_of(root):
-    """The layers of a checkpoint's network, to be changed: a dict."""
+    """Returns the layers of a checkpoint's network as a dict that can be changed."""
     return (root['ema'] or root['model'])._modules['model']._modules

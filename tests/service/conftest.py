@@ -1,4 +1,4 @@
-"""Servers for the tests: one that all share, and a factory for those that need their own."""
+"""Server fixtures: one server shared by all tests, and a factory for tests that need a separate one."""
 import os
 
 import pytest
@@ -16,7 +16,8 @@ def pytest_configure():
 
 @pytest.fixture(scope='session')
 def sim(tmp_path_factory):
-    """A server with the scripted device, shared by tests that change nothing; must end well after all of them."""
+    """A server with the scripted device, shared by tests that change nothing. It must exit cleanly after all of
+    them."""
     with Server(tmp_path_factory.mktemp('sim')) as server:
         wait_for(lambda: server.get('/health/ready').status == 200)
         yield server
@@ -24,14 +25,14 @@ def sim(tmp_path_factory):
 
 @pytest.fixture
 def healthy(sim):
-    """The shared server, which must still be well after the test."""
+    """The shared server, which must still be healthy after the test."""
     yield sim
     sim.assert_healthy()
 
 
 @pytest.fixture(scope='session')
 def face(tmp_path_factory):
-    """A hailo-face with the scripted device; tests that share it keep to names of their own."""
+    """A hailo-face with the scripted device, shared by tests that each use separate names."""
     with FaceServer(tmp_path_factory.mktemp('face')) as server:
         wait_for(lambda: server.get('/health/ready').status == 200)
         yield server
@@ -39,7 +40,7 @@ def face(tmp_path_factory):
 
 @pytest.fixture
 def make_face(tmp_path):
-    """Starts a hailo-face of the test's own, one at a time: they share the test's gallery."""
+    """Starts a separate hailo-face for the test, one at a time, because all use the test's gallery."""
     servers = []
 
     def make(settings=None, **options):
@@ -54,7 +55,7 @@ def make_face(tmp_path):
 
 @pytest.fixture
 def make_server(tmp_path):
-    """Starts servers of the test's own; those still running at its end are stopped and must exit with 0."""
+    """Starts separate servers for the test. Stops those still running at its end; they must exit with 0."""
     servers = []
 
     def make(**options):
@@ -69,7 +70,7 @@ def make_server(tmp_path):
 
 @pytest.fixture
 def files():
-    """A web server of the test's own."""
+    """A separate web server for the test."""
     server = FileServer()
     yield server
     server.close()
@@ -77,13 +78,13 @@ def files():
 
 @pytest.fixture
 def shop(tmp_path, files):
-    """Packs whose models come from that server, and an empty store."""
+    """Packs whose models come from `files`, and an empty store."""
     return Shop(tmp_path, files)
 
 
 @pytest.fixture
 def script(tmp_path):
-    """Writes what the simulated device shall do (docs/sim.md) and gives the device's name."""
+    """Writes a script for the simulated device (docs/sim.md) and returns the device's name."""
     def write(text):
         path = tmp_path / f'sim-{len(list(tmp_path.glob("sim-*.yaml")))}.yaml'
         path.write_text(text, encoding='utf-8')
@@ -94,7 +95,7 @@ def script(tmp_path):
 
 @pytest.fixture
 def cli(tmp_path):
-    """Runs the program with arguments, in an empty folder and home."""
+    """Runs the program with arguments, with an empty current folder and home."""
     return lambda *arguments, **options: run(tmp_path, *arguments, **options)
 
 

@@ -1,4 +1,4 @@
-"""Faces that the simulated device knows apart (docs/sim.md), and a hailo-face to show them to."""
+"""Faces that the simulated device can distinguish (docs/sim.md), and a hailo-face server."""
 import os
 import struct
 import zlib
@@ -7,13 +7,14 @@ from server import BINARY, Server, b64, png_chunk
 
 FACE = os.path.join(os.path.dirname(BINARY), 'hailo-face')
 GREY, BRIGHT, DARK = b'\x72\x72\x72', b'\xf0\xf0\xf0', b'\x14\x14\x14'
-# Dark squares of a face, four rows of four. Any two of these differ in half of their squares: their cosine is about 0.
+# Dark squares of a face, in four rows of four. Any two patterns differ in half of their squares: their cosine is
+# about 0.
 PATTERNS = [0x5555, 0x3333, 0x6666, 0x0f0f, 0x5a5a, 0x3c3c, 0x6969, 0x00ff, 0x55aa, 0x33cc, 0x6699, 0x0ff0, 0x5aa5,
             0x3cc3, 0x6996]
 
 
 def face_row(pattern, side, y):
-    """One row of pixels: a bright rim of a seventh around the squares."""
+    """Returns one row of pixels: a bright rim of a seventh around the squares."""
     rim = side // 7
     inside = side - 2 * rim
     if not rim <= y < side - rim:
@@ -24,14 +25,14 @@ def face_row(pattern, side, y):
 
 
 def png_of(rows):
-    """A PNG of rows of RGB pixels."""
+    """Returns a PNG of rows of RGB pixels."""
     head = struct.pack('>IIBBBBB', len(rows[0]) // 3, len(rows), 8, 2, 0, 0, 0)
     return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) +
             png_chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row for row in rows), 1)) + png_chunk(b'IEND', b''))
 
 
 def picture(*faces, width=640, height=480):
-    """A grey PNG with faces: (pattern, x, y, side), the top left corner and the side in pixels."""
+    """Returns a grey PNG with faces: (pattern, x, y, side), the top left corner and the side in pixels."""
     rows = [bytearray(GREY * width) for _ in range(height)]
     for pattern, left, top, side in faces:
         for y in range(side):
@@ -40,7 +41,7 @@ def picture(*faces, width=640, height=480):
 
 
 def one(number, left=200, top=120, side=140):
-    """A picture of person `number` alone."""
+    """Returns a picture with only person `number`."""
     return picture((PATTERNS[number], left, top, side))
 
 
@@ -48,14 +49,14 @@ NOBODY = picture()
 
 
 class FaceServer(Server):
-    """A `hailo-face serve` whose gallery lies in the folder."""
+    """A `hailo-face serve` whose gallery is in the folder."""
 
     def __init__(self, folder, settings=None, **options):
         own = {'database.db_file': folder / 'faces.db', 'database.backup_path': folder / 'backups'}
         super().__init__(folder, settings={**own, **(settings or {})}, program=[FACE, 'serve'], **options)
 
     def ask(self, path, image=None, **fields):
-        """Posts JSON, with the picture as base64."""
+        """Posts JSON with the picture as base64."""
         if image is not None:
             fields['image'] = b64(image)
         return self.post_json(fields, f'/v1/{path}')

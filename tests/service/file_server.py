@@ -1,10 +1,10 @@
-"""Web servers on 127.0.0.1 only: one that a test answers for, and one of files that can be told to misbehave."""
+"""Web servers on 127.0.0.1: one whose answers a test writes, and a file server with configurable faults."""
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class LocalServer:
-    """Gives each request's handler to `answer`, on a thread of its own."""
+    """Calls `answer` with the handler of each request, each on a separate thread."""
 
     def __init__(self, answer):
         class Handler(BaseHTTPRequestHandler):
@@ -37,9 +37,9 @@ class LocalServer:
 class FileServer(LocalServer):
     """Serves `files` (path to bytes) with an ETag and ranges.
 
-    ranges=False answers a Range with the whole file; cuts is a list of byte counts after which the next answers end (None:
-    not at all); dead=True hangs up at once; announce claims a Content-Length; redirects maps paths to addresses. With
-    hold() an answer stops after half of its bytes until release().
+    ranges=False answers a Range with the whole file; cuts is a list of byte counts after which the next answers end
+    (None: complete); dead=True closes connections at once; announce sets the Content-Length; redirects maps paths
+    to addresses. After hold(), an answer stops halfway until release().
     """
 
     def __init__(self):
@@ -50,7 +50,7 @@ class FileServer(LocalServer):
         self.dead = False
         self.announce = None
         self.requests = []   # (path, Range or None, If-Range or None)
-        self.authorizations = []  # of the requests, None: without
+        self.authorizations = []  # of the requests; None: no header
         self.sent = []       # (status, bytes)
         self.half_sent = threading.Event()
         self._free = threading.Event()
@@ -114,4 +114,4 @@ class FileServer(LocalServer):
                 handler.wfile.write(data)
             self.sent.append((status, len(data)))
         except OSError:
-            pass  # the client has left
+            pass  # the client has disconnected

@@ -1,4 +1,4 @@
-"""Tiny ONNX files, written as protobuf by hand: field numbers of onnx.proto3, IR version 8."""
+"""Tiny ONNX files encoded as protobuf by hand: field numbers of onnx.proto3, IR version 8."""
 
 
 def varint(value):
@@ -11,7 +11,7 @@ def varint(value):
 
 
 def field(number, value):
-    """An int as varint, text, bytes or a finished message."""
+    """Encodes an int as varint, or text, bytes or an encoded message."""
     if isinstance(value, int):
         return varint(number << 3) + varint(value)
     data = value.encode() if isinstance(value, str) else value
@@ -19,7 +19,7 @@ def field(number, value):
 
 
 def value_info(name, dims):
-    """A float tensor; a dimension of None is a free one."""
+    """Encodes a float tensor; a dimension of None is free."""
     shape = b''.join(field(1, field(2, 'free') if dim is None else field(1, dim)) for dim in dims)
     return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
 
@@ -33,7 +33,7 @@ def model(inputs, outputs, metadata=None, graph_more=b''):
 
 
 def pose(classes=('person',), keypoints=17, dims=3, side=64, metadata=True, task='pose', **more):
-    """As Ultralytics exports: [1, 4 + classes + keypoints * dims, cells]. `more` is further metadata."""
+    """An Ultralytics export: [1, 4 + classes + keypoints * dims, cells]. `more` is further metadata."""
     channels = 4 + len(classes) + keypoints * dims
     texts = {'task': task, 'names': repr(dict(enumerate(classes))), 'kpt_shape': f'[{keypoints}, {dims}]',
              'license': 'AGPL-3.0 License', **more}
@@ -42,7 +42,7 @@ def pose(classes=('person',), keypoints=17, dims=3, side=64, metadata=True, task
 
 
 def raw_pose(classes=('person',), keypoints=17, dims=3):
-    """For each of three strides a box, a class and a keypoint tensor, with free sides."""
+    """A box, a class and a keypoint tensor for each of three strides, with free sides."""
     channels = [64, len(classes), keypoints * dims]
     outputs = [(f'o{i}', [None, channels[i % 3], None, None]) for i in range(9)]
     texts = {'task': 'pose', 'names': repr(list(classes)), 'kpt_shape': f'[{keypoints}, {dims}]'}

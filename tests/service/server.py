@@ -1,4 +1,4 @@
-"""The program under test as a process, and a small HTTP client; only Python's own library."""
+"""The program under test as a process, and a small HTTP client, using only the Python standard library."""
 import base64
 import http.client
 import json
@@ -16,25 +16,25 @@ TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BINARY = os.path.abspath(os.environ.get('HS_BIN') or os.path.join(TREE, 'build', 'hailo-pose'))
 MODELS = os.path.abspath(os.environ.get('HS_MODELS_DIR') or os.path.join(TREE, '.deps', 'models'))
 FACE = os.path.abspath(os.environ.get('HS_FACE_BIN') or os.path.join(os.path.dirname(BINARY), 'hailo-face'))
-START_S = 120   # a first start compiles the network; sanitizers take their time too
+START_S = 120   # the first start compiles the network; sanitizers are slow too
 ANSWER_S = 60
 SANITIZER = re.compile(r'(Address|Thread|Leak|UndefinedBehavior|Memory)Sanitizer|runtime error:')
 
 
 def is_sanitized(program):
-    """True if a sanitizer looks after the program's memory, so that bounds on it do not hold."""
+    """Returns true if the program has a memory sanitizer, so that memory limits do not apply."""
     with open(program, 'rb') as file:
         data = file.read()
     return b'__asan_init' in data or b'__tsan_init' in data
 
 
 def keeps_freed_memory():
-    """True if small bounds on the resident memory do not hold: of a program with a sanitizer, or under an emulator."""
+    """Returns true if small limits on resident memory do not apply: with a sanitizer, or under an emulator."""
     return is_sanitized(BINARY) or bool(os.environ.get('HS_EMULATED'))
 
 
 class Answer:
-    """One HTTP answer. `headers` finds names in any case."""
+    """One HTTP answer. Names in `headers` are case-insensitive."""
 
     def __init__(self, response):
         self.status = response.status
@@ -51,8 +51,8 @@ class Answer:
 
 
 def environment(folder, **more):
-    """This process's environment without what would configure the program; its own folders and gallery lie below
-    `folder`."""
+    """Returns this process's environment without variables that configure the program; its folders and its gallery
+    are below `folder`."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(('HS_', 'HAILO_', 'XDG_'))}
     env.update(HS_MODELS_DIR=MODELS, HOME=str(folder), XDG_CONFIG_HOME=str(folder), LC_ALL='C.UTF-8',
                HAILO_FACE_DATABASE_DB_FILE=os.path.join(folder, 'faces.db'),
@@ -62,7 +62,7 @@ def environment(folder, **more):
 
 
 def run(folder, *arguments, program=BINARY, **options):
-    """Runs a program to its end: a CompletedProcess with text output. It never waits for input."""
+    """Runs a program to its end without input. Returns a CompletedProcess with text output."""
     options.setdefault('timeout', START_S)
     options.setdefault('env', environment(folder))
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=str(folder),
@@ -73,7 +73,7 @@ def run(folder, *arguments, program=BINARY, **options):
 
 
 def may_run(program, user, group):
-    """False for example if the tree lies in the home of root."""
+    """Returns true if that user can run the program; false for example if the tree is in root's home."""
     try:
         return subprocess.run([program, 'version'], check=False, capture_output=True, cwd='/', user=user, group=group,
                               extra_groups=[]).returncode == 0
@@ -82,7 +82,7 @@ def may_run(program, user, group):
 
 
 class Server:
-    """Owns a `hailo-pose serve` on a free port. Use it as a context, or call stop()."""
+    """Owns a `hailo-pose serve` on a free port. Use it as a context manager, or call stop()."""
 
     def __init__(self, folder, settings=None, arguments=(), device='sim', env=None, program=None):
         command = list(program or [BINARY, 'serve']) + ['--host', '127.0.0.1', '--port', '0', '--device', device]
@@ -110,7 +110,7 @@ class Server:
             if found and not self.address:
                 self.address = (found[1].strip('[]'), int(found[2]))
                 self._listening.set()
-        self._listening.set()  # it has ended
+        self._listening.set()  # the process has ended
 
     @property
     def log(self):
@@ -120,7 +120,7 @@ class Server:
     def url(self):
         return f'http://{self.address[0]}:{self.address[1]}'
 
-    # ---- speaking to it
+    # ---- requests
 
     def connect(self, timeout=ANSWER_S):
         return socket.create_connection(self.address, timeout=timeout)
@@ -145,7 +145,7 @@ class Server:
         return self.request('POST', path, body, {'Content-Type': content_type, **(headers or {})})
 
     def raw(self, data, method='GET', timeout=ANSWER_S):
-        """Sends bytes as they are and reads one answer."""
+        """Sends bytes unchanged and reads one answer."""
         with self.connect(timeout) as sock:
             sock.sendall(data)
             return read_answer(sock, method)
@@ -155,21 +155,21 @@ class Server:
         assert self.get('/health').status == 200
 
     def metric(self, name):
-        """A figure of the HTTP server: "requests_active"."""
+        """Returns a metric of the HTTP server: "requests_active"."""
         return int(re.search(rf'^hailo_http_{name} (\d+)$', self.get('/metrics').body.decode(), re.MULTILINE)[1])
 
     def wait_for_requests(self, count):
-        """Until so many are being worked on or wait for that."""
-        wait_for(lambda: self.metric('requests_active') > count)  # the one that asks is counted too
+        """Waits until that many requests are running or queued."""
+        wait_for(lambda: self.metric('requests_active') > count)  # the request for the metric is counted too
 
     def resident_bytes(self):
         with open(f'/proc/{self.process.pid}/status', encoding='ascii') as status:
             return int(re.search(r'VmRSS:\s+(\d+) kB', status.read())[1]) * 1024
 
-    # ---- ending it
+    # ---- stopping
 
     def finish(self, timeout=ANSWER_S):
-        """Waits for the end and gives the exit code."""
+        """Waits for the process to end and returns the exit code."""
         code = self.process.wait(timeout)
         self._reader.join(timeout)
         self.process.stdout.close()
@@ -177,7 +177,7 @@ class Server:
         return code
 
     def stop(self, sign=signal.SIGTERM):
-        """The ordinary end: a signal, then exit code 0."""
+        """Stops the server with a signal; the exit code must be 0."""
         if self.process.poll() is None:
             self.process.send_signal(sign)
         try:
@@ -206,7 +206,7 @@ def read_answer(sock, method='GET'):
 
 
 def closed_by_peer(sock, timeout=ANSWER_S):
-    """True where the other side closes within the time; what it still sends is dropped."""
+    """Returns true if the peer closes within the time. Discards data received before that."""
     sock.settimeout(timeout)
     try:
         while sock.recv(65536):
@@ -219,7 +219,7 @@ def closed_by_peer(sock, timeout=ANSWER_S):
 
 
 def wait_for(what, patience_s=30):
-    """Until what() is true; gives that."""
+    """Waits until what() is true and returns its value."""
     end = time.monotonic() + patience_s
     while not (found := what()):
         assert time.monotonic() < end, 'waited in vain'
@@ -228,7 +228,8 @@ def wait_for(what, patience_s=30):
 
 
 def multipart(fields, boundary='hs-boundary-7f3a'):
-    """fields: pairs of name and value: text, bytes, or (filename, bytes, content type). Gives (body, Content-Type)."""
+    """`fields`: pairs of name and value, which is text, bytes, or (filename, bytes, content type). Returns (body,
+    Content-Type)."""
     out = bytearray()
     for name, value in fields.items() if isinstance(fields, dict) else fields:
         out += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode()
@@ -240,14 +241,14 @@ def multipart(fields, boundary='hs-boundary-7f3a'):
     return bytes(out), f'multipart/form-data; boundary={boundary}'
 
 
-# ---- pictures that need no library -----------------------------------------------------------------------------------
+# ---- pictures created without a library -----------------------------------------------------------------------------
 
 def png_chunk(kind, data):
     return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
 
 
 def png(width=64, height=48, colour_type=2, shade=lambda x, y: (x * 4 % 256, y * 5 % 256, 128)):
-    """A PNG of eight bits a channel: colour_type 0 gray, 2 RGB, 6 RGB with alpha."""
+    """Returns a PNG with eight bits per channel: colour_type 0 gray, 2 RGB, 6 RGB with alpha."""
     def pixel(x, y):
         colour = bytes(shade(x, y))
         return {0: colour[:1], 2: colour, 6: colour + b'\x80'}[colour_type]
@@ -258,7 +259,7 @@ def png(width=64, height=48, colour_type=2, shade=lambda x, y: (x * 4 % 256, y *
 
 
 def packed_zeros(count, times, gzip=False):
-    """count * times zero bytes as zlib or gzip pack them, in the time that it takes to pack `count`."""
+    """Returns count * times zero bytes compressed with zlib or gzip, in the time that compressing `count` takes."""
     block = bytes(count)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = (packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)) * times + packer.flush()
@@ -271,7 +272,7 @@ def packed_zeros(count, times, gzip=False):
 
 
 def lying_png(width, height):
-    """A header that promises width x height pixels, and hardly any data behind it."""
+    """Returns a PNG whose header declares width x height pixels, with hardly any data."""
     head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
     return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) + png_chunk(b'IDAT', zlib.compress(b'\0' * 64)) +
             png_chunk(b'IEND', b''))

@@ -1,4 +1,4 @@
-"""Models for tests: packs, an empty store, the web server that the packs name, and a small checkpoint."""
+"""Model files for tests: packs, an empty store, the web server that the packs name, and a small checkpoint."""
 import hashlib
 import subprocess
 
@@ -39,7 +39,7 @@ class Shop:
         (self.packs / f'{name}.yaml').write_text(PACK.replace('NAME', name) + page)
 
     def simple(self, name='m-pose', sha256=SHA, size=None):
-        """A pack with one source; its file is called as the pack."""
+        """Writes a pack with one source; its file has the pack's name."""
         lines = [f'  file: {name}.onnx']
         lines += [f'  size: {size}'] if size else []
         lines += [f'  sha256: {sha256}'] if sha256 else []
@@ -65,14 +65,14 @@ class Shop:
         return self.store / name
 
     def left(self):
-        """What lies in the store."""
+        """Returns the files in the store."""
         if not self.store.exists():
             return []
         return sorted(each.name for each in self.store.iterdir())
 
 
 def checkpoint(version, classes, shape):
-    """A small network with random weights and the usual three strides."""
+    """Returns a small network with random weights and the usual three strides."""
     maker = Maker()
     layers = maker.body_v8() if version == 8 else maker.body_v11()
     layers.append(maker.conv(16, 16, 3, 2, f=-1))

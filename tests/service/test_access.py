@@ -1,4 +1,4 @@
-"""Who may do what: pages of other origins, host names, what is for the administrator, CORS."""
+"""Access control: pages of other origins, host names, administrator routes, CORS."""
 import json
 import re
 
@@ -55,7 +55,7 @@ def test_a_page_of_another_origin_changes_nothing(make_face, headers):
 
 
 def test_reading_and_asking_is_not_refused(face):
-    """What changes nothing is answered; without CORS the browser keeps the answer from the page."""
+    """Requests that change nothing are answered; without CORS, the browser hides the answer from the page."""
     for answer in (face.get('/v1/database/list', headers=EVIL),
                    face.post_form({'image': NOBODY}, '/v1/recognize', EVIL),
                    face.post_form({'image': NOBODY}, '/v1/detect', EVIL)):
@@ -78,7 +78,7 @@ def test_listed_hosts_and_origins(make_face):
     for number, headers in enumerate((page, own)):
         answer = server.post_form({'image': one(number), 'name': f'P{number}'}, '/v1/database/add', headers)
         assert answer.status == 200, (headers, answer)
-    # "*" lets every page read; it changes nothing.
+    # "*" lets every page read answers, but not change anything.
     refused = server.post_form({'image': one(3), 'name': 'Eve'}, '/v1/database/add', EVIL)
     assert refused.status == 403 and refused.headers['Access-Control-Allow-Origin'] == '*', refused
     assert server.post_form({'name': 'P0'}, '/v1/database/remove', {'Origin': own_origin(server)}).status == 403
@@ -143,7 +143,8 @@ def test_models_are_the_administrators(make_server, admin, stranger, local):
 
 
 def test_keep_alive_of_a_stranger(make_server):
-    """It is read and checked, as clients send it out of habit, and has no effect; the answer says so."""
+    """The field is accepted and checked, because clients send it by default. It has no effect, and the answer warns
+    about it."""
     server = make_server()
     assert wait_for(lambda: server.get('/health/ready').status == 200)
     answer = server.post_form({'image': png(), 'keep_alive': '0'}, DETECT, STRANGER)
@@ -197,7 +198,8 @@ def test_unknown_fields_of_a_query_are_named(sim, face):
             path = f'/v1/models?all=true&{unknown}=1'
             assert server.get(path).json()['warnings'] == answer_of(unknown)
         assert 'warnings' not in server.get('/v1/models?all=true').json()
-        # The texts of a request whose body is a picture; with another body they are not read.
+        # If the body is a picture, text fields come from the query; with another body, the query's fields are not
+        # read.
         path = ('/v1/pose/detect' if server is sim else '/v1/detect') + '?timeout=5&conf=1&conf=2'
         picture = server.request('POST', path, png(), {'Content-Type': 'image/png'})
         assert picture.json()['warnings'] == answer_of('conf')
@@ -225,11 +227,11 @@ def test_unknown_fields_of_a_query_are_named(sim, face):
     assert [each['field'] for each in many] == [f'a{i}' for i in range(8)]
 
 
-# ---- what is said at the start
+# ---- warnings at the start
 
 def test_an_open_address_is_told(tmp_path, make_server):
     server = make_server(arguments=['--host', '0.0.0.0'])
     assert wait_for(lambda: 'anyone who can reach' in server.log), server.log
     assert server.log.count('anyone who can reach') == 1
-    assert 'can use this service; server.host' in server.log  # nothing is stored that strangers could erase
+    assert 'can use this service; server.host' in server.log  # no data is stored that strangers could erase
     assert 'anyone who can reach' not in make_server().log

@@ -1,4 +1,4 @@
-"""Answers that say that they are cut, or that a threshold lets strangers match."""
+"""Answers that report that a list was cut, or that a threshold is low enough for strangers to match."""
 import pytest
 
 from faces import PATTERNS, one, picture

@@ -1,5 +1,5 @@
-"""hailo-pose backends list and build. The module is built from what an installed tree has, against the headers and the
-library of the double of HailoRT."""
+"""hailo-pose backends list and build. The module is built from the files of an installed tree, against the headers
+and the library of the HailoRT double."""
 import json
 import os
 import shutil
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not os.path.exists(DOUBLE) or not shutil.which('
 
 @pytest.fixture
 def sdk(tmp_path):
-    """What Hailo's package has below /usr."""
+    """The files that Hailo's package installs below /usr."""
     folder = tmp_path / 'sdk'
     (folder / 'lib').mkdir(parents=True)
     shutil.copytree(HEADERS, folder / 'include')
@@ -31,7 +31,7 @@ def sdk(tmp_path):
 
 @pytest.fixture(scope='module')
 def installed(tmp_path_factory):
-    """`make install` into a folder."""
+    """Runs `make install` into a folder."""
     if not shutil.which('meson') or not os.path.exists(os.path.join(BUILD, 'build.ninja')):
         pytest.skip('no meson, or not run from a build folder')
     root = tmp_path_factory.mktemp('installed')
@@ -70,13 +70,13 @@ def test_what_is_installed(installed):
 def test_from_an_installed_tree(tmp_path, installed, sdk, name):
     program = installed.with_name(name)
     out = tmp_path / 'deep' / 'out'
-    if name == 'hailo-face':  # a package of the library alone has only the name with a version
+    if name == 'hailo-face':  # a package with only the library has only the versioned name
         (sdk / 'lib' / 'libhailort.so').unlink()
     done = build(tmp_path, '--sdk', sdk, '--output', out, program=program)
     assert done.returncode == 0, done
     assert f'{out}/hs_backend_hailo.so: built by ' in done.stdout and 'HailoRT 5.1.1' in done.stdout
     assert left(out) == ['hs_backend_hailo.so']
-    # Nothing of ours but the one symbol can be seen, and it needs nothing that is not there.
+    # The module exports only its table, and all libraries it needs are present.
     names = subprocess.run(['nm', '-D', '--defined-only', out / 'hs_backend_hailo.so'], capture_output=True, text=True,
                            check=True).stdout
     assert [line.split()[-1] for line in names.splitlines()] == ['hs_backend_entry']
@@ -87,11 +87,11 @@ def test_from_an_installed_tree(tmp_path, installed, sdk, name):
 
 
 def test_what_was_built_answers(board, sdk):
-    """It replaces an older one."""
+    """The built module replaces an older one."""
     out = board.folder / 'modules'
     out.mkdir()
     (out / 'hs_backend_hailo.so').write_text('the older one')
-    done = build(board.folder, '--sdk', sdk, HS_BACKEND_DIR=str(out))  # where the programs look
+    done = build(board.folder, '--sdk', sdk, HS_BACKEND_DIR=str(out))  # the folder in which the programs search
     assert done.returncode == 0 and left(out) == ['hs_backend_hailo.so'], done
     board.add_model(HEF)
     board.env['HS_BACKEND_DIR'] = str(out)
@@ -100,7 +100,7 @@ def test_what_was_built_answers(board, sdk):
 
 @pytest.fixture
 def quick(tmp_path):
-    """A compiler that does not optimize, for modules that nothing runs."""
+    """A compiler without optimization, for modules that are never run."""
     compiler = tmp_path / 'quick'
     compiler.write_text('#!/bin/sh\nexec c++ "$@" -O0 -g0\n')
     compiler.chmod(0o755)
@@ -124,7 +124,7 @@ def test_an_older_module_stays_if_the_new_one_does_not_work(tmp_path, sdk, quick
     source.write_text(text.replace('get_async_queue_size', 'get_async_queue_size_of_5_9'))
     done = build(tmp_path, '--sdk', sdk, '--output', out, CXX=quick)
     assert done.returncode == 1 and 'model.cc does not compile with this HailoRT' in done.stderr
-    assert 'get_async_queue_size' in done.stderr  # what the compiler said
+    assert 'get_async_queue_size' in done.stderr  # output of the compiler
     source.write_text(text.replace('hailo_status shutdown();', 'hailo_status shutdown(int more = 0);'))
     done = build(tmp_path, '--sdk', sdk, '--output', out, CXX=quick)
     assert done.returncode == 1 and 'library and headers of one version' in done.stderr, done
@@ -149,7 +149,7 @@ def test_what_is_missing(tmp_path, sdk):
 
 
 def test_a_library_that_does_not_open(tmp_path, sdk, quick):
-    """It was built, but what it was built against is not what is found when it runs."""
+    """The module was built, but another library is found when it is loaded."""
     data = (sdk / 'lib' / 'libhailort.so.5.1.1').read_bytes()
     (sdk / 'lib' / 'libhailort.so.5.1.1').write_bytes(data.replace(b'libhailort.so.5.1.1\0', b'libhailort.so.5.1.7\0'))
     fails(tmp_path, 'libhailort.so.5.1.7 is not installed', '--sdk', sdk, CXX=quick)

@@ -1,4 +1,4 @@
-"""What a client may send by mistake or in malice: a clear 4xx that names the field and the reason, and no harm."""
+"""Invalid or malicious requests: each gets a clear 4xx that names the field and the reason, and does no harm."""
 import http.client
 import json
 import socket
@@ -16,7 +16,8 @@ TOO_LARGE = (400, 413, 431)
 
 
 def check_refusal(answer, status=400, *words):
-    """A refusal in the contract's shape whose message holds the words; status is one, or those that are right."""
+    """Checks an error answer of the documented form whose message contains the words; `status` is one status or the
+    allowed ones."""
     assert answer.status in (status if isinstance(status, tuple) else (status,)), answer
     status = answer.status
     assert answer.headers['Content-Type'] == 'application/json; charset=utf-8'
@@ -82,7 +83,7 @@ def test_huge_numbers(healthy):
     check_refusal(healthy.post_json(b'{"image": "%s", "max_detections": %s}' % (b64(PICTURE).encode(), b'9' * 5000)))
 
 
-# ---- base64 and what it holds
+# ---- base64 and its content
 
 @pytest.mark.parametrize('text', ['A', 'AAAAA', 'not-valid-base64!!!', 'AAA=A===', '=', 'data:image/png;base64,AAAAA'])
 def test_wrong_base64(healthy, text):
@@ -139,7 +140,7 @@ def test_undecodable_picture_is_named(healthy):
 
 
 def test_compressed_bomb(healthy):
-    """A small file that truly unpacks to a lot: 200 megapixels in 600 kB."""
+    """A small file that really decompresses to 200 megapixels, in 600 kB."""
     head = struct.pack('>IIBBBBB', 20000, 10000, 8, 2, 0, 0, 0)
     data = packed_zeros(60001 * 10, 1000)
     bomb = b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) + png_chunk(b'IDAT', data) + png_chunk(b'IEND', b'')
@@ -238,18 +239,18 @@ def test_half_a_request_then_gone(healthy):
 
 
 def test_half_a_request_then_silence_for_writing(healthy):
-    """The client closes its sending side in the middle of the body: no answer of 200 can come of that."""
+    """The client shuts down its sending side in the middle of the body: this must not be answered with 200."""
     with healthy.connect() as sock:
         sock.sendall(head(len(REQUEST[0])) + REQUEST[0][:-50])
         sock.shutdown(socket.SHUT_WR)
         try:
             assert read_answer(sock, 'POST').status >= 400
         except (OSError, ValueError, http.client.HTTPException):
-            pass  # closing without a word is right too
+            pass  # closing without an answer is allowed too
 
 
 def test_vanishing_clients(healthy):
-    """Whole requests whose senders do not wait for the answer, closing in order and by reset."""
+    """Complete requests whose clients do not wait for the answer, and close normally or with a reset."""
     for i in range(40):
         with healthy.connect() as sock:
             sock.sendall(head(len(REQUEST[0])) + REQUEST[0])
@@ -273,7 +274,7 @@ def test_bytes_that_are_no_request(healthy, data):
         try:
             assert sock.recv(65536)[:9] in (b'', b'HTTP/1.1 ', b'HTTP/1.0 ')
         except ConnectionResetError:
-            pass  # hanging up is an answer too
+            pass  # closing the connection is allowed too
 
 
 def test_number_with_a_zero_byte(healthy):

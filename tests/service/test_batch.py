@@ -1,4 +1,5 @@
-"""Several pictures in one request: order, errors of single ones, limits, lines as they come, clients that leave."""
+"""Several pictures in one request: order, errors of single pictures, limits, lines as they become ready, and
+clients that disconnect."""
 import http.client
 import json
 import threading
@@ -16,7 +17,7 @@ WHITE = (255, 255, 255)
 
 
 def people(count, size=96):
-    """A picture whose bright squares are that many people to the simulated device."""
+    """Returns a picture whose bright squares are that many people for the simulated device."""
     spots = [(8 + 22 * i, 30) for i in range(count)]
     return png(size, size, shade=lambda x, y: WHITE if any(a <= x < a + 12 and b <= y < b + 12 for a, b in spots)
                else (20, 20, 20))
@@ -27,7 +28,7 @@ def parts(pictures, name='image', **fields):
 
 
 def open_lines(server, path, value):
-    """Sends the request and gives the connection and the answer as it comes."""
+    """Sends the request and returns the connection and the open answer."""
     connection = http.client.HTTPConnection(*server.address, timeout=60)
     connection.request('POST', path, json.dumps(value).encode(), {'Content-Type': 'application/json', **LINES})
     answer = connection.getresponse()
@@ -120,7 +121,7 @@ def test_lines(healthy):
     assert [line.get('index') for line in lines] == [0, 1, 2, None]
     assert lines[0]['count'] == 2 and 'error' in lines[1] and lines[2]['count'] == 1
     assert lines[3] == {'count': 3, 'failed': 1}
-    # JSON that is liked better wins, and a request that is wrong is answered as ever.
+    # A higher quality for JSON takes precedence, and an invalid request is answered with an ordinary error.
     accept = {'Accept': 'application/x-ndjson;q=0.5, application/json'}
     assert 'results' in healthy.post_json({'images': [b64(people(2))]}, BATCH, accept).json()
     assert healthy.post_json({}, BATCH, LINES).status == 400
@@ -136,11 +137,12 @@ def test_lines_come_one_by_one(make_server, script):
         times.append(time.monotonic())
     connection.close()
     assert [line['count'] for line in lines] == [1, 2, 3, 1, 2, 3, 6]
-    assert times[5] - times[0] > 0.8, times  # five more pictures of a quarter of a second, one at a time
+    assert times[5] - times[0] > 0.8, times  # five more pictures of 0.25 s, one at a time
 
 
 def test_side_by_side(make_server, script):
-    """Another picture is decoded and waits while one is in the network; so a single one is not behind all of a batch."""
+    """While one picture is in the network, another one is decoded and waits, so that a single request is not queued
+    behind the whole batch."""
     server = make_server(device=script('latency_ms: 100\n'))
     server.post_json({'image': b64(people(1))})
     batch = threading.Thread(target=server.post_json, args=({'images': [b64(people(1))] * 20}, BATCH))
@@ -221,7 +223,7 @@ def test_face_errors(face):
 
 
 def test_face_wishes(face):
-    """What a request may say of how it is served holds for a batch as a whole."""
+    """Request options apply to the batch as a whole."""
     answer = face.post_json({'images': [b64(one(1))], 'model': 'no-such-model'}, FACE_BATCH)
     assert answer.status == 404, answer
     assert face.post_json({'images': [b64(one(1))], 'timeout': -3}, FACE_BATCH).status == 400
@@ -236,7 +238,7 @@ def test_face_lines(face):
 
 
 def test_face_lines_for_people(make_face):
-    """Answers that are spread over lines elsewhere are still one line each."""
+    """An answer is one line here, even if pretty-printing is configured."""
     server = make_face({'server.debug': 'true'})
     answer = server.post_json({'images': [b64(one(1)), b64(one(2))]}, FACE_BATCH, LINES)
     assert [json.loads(line).get('index') for line in answer.body.decode().splitlines()] == [0, 1, None]

@@ -1,5 +1,5 @@
-"""The figures of `bench`: what it counts and what it leaves out, against a server that is told what to answer, and with the
-scripted device in its own process."""
+"""The measurements of `bench`: counted and omitted rounds, against a scripted server and with the scripted device
+in its own process."""
 import json
 import threading
 
@@ -14,7 +14,7 @@ STAGES = {BINARY: ['decode', 'preprocess', 'queue', 'inference', 'postprocess', 
 
 
 class Scripted(LocalServer):
-    """Answers with (status, headers, body) in turn, the last one for good; keeps the bodies."""
+    """Answers with (status, headers, body) in turn, repeats the last one, and keeps the bodies."""
 
     def __init__(self):
         self.answers = []
@@ -56,7 +56,7 @@ def test_refused_requests_are_not_answered_ones(tmp_path, scripted):
     report = bench(tmp_path, '--url', scripted.url, '--rounds', 5, code=1)
     assert (report['pictures'], report['failures'], scripted.count) == (3, 2, 5)
     assert report['pictures_per_second'] == pytest.approx(3 / report['seconds'])
-    assert 'cpu_seconds_per_picture' not in report  # of the server nobody knows it
+    assert 'cpu_seconds_per_picture' not in report  # not known for a server
     scripted.answers = [busy]
     done = run(tmp_path, 'bench', '--warm', 0, '--seconds', 60, '--rounds', 2, '--url', scripted.url)
     assert done.returncode == 1 and 'no round succeeded: HTTP 503: {"error": "busy"}' in done.stderr
@@ -90,7 +90,7 @@ def test_the_pictures_that_are_named_are_sent_in_turn(tmp_path, scripted):
         [i % 3 == k for k in range(3)] for i in range(6)]
     assert all(b'name="image"' in body for body in scripted.bodies)
     scripted.bodies.clear()
-    bench(tmp_path, '--url', scripted.url, '--rounds', 1)  # without any: the built-in one
+    bench(tmp_path, '--url', scripted.url, '--rounds', 1)  # without pictures, the built-in one is used
     assert b'\xff\xd8\xff' in scripted.bodies[0] and len(scripted.bodies[0]) > 5000
 
 
@@ -103,7 +103,7 @@ def test_in_this_process(tmp_path, program):
     assert list(report['stages_ms']) == STAGES[program]
     assert report['stages_ms']['decode']['mean'] > 0 and report['cpu_seconds_per_picture'] > 0
     assert report['stages_ms']['total']['p50'] <= report['stages_ms']['round_trip']['p50']
-    # Every other picture is refused, so the pictures named are those that are decoded.
+    # Every other picture is refused, so the pictures named are the decoded ones.
     report = bench(tmp_path, '--device', 'sim', '--rounds', 4, 'good.png', 'bad.png', program=program, code=1)
     assert (report['pictures'], report['failures']) == (2, 2)
     done = run(tmp_path, 'bench', '--device', 'sim', 'absent.png', program=program)

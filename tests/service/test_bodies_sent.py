@@ -1,4 +1,4 @@
-"""What a request may carry: packed bodies, a picture as the body, the spellings of base64, parts as mail writes them."""
+"""Forms of request bodies: compressed, a picture as the body, spellings of base64, parts encoded as in mail."""
 import base64
 import gzip
 import json
@@ -68,11 +68,11 @@ def test_damaged_packing(healthy, damage, words):
 
 
 def test_a_bomb(make_server):
-    """A body of 1 MiB that unpacks to 1 GiB is refused at the bound, and takes no more memory than that."""
+    """A body of 1 MiB that decompresses to 1 GiB is refused at the limit, and uses no more memory than that."""
     server = make_server(settings={'server.max_body_mb': '4'})
     assert post(server, FORM).status == 200
     bomb = packed_zeros(1 << 20, 1 << 10, gzip=True)
-    assert post(server, packed_zeros(1 << 20, 2, gzip=True), 'gzip', 'image/png').status == 400  # it is well packed
+    assert post(server, packed_zeros(1 << 20, 2, gzip=True), 'gzip', 'image/png').status == 400  # highly compressed
     assert 500_000 < len(bomb) < 2 << 20
     before = server.resident_bytes()
     for kind in ('image/png', 'application/json'):
@@ -98,7 +98,7 @@ def test_a_picture_as_the_body(healthy, kind):
 
 
 def test_json_as_octets(healthy):
-    """aiohttp's client calls any bytes application/octet-stream, and old clients send JSON under any type."""
+    """aiohttp's client labels any bytes application/octet-stream, and old clients send JSON with any type."""
     body = json.dumps({'image': b64(png())}).encode()
     for kind in ('application/octet-stream', 'image/jpeg'):
         assert post(healthy, body, None, kind).status == 200
@@ -158,7 +158,7 @@ def test_other_multipart_types(healthy, face, kind):
     lambda text: 'Data:,' + '\n'.join(text[i:i + 76] for i in range(0, len(text), 76))])
 @pytest.mark.parametrize('more', [0, 1, 2])
 def test_spellings_of_base64(healthy, spell, more):
-    """Every length modulo 3, as bytes after the picture's end."""
+    """Every length modulo 3, with bytes added after the picture's end."""
     picture = png() + bytes(more)
     text = spell(base64.b64encode(picture).decode())
     answer = healthy.post_json({'image': text})
@@ -172,7 +172,7 @@ def test_a_character_left_over(healthy):
         'Invalid base64: a group of one character is left at the end'), answer
 
 
-# ---- parts as mail writes them
+# ---- parts encoded as in mail
 
 def test_encoded_parts(make_face):
     face = make_face()

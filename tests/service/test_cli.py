@@ -1,4 +1,4 @@
-"""The program as a command: subcommands, options, configuration files, exit codes."""
+"""The command line: subcommands, options, configuration files, exit codes."""
 import json
 import os
 import socket
@@ -95,7 +95,7 @@ def test_config_check_names_what_it_has_read(cli, tmp_path):
 
 
 def test_check_and_serve_agree(cli, make_server, tmp_path):
-    """A file of two lines is enough for both."""
+    """`config check` and `serve` both accept a file of two lines."""
     (tmp_path / 'short.yaml').write_text('inference:\n  max_detections: 3\n')
     assert cli('config', 'check', '--config', 'short.yaml').returncode == 0
     server = make_server(arguments=['--config', 'short.yaml', '--set', 'logging.level=DEBUG'])

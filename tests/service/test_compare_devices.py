@@ -1,5 +1,5 @@
-"""`compare-devices` with the scripted device, and the rule that it serves: the processor does not stand in for an
-embedder before its vectors were shown to be the same."""
+"""`compare-devices` with the scripted device, and the rule it supports: the processor does not replace an embedder
+until its embeddings are proven equivalent."""
 import hashlib
 import json
 import os
@@ -16,7 +16,7 @@ DOUBLE = os.path.abspath(os.environ.get('HS_HAILO_DIR') or os.path.join(os.path.
 
 @pytest.fixture(name='people')
 def people_fixture(tmp_path):
-    """A folder of three pictures, and something else."""
+    """A folder with three pictures and another file."""
     folder = tmp_path / 'people'
     folder.mkdir()
     for i in range(3):
@@ -27,7 +27,7 @@ def people_fixture(tmp_path):
 
 @pytest.fixture(name='compare')
 def compare_fixture(tmp_path):
-    """Runs compare-devices; the report, or what was said."""
+    """Runs compare-devices; returns the report, or the error output."""
     def compare(*arguments, program=BINARY, code=0, report=True):
         done = run(tmp_path, 'compare-devices', *arguments, *(['--json'] if report else []), program=program)
         assert done.returncode == code, done
@@ -76,7 +76,7 @@ def test_the_report_for_people(compare, people, script):
 
 
 def test_rounding_shows(compare, people, script):
-    """The same answers in float32 and in UINT8 and UINT16: a part of a pixel apart."""
+    """The same answers in float32, and in UINT8 and UINT16, differ by a fraction of a pixel."""
     exact = script('outputs: float32')
     report = compare('--device', 'sim', '--against', exact, people)
     assert report['ok'] and 0 < report['box_pixels']['most'] < 8 and 0 < report['keypoint_pixels']['most'] < 1
@@ -126,13 +126,13 @@ def test_faces_and_their_vectors(compare, tmp_path, script):
     assert report['both'] == report['cosine']['count'] == report['box_iou']['count'] == 2
     assert report['landmark_pixels']['count'] == 10
     assert report['cosine']['least'] > 0.99 and 0.9 < report['box_iou']['least'] < 1
-    assert 'record' not in report  # scripted devices are compared with nothing real
+    assert 'record' not in report  # scripted devices are not recorded, because no real embeddings are compared
     report = compare('--device', 'sim', '--against', script('outputs: float32'), '--least-iou', '1', tmp_path / 'two.png',
                      program=FACE, code=1)
     assert [name for name, ok in checks(report).items() if not ok] == ['box_iou']
 
 
-# ---- standing in
+# ---- fallback to the processor
 
 PACK = '''name: {name}
 task: {task}
@@ -148,7 +148,7 @@ openvino: {{file: {name}.onnx, sha256: {onnx}}}
 
 
 class Gate:
-    """Two packs with a file for the double of HailoRT and one for the processor, which nothing loads here."""
+    """Two packs with a file for the HailoRT double and one for the processor, which these tests do not load."""
 
     def __init__(self, folder):
         self.folder, self.models, self.hashes = folder, folder / 'models', {}
@@ -177,7 +177,7 @@ class Gate:
         (self.models / 'vectors.agreement.json').write_text(json.dumps(record))
 
     def start(self, fallback='cpu'):
-        """What the log and /health say."""
+        """Returns the log and /health."""
         settings = {'device.fallback': fallback, 'face_recognition.detection_model': 'finder',
                     'face_recognition.recognition_model': 'vectors'}
         with FaceServer(self.folder, settings, device='hailo', env=self.env) as server:
@@ -198,7 +198,7 @@ def test_an_embedder_has_no_stand_in_before_it_was_compared(gate):
     log, health = gate.start()
     words = 'not compared yet: run hailo-face compare-devices'
     assert f'device.fallback: the processor cannot stand in for vectors: {words}' in log
-    assert 'cannot stand in for finder' not in log  # who finds faces may be replaced
+    assert 'cannot stand in for finder' not in log  # a detector may be replaced
     assert health['no_fallback'] == words
     log, health = gate.start(fallback='none')
     assert 'stand in' not in log and 'no_fallback' not in health

@@ -1,4 +1,4 @@
-"""Compiled models on disk: written once, compared before each use, listed, verified and removed with their model."""
+"""Compiled models on disk: written once, verified before each use, listed, checked and removed with their model."""
 import json
 import os
 import pathlib
@@ -17,7 +17,7 @@ DETECT = ['--device', 'cpu', '--set', 'model.name=mine', '--set', 'inference.con
 
 @pytest.fixture(name='shop')
 def shop_with_a_model(shop, tmp_path):
-    """A shop with an imported model of random weights, which finds something in everything."""
+    """A shop with an imported model of random weights, which finds something in every picture."""
     random.seed(5)
     save(tmp_path / 'best.pt', checkpoint(8, ['person'], (17, 3)))
     assert shop.models('import', 'best.pt', '--name', 'mine').returncode == 0
@@ -26,7 +26,7 @@ def shop_with_a_model(shop, tmp_path):
 
 
 def detect(shop):
-    """The people found, and what was logged."""
+    """Returns the people found, and the log."""
     done = run(shop.folder, 'detect', *DETECT, 'a.png', env=shop.env())
     assert done.returncode == 0, done
     return [(each['bbox'], each['bbox_confidence'], each['keypoints']) for each in json.loads(done.stdout)['poses']], done.stderr
@@ -37,7 +37,7 @@ def blobs(shop):
 
 
 def damages():
-    """Names, and what is made of a blob."""
+    """Returns name -> function that damages a blob."""
     def noise(data):
         at = len(data) // 3
         return data[:at] + os.urandom(min(512 << 10, len(data) - at)) + data[at + (512 << 10):]
@@ -56,7 +56,8 @@ def damages():
 
 
 def test_damaged_files_are_compiled_again(shop):
-    """Noise, cuts, zeros and single bits: the answers stay the same, the log says it once, the file is whole again."""
+    """Noise, cuts, zeros and single bits: the answers stay the same, the log reports it once, and the file is
+    repaired."""
     right, said = detect(shop)
     assert right and 'damaged' not in said
     [blob] = blobs(shop)
@@ -101,7 +102,7 @@ def test_a_replaced_model_takes_its_compiled_form_along(shop, tmp_path):
 
 
 def test_a_folder_of_its_own(shop, tmp_path):
-    """inference.cache_dir: what else lies there stays."""
+    """Other files in inference.cache_dir are kept."""
     folder = tmp_path / 'elsewhere'
     (folder / 'f32').mkdir(parents=True)
     (folder / 'f32' / '1.blob').write_bytes(b'of a former version')

@@ -1,4 +1,4 @@
-"""`tools/setup.sh configure`: when `make` configures the build folder. A stand-in for meson says what it was called with."""
+"""`tools/setup.sh configure`: when `make` configures the build folder. A fake meson records its arguments."""
 import os
 import subprocess
 
@@ -30,7 +30,7 @@ def clone_fixture(tmp_path):
 
 
 def configure(clone, *arguments, code=0, **env):
-    """The calls of meson."""
+    """Returns the calls of meson."""
     calls = clone.parent / 'calls'
     calls.write_text('')
     done = subprocess.run(['bash', clone / 'tools' / 'setup.sh', 'configure', *arguments], capture_output=True, text=True,
@@ -58,7 +58,7 @@ def test_a_failure_shows_what_meson_said(clone):
 
 
 def test_the_prefix_of_the_build_folder_is_kept(clone):
-    """`make install` goes where the folder was configured for, unless it is told otherwise."""
+    """`make install` uses the prefix of the build folder unless PREFIX is set."""
     with open(os.path.join(TREE, 'Makefile'), encoding='utf-8') as makefile:
         (clone / 'Makefile').write_text(makefile.read())
 

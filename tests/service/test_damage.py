@@ -1,4 +1,5 @@
-"""JPEGs that lost or changed some bytes: shown as well as it goes, and the answer says so; cut ones are refused."""
+"""JPEGs with lost or changed bytes: decoded as far as possible, with a warning in the answer; truncated ones are
+refused."""
 import io
 import json
 
@@ -25,7 +26,7 @@ def jpeg(of=None, **options):
 
 
 def without(data, count):
-    """The picture without the last bytes before its end marker."""
+    """Returns the picture without the last bytes before its end marker."""
     assert data.endswith(b'\xff\xd9')
     return data[:-2 - count] + data[-2:]
 

@@ -1,4 +1,4 @@
-"""POST /v1/pose/detect as the clients of the upstream service use it."""
+"""POST /v1/pose/detect as used by clients of the upstream service."""
 import json
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,5 +1,5 @@
-"""What happens when the device does not do what it should: retries, standing in, coming back; and what a request may
-say about model, time and staying loaded. The scripted device fails on demand (docs/sim.md)."""
+"""Device failures: retries, fallback and recovery; and the request options model, timeout and keep_alive. The
+scripted device fails on demand (docs/sim.md)."""
 import re
 import signal
 import threading
@@ -11,7 +11,7 @@ from server import multipart, png, wait_for
 
 
 def blob(x, y, width, height, side=320):
-    """A dark picture with one white rectangle, which the scripted device takes for a person."""
+    """Returns a dark picture with one white rectangle, which the scripted device detects as a person."""
     return png(side, side, shade=lambda px, py: (255, 255, 255) if x <= px < x + width and y <= py < y + height
                else (16, 16, 16))
 
@@ -71,7 +71,7 @@ def test_a_hung_device_is_opened_anew(make_server, script, picture):
 
 
 def test_a_process_that_grows_is_brought_back(make_server, script, picture):
-    """No request notices; it is counted and told."""
+    """Requests are not affected; restarts are counted and logged."""
     server = make_server(device=script('latency_ms: 10\nleak_kb: 4096'),
                          settings={'inference.restart_above': '100M', 'inference.restart_pause': 1})
     count = re.compile(r'^hailo_device_restarts_total\{.*\} (\d+)$', re.MULTILINE)
@@ -138,7 +138,7 @@ def test_requests_behind_a_hung_device_keep_their_own_deadlines(make_server, scr
 
 
 def test_so_do_those_that_no_worker_has_taken(make_server, script, picture):
-    """Two workers, both behind the hung device."""
+    """Both workers wait for the hung device."""
     server = make_server(device=script('latency_ms: 1\nfaults: [{kind: hang, at: 2}]'),
                          settings={'performance.worker_threads': 2})
     assert detect(server, picture).status == 200
@@ -155,7 +155,7 @@ def test_so_do_those_that_no_worker_has_taken(make_server, script, picture):
         client.join()
 
 
-# ---- batches and answers that belong together
+# ---- batches, and answers that must match their requests
 
 
 @pytest.mark.parametrize('world', ['latency_ms: {median: 3, p99: 9}', 'batch_ms: {1: 3, 8: 12}'])
@@ -179,14 +179,14 @@ def test_answers_belong_to_their_pictures(make_server, script, world):
     assert not wrong
 
 
-# ---- what a request may say
+# ---- request options
 
 
 @pytest.mark.parametrize('fields, headers', [({'timeout': '0.05'}, {}), ({'timeout': '50ms'}, {}),
                                              ({}, {'X-Request-Timeout': '0.05'})])
 def test_a_request_may_ask_for_less_time(make_server, script, picture, fields, headers):
     server = make_server(device=script('latency_ms: 400'))
-    detect(server, picture)  # loads
+    detect(server, picture)  # loads the model
     answer = server.post_form({'image': picture, **fields}, headers=headers)
     assert answer.status == 504
     assert answer.json()['error']['type'] == 'timeout' and answer.json()['error']['code'] == 'timeout'
@@ -209,7 +209,7 @@ def test_keep_alive_of_a_request(make_server, picture):
     server = make_server()
     assert detect(server, picture, keep_alive='0').status == 200
     wait_for(lambda: server.get('/health').json()['model_loaded'] is False)
-    assert server.get('/health/ready').status == 200  # idle: the next request loads
+    assert server.get('/health/ready').status == 200  # idle: the next request loads the model
     assert detect(server, picture, keep_alive='5m').status == 200
     assert server.get('/health').json()['model_loaded'] is True
 

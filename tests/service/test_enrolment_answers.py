@@ -1,4 +1,4 @@
-"""The answer of an addition: which face was taken, and what speaks against it; over HTTP and on the command line."""
+"""The answer to an addition: the enrolled face and warnings about it, over HTTP and on the command line."""
 import json
 
 import pytest
@@ -19,7 +19,7 @@ def warning(answer, code):
     return next(each for each in answer.json()['warnings'] if each['code'] == code)
 
 
-# ---- which face was taken
+# ---- the enrolled face
 
 def test_a_good_picture_has_no_warning(make_face):
     answer = make_face().add('Ann', one(0))
@@ -47,7 +47,7 @@ def test_several_faces(make_face):
     answer = server.add('Ann', CROWD)
     assert answer.json()['face']['faces_found'] == 6 and answer.json()['face']['index'] == 0
     assert codes(answer) == ['multiple_faces'] and warning(answer, 'multiple_faces')['value'] == 6
-    # The fourth one, which a box chooses: others do not matter.
+    # A box selects the fourth face; other faces do not matter.
     chosen = server.add('Bob', CROWD, bbox=[20 + 150 * 3, 20, 102, 102])
     assert chosen.json()['face']['index'] == 3 and chosen.json()['face']['faces_found'] == 6
     assert codes(chosen) == []
@@ -59,7 +59,8 @@ def test_several_faces_of_which_one_is_listed(make_face):
 
 
 def portrait(width=330, height=100):
-    """A square face of the higher score, and a wide one, which is the picture's subject as it fills half of its side."""
+    """A square face with the higher score, and a wide one that is the subject, because it fills half of the
+    picture's width."""
     rows = [bytearray(GREY * 640) for _ in range(480)]
     for y in range(200):
         rows[10 + y][10 * 3:210 * 3] = face_row(PATTERNS[0], 200, y)

@@ -1,5 +1,5 @@
-"""Answers tell clients what they can do, and the log what the administrator must know: no answer holds SQL, the text of a
-library or a path of this machine."""
+"""Answers contain remedies for the client, and the log contains details for the administrator: answers have no SQL,
+no library messages and no paths of this machine."""
 import hashlib
 import os
 import pathlib
@@ -52,7 +52,7 @@ def test_backups_are_named_without_their_folder(make_face, tmp_path):
     server.add('Ann', one(0))
     server.add('Bob', one(1))
     server.stop()
-    server = make_face()  # which begins with a backup
+    server = make_face()  # the server starts with a backup
     assert wait_for(lambda: os.listdir(tmp_path / 'backups'))
     told = server.post_json({'name': 'Ann', 'purge_backups': True}, '/v1/database/remove')
     check(told, tmp_path, 200)
@@ -63,7 +63,7 @@ def test_backups_are_named_without_their_folder(make_face, tmp_path):
 
 
 def broken_models(folder):
-    """Packs of a file that the processor's runtime refuses, of one that is absent and of one that is another."""
+    """Packs with a file that the processor's runtime refuses, an absent file, and a different file."""
     packs, store = folder / 'packs', folder / 'store'
     packs.mkdir()
     store.mkdir()

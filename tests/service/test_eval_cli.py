@@ -1,4 +1,4 @@
-"""`eval`, `detect --draw` and `db` of both programs on the scripted device: what they print, and what they refuse."""
+"""`eval`, `detect --draw` and `db` of both programs on the scripted device: their output and their errors."""
 import json
 import re
 import sqlite3
@@ -10,12 +10,12 @@ from server import BINARY, FACE, png, run
 
 
 def to_full(folder, *arguments, program=BINARY):
-    """With a standard output that takes nothing."""
+    """Runs the program with a standard output that is full."""
     return run(folder, '-c', 'exec "$0" "$@" >/dev/full', program, *arguments, program='/bin/sh')
 
 
 def person(*spots, width=320, height=240):
-    """White people in a dark picture: (left, top, width, height)."""
+    """Returns a dark picture with white people: (left, top, width, height)."""
     return png(width, height, shade=lambda x, y: (255 if any(
         left <= x < left + w and top <= y < top + h for left, top, w, h in spots) else 20,) * 3)
 
@@ -27,7 +27,7 @@ PERSON = {'id': 3, 'name': 'person', 'keypoints': [str(i) for i in range(17)]}
 
 @pytest.fixture
 def coco(tmp_path, cli):
-    """Writes annotations of what is found in two pictures; gives their text as an object."""
+    """Writes annotations of the people found in two pictures; returns them as an object."""
     (tmp_path / 'in').mkdir()
     (tmp_path / 'in' / 'a.png').write_bytes(person((40, 30, 60, 150), (200, 60, 50, 110)))
     (tmp_path / 'in' / 'b.png').write_bytes(person((100, 40, 80, 160)))
@@ -61,7 +61,7 @@ def test_eval_of_what_was_found_is_perfect(cli, coco, tmp_path):
     lines = cli(*arguments).stdout.splitlines()
     assert lines[0] == '2 pictures, 3 annotated people, 3 results'
     assert lines[1:4] == ['AP    1.0000', 'AP50  1.0000', 'AP75  1.0000'] and lines[6] == 'AR    1.0000'
-    # Somebody who is not there, and one who is too far away.
+    # One person that is not in the picture, and one too far away.
     coco['annotations'].append({**coco['annotations'][2], 'keypoints': [3, 3, 2] * 17, 'bbox': [0, 0, 9, 9], 'area': 81})
     (tmp_path / 'set.json').write_text(json.dumps(coco))
     answer = json.loads(cli(*arguments, '--json').stdout)
@@ -143,7 +143,7 @@ def test_eval_of_pairs_that_cannot_be_done(face, pairs, tmp_path):
     (tmp_path / 'p.csv').write_text(f'image1,image2,same\n{"x" * 5000}.png,a1.png,1\n')
     done = face('eval', '--pairs', 'p.csv', '--images', '.')
     assert done.returncode == 1 and 'xxx' in done.stderr and not done.stdout
-    # Pairs of one kind say nothing of a threshold.
+    # A threshold cannot be derived from pairs of one kind.
     (tmp_path / 'p.csv').write_text('image1,image2,same\na1.png,a2.png,1\n')
     assert face('eval', '--pairs', 'p.csv', '--images', '.').returncode == 1
 
@@ -182,7 +182,7 @@ def test_drawings_have_their_place(program, request, pairs, tmp_path):
     for target, begin in (('o.jpg', b'\xff\xd8'), ('o.JPEG', b'\xff\xd8'), ('o.png', b'\x89PNG'), ('o.PNG', b'\x89PNG')):
         assert command('detect', '--draw', target, 'a1.png', *more).returncode == 0
         assert (tmp_path / target).read_bytes().startswith(begin)
-    # Into a folder: pictures of one name get a number.
+    # In a folder, pictures with the same name get a number.
     (tmp_path / 'a').mkdir()
     (tmp_path / 'a' / 'a1.png').write_bytes((tmp_path / 'a1.png').read_bytes())
     (tmp_path / 'drawn').mkdir()

@@ -1,4 +1,4 @@
-"""hailo-face as a command, as far as that goes without weights."""
+"""The hailo-face command line, as far as it works without weights."""
 import json
 import os
 import sqlite3
@@ -11,7 +11,7 @@ from server import BINARY, FACE, Server, environment, png, run
 SUBCOMMANDS = ['serve', 'detect', 'embed', 'recognize', 'compare', 'compare-devices', 'db', 'eval', 'bench', 'models', 'config',
                'selftest']
 
-# The whole file of the service that this one replaces.
+# The complete file of the predecessor service.
 OLDER = '''server:
   host: "0.0.0.0"
   port: 5002
@@ -57,7 +57,7 @@ def face(tmp_path):
     return lambda *arguments, gallery=True: run(tmp_path, *(own if gallery else []), *arguments, program=FACE, env=env)
 
 
-# ---- some faces of many
+# ---- limits on the number of faces
 
 @pytest.mark.parametrize('command', ['detect', 'recognize'])
 def test_faces_of_some(face, tmp_path, command):

@@ -1,4 +1,4 @@
-"""hailo-face as the clients of the upstream service use it: paths, JSON, errors, detect and embed."""
+"""hailo-face as used by clients of the upstream service: paths, JSON, errors, detect and embed."""
 import json
 import math
 
@@ -12,7 +12,7 @@ PICTURE_PATHS = ['detect', 'embed', 'recognize', 'compare']
 
 
 def canonical(answer):
-    """The JSON value of an answer, which must be written as clients know it."""
+    """Returns the JSON value of an answer and checks its exact format, on which clients depend."""
     assert answer.headers['Content-Type'] == 'application/json'
     value = json.loads(answer.body)
     text = answer.body.decode('ascii')
@@ -51,7 +51,7 @@ def test_health(face):
     assert value['model_loaded'] is True and value['database_enabled'] is True
     assert isinstance(value['detection_model'], str) and isinstance(value['recognition_model'], str)
     assert value['device'] == 'sim' and value['embedding_space'] == 'sim'
-    assert b'"status":"healthy"' in answer.body  # what verify.sh looks for
+    assert b'"status":"healthy"' in answer.body  # verify.sh searches for this
 
 
 def test_ready(face):
@@ -63,7 +63,7 @@ def test_not_ready_while_a_model_loads(make_face, script):
     answer = server.get('/health/ready')
     assert (answer.status, answer.json()) == (503, {'ready': False, 'reason': 'model_loading'})
     assert server.get('/health').json()['model_loaded'] is False
-    assert server.ask('detect', one(0)).json()['count'] == 1  # it waits for the model
+    assert server.ask('detect', one(0)).json()['count'] == 1  # waits for the model
 
 
 def test_a_device_that_does_not_open(make_face, script):
@@ -282,7 +282,7 @@ def test_embed_takes_the_best_face_or_the_one_in_the_box(face):
     check_box(embed(face, two)['bbox'], (20, 20, 200, 200))
     for box in ([400, 200, 120, 120], [390.5, 190, 150, 150.25], [350, 150, 1000, 1000]):
         found = embed(face, two, bbox=box)
-        assert found['bbox'] == box  # as it was given
+        assert found['bbox'] == box  # same as in the request
         assert cosine(found, embed(face, one(1))) > 0.9
     form = face.post_form({'image': two, 'bbox': '[400, 200, 120, 120]'}, '/v1/embed')
     check_box(form.json()['bbox'], (400, 200, 120, 120))

@@ -1,4 +1,4 @@
-"""/v1/database over HTTP, and what /health tells of the gallery. The faces are the simulated device's."""
+"""/v1/database over HTTP, and the gallery in /health. The faces are the simulated device's."""
 import base64
 import json
 import os
@@ -22,7 +22,7 @@ def vector(i):
 
 
 def put(folder, people):
-    """Identities with two vectors each, as the older service wrote them."""
+    """Writes identities with two embeddings each, in the format of the predecessor service."""
     with sqlite3.connect(folder / 'faces.db') as file:
         file.executescript('''CREATE TABLE identities (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL,
             created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP);
@@ -122,7 +122,8 @@ def test_what_is_refused(server, name, body, status, text):
 
 
 def test_deep_metadata(server, tmp_path):
-    """What an answer could not show is refused however it comes, and what an older version took does not break lists."""
+    """Metadata too deep for an answer is refused on every route; metadata stored by an older version does not break
+    lists."""
     deep = '{"a":' * 80 + '1' + '}' * 80
     for body, kind in ((json.dumps({'metadata': json.loads(deep)}).encode(), 'application/json'),
                        (f'--b\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{deep}\r\n--b--\r\n'.encode(),
@@ -138,7 +139,7 @@ def test_deep_metadata(server, tmp_path):
 
 
 def test_a_change_that_failed(server, tmp_path):
-    """Another process holds the file: 503 without a word of SQL, and nothing is changed."""
+    """Another process locks the file: 503 without SQL in the message, and nothing is changed."""
     other = sqlite3.connect(tmp_path / 'faces.db', isolation_level=None)
     other.execute('BEGIN IMMEDIATE')
     refused = server.request('DELETE', IDENTITIES + 'Ann')
@@ -184,7 +185,7 @@ def test_embeddings(server, tmp_path):
     assert 'embedding' not in server.get(f'{IDENTITIES}Bob/embeddings/{first}').json()
     one = server.get(f'{IDENTITIES}Bob/embeddings/{first}?vector=true').json()
     assert struct.pack('<8f', *one['embedding']) == vector(2) and one['name'] == 'Bob' and one['dimension'] == 8
-    # That of somebody else, and what is none.
+    # An embedding of another identity, and invalid ids.
     for path in 'Ann/embeddings/%d' % first, 'Bob/embeddings/x', 'Bob/embeddings/999', 'Eve/embeddings/1':
         assert server.get(IDENTITIES + path).status == 404
         assert server.request('DELETE', IDENTITIES + path).status == 404
@@ -192,16 +193,16 @@ def test_embeddings(server, tmp_path):
     gone = server.request('DELETE', f'{IDENTITIES}Bob/embeddings/{first}').json()
     assert gone['embeddings_erased'] == 1 and gone['embedding_count'] == 1 and gone['older_backups']
     assert wait_for(lambda: not database(server)['erasure_pending'])
-    # The removal does not wait for a backup that is being made: older_backups names it.
+    # A removal does not wait for a backup in progress: older_backups names it.
     assert wait_for(lambda: not list((tmp_path / 'backups').glob('.faces-*')))
     assert not on_disk(tmp_path, vector(2)) and on_disk(tmp_path, vector(3))
-    # The last one leaves an identity without any.
+    # Removing the last embedding leaves an identity without embeddings.
     assert server.request('DELETE', f'{IDENTITIES}Bob/embeddings/{second}').json()['embedding_count'] == 0
     assert server.get(IDENTITIES + 'Bob').json()['embedding_count'] == 0
     assert database(server)['embeddings'] == 2
 
 
-# ---- removing with the backups
+# ---- removal including backups
 
 @pytest.mark.parametrize('how', ['delete', 'post', 'embedding', 'query and JSON', 'query and form'])
 def test_purge(server, tmp_path, how):
@@ -285,7 +286,7 @@ def test_scheduled_backups(make, tmp_path):
     assert len(before) <= 2, 'at the migration and at the start; nothing changed since'
     assert send(server, 'PUT', IDENTITIES + 'Ann', {'metadata': {'x': 1}}).status == 200
     assert wait_for(lambda: len(backups(tmp_path)) == len(before) + 1)
-    # Failures are told, once each, and it recovers.
+    # Failures are reported once each, and the service recovers.
     (tmp_path / 'backups').rename(tmp_path / 'elsewhere')
     (tmp_path / 'backups').write_text('in the way')
     send(server, 'PUT', IDENTITIES + 'Ann', {'metadata': {'x': 2}})
@@ -398,7 +399,7 @@ def test_once(tmp_path):
             assert other.status == 422 and 'Idempotency-Key' in other.json()['error'], other
         assert once(server, 'k2', 'p', one(1)).status == 200 and count(server) == 2
         assert once(server, 'x' * 256, 'p', one(0)).status == 400
-        # What was refused stored nothing, and may be tried again.
+        # A refused picture stores nothing, and can be sent again.
         assert once(server, 'k3', 'q', NOBODY, gate='standard').status == 422
         assert once(server, 'k3', 'q', one(2), gate='standard').status == 200
     with FaceServer(tmp_path) as server:

@@ -23,7 +23,7 @@ def db(tmp_path):
 
 
 def put(path, people):
-    """Identities with a vector each, as the older service wrote them."""
+    """Writes identities with one embedding each, in the format of the predecessor service."""
     path.parent.mkdir(exist_ok=True)
     with sqlite3.connect(path) as file:
         file.executescript('''CREATE TABLE identities (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL,
@@ -61,7 +61,7 @@ def test_actions(db, tmp_path):
 
 
 def test_remove_beside_a_reader(db, tmp_path):
-    """A removal that is not complete, because another process keeps the log, does not end well."""
+    """An incomplete removal, because another process holds the log, fails."""
     put(tmp_path / 'a' / 'faces.db', ['Ann', 'Bob'])
     assert names(db('list')) == ['Ann', 'Bob']
     reader = sqlite3.connect(tmp_path / 'a' / 'faces.db', isolation_level=None)
@@ -87,7 +87,7 @@ def test_export_and_import(db, tmp_path):
 
 
 def test_export_is_private(db, tmp_path):
-    """Biometric data for the owner's eyes; and only a regular file is replaced."""
+    """Biometric data is readable only by its owner; and only a regular file is replaced."""
     put(tmp_path / 'a' / 'faces.db', ('Ann',))
     assert db('export', 'all.jsonl').returncode == 0
     assert (tmp_path / 'all.jsonl').stat().st_mode & 0o777 == 0o600

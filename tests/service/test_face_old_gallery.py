@@ -1,4 +1,4 @@
-"""A gallery from elsewhere: an older program's file, another machine's backup, names as others type them."""
+"""Galleries from elsewhere: a file of an older program, a backup of another machine, names in other Unicode forms."""
 import base64
 import gzip
 import io
@@ -30,7 +30,7 @@ FIRST_SCHEMA = '''CREATE TABLE identities (id INTEGER PRIMARY KEY AUTOINCREMENT,
 
 
 def write_old(path, people):
-    """A file as the first programs wrote it: name -> vectors."""
+    """Writes a file in the format of the first programs: name -> embeddings."""
     with sqlite3.connect(path) as file:
         file.executescript(FIRST_SCHEMA)
         for name, vectors in people.items():
@@ -62,7 +62,7 @@ def mode(path):
     return path.stat().st_mode & 0o777
 
 
-# ---- vectors that cannot match
+# ---- embeddings that cannot match
 
 def test_vectors_of_an_unknown_model_are_told_and_can_be_assigned(tmp_path, db):
     (tmp_path / 'first').mkdir()
@@ -92,7 +92,7 @@ def test_vectors_of_an_unknown_model_are_told_and_can_be_assigned(tmp_path, db):
         done = db('set-space', model)
         assert done.returncode == 0 and '2 faces of 2 people are now of the space' in done.stdout, done
         assert '2 faces left as before: not the 512 numbers' in done.stdout, done
-        # The service follows, without a restart.
+        # The running service uses the change without a restart.
         for i, name in enumerate(('Ann', 'Bob', 'Unknown')):
             assert server.ask('recognize', one(i)).json()['faces'][0]['identity'] == name
         health = server.get('/health').json()['database']
@@ -197,7 +197,7 @@ def test_deep_metadata_is_refused_on_every_way(tmp_path, db):
         write_export(tmp_path / 'deep.jsonl', [json.loads(lines[0]), person])
         imported = db('import', 'deep.jsonl')
         assert imported.returncode == 1 and 'line 2: metadata: nested deeper' in imported.stdout, imported
-        # A backup whose metadata another program wrote: one record is bad, the others are not.
+        # A backup with metadata that another program wrote: one record is invalid, the others are accepted.
         backup = pathlib.Path(db('backup').stdout.strip())
         (tmp_path / 'b.db').write_bytes(gzip.decompress(backup.read_bytes()))
         sql(tmp_path / 'b.db', f"""UPDATE identities SET metadata = '{DEEP}';
@@ -322,7 +322,7 @@ def test_a_trigger_in_the_file_does_nothing_and_is_told(tmp_path):
         assert 'has the trigger thief, which is not ours; it does nothing' in server.log
 
 
-# ---- backups that hold somebody
+# ---- backups that contain a person
 
 def test_only_backups_that_hold_the_person_are_named(tmp_path, db):
     with FaceServer(tmp_path, settings={'database.backup_enabled': 'false'}) as server:
@@ -333,7 +333,7 @@ def test_only_backups_that_hold_the_person_are_named(tmp_path, db):
 
         def removed(name):
             names = server.ask('database/remove', name=name).json()['older_backups']
-            return [str(tmp_path / 'backups' / name) for name in names]  # clients see no paths
+            return [str(tmp_path / 'backups' / name) for name in names]  # clients receive no paths
 
         back_up()
         server.add('Ann', one(0))
@@ -348,7 +348,7 @@ def test_only_backups_that_hold_the_person_are_named(tmp_path, db):
         assert db('merge', 'Ann', 'Bob').returncode == 0
         back_up()
         assert sorted(removed('Bob')) == sorted(made[1:]), "merged: Ann's faces are older than Bob"
-        # After a restore of an older one the numbers go on.
+        # After restoring an older backup, change numbers continue.
         server.add('Dan', one(3))
         assert db('restore', made[1]).returncode == 0
         assert server.names() == ['Ann']
@@ -357,9 +357,9 @@ def test_only_backups_that_hold_the_person_are_named(tmp_path, db):
         everything = sorted(str(path) for path in (tmp_path / 'backups').glob('*.gz'))
         named = removed('Ann')
         assert set(everything) - set(without(everything, 'Ann')) <= set(named) and made[0] not in named, everything
-        # gunzip and Python read what is in front of the copy.
+        # gunzip and Python read the data before the copy.
         assert gzip.open(made[1]).read(15) == b'SQLite format 3'
-        # A backup that does not say when it was made may hold anybody.
+        # A backup without a creation time may contain any person.
         plain = gzip.decompress(pathlib.Path(made[0]).read_bytes())
         pathlib.Path(made[0]).write_bytes(gzip.compress(plain))
         server.add('Fay', one(5))
@@ -367,7 +367,7 @@ def test_only_backups_that_hold_the_person_are_named(tmp_path, db):
 
 
 def without(paths, name):
-    """The backups that do not have a name, by looking."""
+    """Searches the backups and returns those that do not contain a name."""
     found = []
     for path in paths:
         with io.BytesIO(gzip.decompress(pathlib.Path(path).read_bytes())) as data:
@@ -382,7 +382,7 @@ def test_people_of_an_older_file_may_be_in_any_backup(tmp_path, db):
     assert first in db('remove', 'Ann').stdout
 
 
-# ---- files with people in them
+# ---- files with personal data
 
 def test_files_are_for_their_owner_alone(tmp_path, db):
     os.umask(0o022)
@@ -414,14 +414,14 @@ def test_an_export_replaces_files_only(tmp_path, db):
     assert not (tmp_path / '-').exists()
 
 
-# ---- root, and users who are not
+# ---- root and other users
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason='only root acts for another user')
 
 
 @pytest.fixture(name='service')
 def service_folder(tmp_path):
-    """A folder of the user nobody, and the way to run `db` in it."""
+    """Returns a folder of user `nobody`, and a function that runs `db` in it."""
     for path in (tmp_path, *tmp_path.parents):
         if path.stat().st_uid == os.geteuid() and path != pathlib.Path('/') and path.name != 'tmp':
             path.chmod(path.stat().st_mode | 0o055)
@@ -470,14 +470,14 @@ def test_a_file_of_another_user_is_named(service):
 # ---- memory
 
 def vector_like(seed):
-    """512 numbers of length 1 that no other seed and no program has."""
+    """Returns 512 numbers of length 1 that occur for no other seed and in no program."""
     numbers = [((i * 2654435761 + seed * 40503) % 1000003) / 1000003 - 0.5 for i in range(512)]
     length = sum(x * x for x in numbers) ** 0.5
     return struct.pack('<512f', *(x / length for x in numbers))
 
 
 def written_memory(pid):
-    """What a process has written, without the pages that are zero."""
+    """Returns the written memory of a process, without zero pages."""
     size = 1 << 16
     with open(f'/proc/{pid}/maps', encoding='ascii') as maps, open(f'/proc/{pid}/mem', 'rb', buffering=0) as memory:
         for line in maps:
@@ -494,20 +494,20 @@ def written_memory(pid):
 
 
 def pieces_in_memory(pid, *vectors):
-    """Of each of the vectors, how many of its 16-byte pieces are in the memory of a process."""
+    """For each embedding, returns how many of its 16-byte pieces are in the memory of a process."""
     content = b''.join(written_memory(pid))
     return [sum(data[i:i + 16] in content for i in range(0, len(data), 16)) for data in vectors]
 
 
 def codes(data):
-    """As the index keeps it: eight bits a number."""
+    """Returns the codes of the index: eight bits per number."""
     numbers = struct.unpack('<512f', data)
     scale = struct.unpack('<f', struct.pack('<f', max(map(abs, numbers)) / 127))[0]
     return struct.pack('<512b', *(int(x / scale + (0.5 if x > 0 else -0.5)) for x in numbers))
 
 
 def speckled(seed, side=160):
-    """A face whose vector has hardly a number twice."""
+    """Returns a picture with a face whose embedding has hardly any number twice."""
     rows = [bytearray(GREY * 640) for _ in range(480)]
     rim = side // 7
     for y in range(side):
@@ -520,7 +520,8 @@ def speckled(seed, side=160):
 
 @pytest.mark.skipif(is_sanitized(FACE), reason="a sanitizer's own memory is terabytes")
 def test_vectors_of_those_who_are_recognised_leave_the_memory(tmp_path):
-    """Shown, recognised, verified, compared, tried: neither the numbers, nor their codes, nor their text stay."""
+    """After a person was listed, recognised, verified, compared and checked for enrolment, the memory contains
+    neither the numbers, nor their codes, nor their text."""
     with FaceServer(tmp_path) as server:
         pid = server.process.pid
         server.add('Ann', speckled(1))
@@ -542,7 +543,8 @@ def test_vectors_of_those_who_are_recognised_leave_the_memory(tmp_path):
 
 @pytest.mark.skipif(is_sanitized(FACE), reason="a sanitizer's own memory is terabytes")
 def test_what_was_erased_leaves_the_memory(tmp_path, db):
-    """Read, searched, shown, backed up, made room for, removed: no piece of the vector stays in the process."""
+    """After reading, searching, listing, backing up, compacting and removing, no piece of the embedding is in the
+    memory."""
     people = [{'name': name, 'embeddings': [{'space': 'sim', 'vector': base64.b64encode(vector_like(i)).decode()}]}
               for i, name in enumerate(('Ann', 'Bob', 'Cid'))]
     write_export(tmp_path / 'all.jsonl', [{'format': 'hailo-services-gallery', 'version': 1}, *people])

@@ -1,4 +1,4 @@
-"""The gallery over HTTP: add, recognise, verify, list, remove; alone, in parallel, and across a restart."""
+"""The gallery over HTTP: add, recognise, verify, list and remove; alone, in parallel, and across a restart."""
 import json
 import random
 import re
@@ -16,7 +16,7 @@ CREATED = re.compile(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d')
 
 @pytest.fixture
 def family(make_face):
-    """A server that knows Ann, Bob and Cid."""
+    """A server with Ann, Bob and Cid enrolled."""
     server = make_face()
     for number, name in enumerate(['Ann', 'Bob', 'Cid']):
         server.add(name, one(number))
@@ -59,7 +59,7 @@ def test_recognize(family):
 @pytest.mark.parametrize('device', ['latency_ms: 2', 'batch_ms: {1: 4, 2: 6, 8: 12}', 'batch_ms: {1: 4, 3: 8}',
                                     'outputs: uint16', 'outputs: float32'])
 def test_each_of_a_crowd_is_known(make_face, script, device):
-    """Also where vectors are made several at once: none goes to its neighbour."""
+    """Also with several embeddings per run: none is assigned to another face."""
     server = make_face(device=script(device))
     for number in range(8):
         server.add(f'P{number}', one(number))
@@ -72,7 +72,7 @@ def test_each_of_a_crowd_is_known(make_face, script, device):
 
 @pytest.mark.parametrize('detection, recognition', [('retinaface-mobilenet', 'auto'), ('scrfd-500m', 'w600k-mbf')])
 def test_whatever_model_is_simulated(make_face, detection, recognition):
-    """The simulated device answers in its own way, whatever outputs the model itself has."""
+    """The simulated device has fixed outputs, regardless of the model's outputs."""
     server = make_face({'face_recognition.detection_model': detection,
                         'face_recognition.recognition_model': recognition})
     assert server.get('/health').json()['detection_model'] == detection
@@ -84,7 +84,7 @@ def test_whatever_model_is_simulated(make_face, detection, recognition):
 @pytest.mark.parametrize('fields', [{'model': 'scrfd_500m'}, {'model': 'w600k-mbf'}, {'recognition_model': 'w600k_mbf'},
                                     {'model': 'retinaface-mobilenet', 'recognition_model': 'w600k-mbf'}])
 def test_other_models_for_one_request(family, fields):
-    """All vectors of the simulated device are of one space."""
+    """All embeddings of the simulated device belong to one space."""
     assert identity(family, one(1), **fields) == 'Bob'
     compared = family.ask('compare', one(0), image2=b64(one(0)), **fields)
     assert compared.status == 200 and compared.json()['same']
@@ -119,7 +119,7 @@ def test_nobody_is_known_to_an_empty_gallery(make_face):
 
 
 def blend(number, count):
-    """Person `number` with so many of the squares turned over: cosine about 1 - count / 8."""
+    """Returns person `number` with `count` squares inverted: cosine about 1 - count / 8."""
     bits = PATTERNS[number]
     for i in range(count):
         bits ^= 1 << (i * 5 % 16)
@@ -131,9 +131,9 @@ def test_threshold(family):
     assert 0.6 < score < 0.9
     assert identity(family, blend(0, 2), threshold=score - 0.001) == 'Ann'
     assert identity(family, blend(0, 2), threshold=score + 0.001) == 'Unknown'
-    assert identity(family, one(0), threshold=1) == 'Unknown'  # strictly above
+    assert identity(family, one(0), threshold=1) == 'Unknown'  # the comparison is strict
     assert identity(family, blend(0, 2), threshold=str(score - 0.001)) == 'Ann'
-    assert identity(family, blend(0, 2), threshold=None) == 'Ann'  # the setting: 0.5
+    assert identity(family, blend(0, 2), threshold=None) == 'Ann'  # uses the setting: 0.5
     form = family.post_form({'image': blend(0, 2), 'threshold': '0.99'}, '/v1/recognize')
     assert form.json()['faces'][0]['identity'] == 'Unknown'
 
@@ -141,7 +141,7 @@ def test_threshold(family):
 def test_threshold_auto_is_the_models_own(family):
     image = blend(0, 3)
     score = recognize(family, image, threshold=0)[0]['match_score']
-    assert 0.5 < score < 0.7  # between the setting and what the simulated model recommends
+    assert 0.5 < score < 0.7  # between the setting and the recommendation of the simulated model
     assert identity(family, image) == 'Ann'
     assert identity(family, image, threshold='auto') == 'Unknown'
     assert identity(family, one(0), threshold='auto') == 'Ann'
@@ -200,7 +200,7 @@ def test_add(make_face):
     server = make_face()
     value = canonical(server.add('Ann', one(0)))
     assert value['message'] == "Identity 'Ann' added successfully" and value['name'] == 'Ann'
-    server.add('Ann', one(0, 20, 20, 200))  # one more of the same
+    server.add('Ann', one(0, 20, 20, 200))  # one more embedding of Ann
     form = server.post_form({'name': 'Zoë Ångström', 'image': one(1)}, '/v1/database/add')
     assert form.status == 200 and r'Zo\u00eb' in form.body.decode('ascii')
     both = picture((PATTERNS[2], 20, 20, 200), (PATTERNS[3], 400, 200, 120))
@@ -322,7 +322,7 @@ def test_a_gallery_that_is_off_is_told_before_the_body(off, path, body, kind):
 
 
 
-# ---- a restart, and what lies in the file
+# ---- a restart, and the content of the file
 
 def test_a_restart_keeps_the_gallery(family, make_face, tmp_path):
     before = family.get('/v1/database/list').body
@@ -331,7 +331,7 @@ def test_a_restart_keeps_the_gallery(family, make_face, tmp_path):
     assert server.get('/v1/database/list').body == before
     assert identity(server, one(1)) == 'Bob'
     removed = server.ask('database/remove', name='Bob').json()
-    assert removed['older_backups']  # made at the second start
+    assert removed['older_backups']  # created at the second start
     server.stop()
     assert make_face().names() == ['Ann', 'Cid']
     with sqlite3.connect(tmp_path / 'faces.db') as file:
@@ -341,7 +341,7 @@ def test_a_restart_keeps_the_gallery(family, make_face, tmp_path):
     assert spaces == [('sim',)]
 
 
-# ---- many at once
+# ---- concurrent requests
 
 def test_parallel_detects_get_their_own_answers(face):
     def look(i):
@@ -365,7 +365,7 @@ def test_parallel_adds_are_all_there(make_face):
 
 
 def test_parallel_mix_of_everything(make_face):
-    """Each client works on a name of its own, so each knows what must be there."""
+    """Each client uses a separate name, so it can check the result."""
     server = make_face()
 
     def live(number):
@@ -394,7 +394,7 @@ def test_parallel_mix_of_everything(make_face):
 
 
 def test_what_many_clients_do_to_one_name_is_what_recognition_says(make_face):
-    """Adds and removes of the same names meet; those who are listed are known, and who was removed is not."""
+    """Additions and removals of the same names overlap; listed people are recognised, and removed ones are not."""
     server = make_face({'performance.worker_threads': 16})
 
     def quarrel(i):

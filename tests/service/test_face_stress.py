@@ -1,6 +1,6 @@
-"""The gallery under many writers and readers, another process that writes, and kill -9: each change that was
-acknowledged is there, the index answers as the file does, and no recognition names somebody who was not that person at
-any moment between the question and the answer.
+"""The gallery with many writers and readers, another process that writes, and kill -9: each acknowledged change is
+present, the index agrees with the file, and no recognition returns a name that the person did not have at any
+moment between the request and the answer.
 
 HS_STRESS_ROUNDS (kills) and HS_STRESS_RECOGNITIONS make it longer."""
 import json
@@ -17,15 +17,15 @@ from server import b64, environment, wait_for
 ROUNDS = int(os.environ.get('HS_STRESS_ROUNDS', '3'))
 RECOGNITIONS = int(os.environ.get('HS_STRESS_RECOGNITIONS', '300'))
 WRITERS = READERS = 16
-# Two patterns that differ everywhere are as far apart as vectors can be, so the inverse ones are more people.
+# Patterns that differ in all squares have the lowest cosine, so the inverse patterns are further people.
 PEOPLE = (PATTERNS + [0xffff ^ pattern for pattern in PATTERNS])[:WRITERS]
 PICTURES = [b64(picture((pattern, 30, 30, 140), width=200, height=200)) for pattern in PEOPLE]
 SETTINGS = {'performance.worker_threads': 16, 'logging.level': 'ERROR', 'server.max_connections': 100}
 
 
 class Person:
-    """What one writer made of one person: the names that the gallery had in turn, None for nobody. Of the last one it is
-    not known whether the gallery has it until `acknowledged` says so."""
+    """The changes of one writer to one person: the successive names in the gallery, None if absent. The last change
+    may or may not have happened until `acknowledged` includes it."""
 
     def __init__(self, number):
         self.number = number
@@ -47,7 +47,7 @@ class Person:
 
 
 class Client:
-    """Keeps a connection, and is quick. None for an answer that did not come."""
+    """Keeps a fast persistent connection. Returns None if no answer was received."""
 
     def __init__(self, server):
         self.socket = server.connect()
@@ -129,7 +129,8 @@ class Stress:
                 self.errors.append(f'{identity} for one of {person.names[first:last]}')
 
     def settle(self, server):
-        """After a kill: what was in progress is done or not, all else is as acknowledged, and is so recognised."""
+        """After a kill: a change in progress is done or not, all others are as acknowledged, and recognition
+        agrees."""
         present = set(server.names())
         client = Client(server)
         for person in self.people:
@@ -187,7 +188,7 @@ def test_recognitions(tmp_path):
 
 
 def test_recognition_beside_a_writer(tmp_path):
-    """Another process holds the write lock, and changes of ours wait for it: recognitions do not."""
+    """Another process holds the write lock, and changes wait for it, but recognitions do not."""
     with FaceServer(tmp_path) as server:
         server.add('Ann', one(0))
         server.ask('recognize', one(0))

@@ -1,5 +1,5 @@
-"""hailo-pose on the Hailo backend: the real module's code against a double of HailoRT (tests/hailo), from the picture
-over UINT8 and UINT16 tensors to the answer. HS_HAILO_DIR: the folder that the build put both in."""
+"""hailo-pose on the Hailo backend: the real module's code on a HailoRT double (tests/hailo), from the picture
+through UINT8 and UINT16 tensors to the answer. HS_HAILO_DIR is the build folder of both."""
 import os
 import signal
 import time
@@ -27,7 +27,8 @@ class Board:
         self.env['HS_MODELS_DIR'] = str(folder / 'models')
 
     def play(self, text):
-        """A script that is changed starts afresh, for who looks for a device or opens one from then on."""
+        """Replaces the device's script. It restarts for each program that looks for the device or opens it
+        afterwards."""
         self.script.with_suffix('.new').write_text(text, encoding='utf-8')
         self.script.with_suffix('.new').replace(self.script)
 
@@ -61,7 +62,7 @@ def board(tmp_path, make_server):
 
 
 def blob(x, y, width, height, side=640, other=None):
-    """A dark picture with one white rectangle, which the double takes for a person."""
+    """Returns a dark picture with one white rectangle, which the double detects as a person."""
     return png(side, other or side,
                shade=lambda px, py: (255, 255, 255) if x <= px < x + width and y <= py < y + height else (16, 16, 16))
 
@@ -87,7 +88,7 @@ def test_a_picture_is_answered(board):
     answer = assert_finds(server, 200, 120, 96, 224)
     assert answer['model'] == 'mine'
     assert server.get('/health').json()['device'] == 'hailo'
-    # The input has one size, whatever the picture's shape.
+    # The input has one size, regardless of the picture's shape.
     assert_finds(server, 60, 100, 80, 160, side=480, other=320)
     assert_finds(server, 60, 100, 80, 160, side=320, other=480)
     assert not (board.folder / 'hailort.log').exists()
@@ -144,7 +145,7 @@ SHUTDOWN_S = 10
 
 @pytest.mark.parametrize('faults', ['[]', '[{kind: hang, at: 2, count: 3}]'])
 def test_a_chip_that_stops_answering_does_not_hold_up_the_end(board, faults):
-    """Each call that frees something on the chip would take a minute, in the second case after runs that hang."""
+    """Each call that releases something on the chip takes a minute, in the second case after runs that hang."""
     board.add_model()
     board.env['HS_HAILO_DOUBLE_RELEASE_MS'] = '60000'
     board.play(f'latency_ms: 2\nfaults: {faults}')

@@ -89,7 +89,7 @@ def test_not_ready_while_the_model_loads(make_server, script, picture):
     assert answer.status == 503
     assert answer.json() == {'ready': False, 'reason': 'model_loading'}
     assert server.get('/health').json()['model_loaded'] is False
-    assert server.post_form({'image': picture}).status == 200  # it waits for the model
+    assert server.post_form({'image': picture}).status == 200  # waits for the model
     assert server.get('/health/ready').status == 200
     assert server.get('/health').json()['model_loaded'] is True
 

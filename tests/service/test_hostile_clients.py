@@ -1,4 +1,5 @@
-"""Clients that connect and do not go on, send half a request, or do not read: they cost little and delay nobody."""
+"""Clients that connect and stop, send half a request, or do not read: they use few resources and delay no other
+client."""
 import gzip
 import json
 import os
@@ -31,7 +32,7 @@ COUNT = 10_000
 
 
 def descriptors(server):
-    """How many, once only the listening one of the sockets is left."""
+    """Returns the number of descriptors once only the listening socket is left."""
     def targets():
         folder = f'/proc/{server.process.pid}/fd'
         return [os.readlink(f'{folder}/{name}') for name in os.listdir(folder)]
@@ -40,7 +41,7 @@ def descriptors(server):
         try:
             links = targets()
         except FileNotFoundError:
-            return None  # closed meanwhile
+            return None  # closed in the meantime
         return links if sum(link.startswith('socket:') for link in links) == 1 else None
 
     return len(wait_for(quiet))
@@ -61,7 +62,7 @@ def target(tmp_path_factory):
 
 
 def begin(server, data, count):
-    """Each connection is closed as soon as its bytes are with the system."""
+    """Opens connections and closes each one as soon as its bytes are with the kernel."""
     for _ in range(count):
         sock = socket.socket()
         try:
@@ -69,7 +70,7 @@ def begin(server, data, count):
             if data:
                 sock.send(data)
         except OSError:
-            pass  # it may have been closed already, to make room
+            pass  # possibly closed already, to make room
         sock.close()
 
 
@@ -85,7 +86,7 @@ def test_broken_starts_leave_nothing(target, kind):
 
 
 def test_silent_connections_keep_nobody_out(target):
-    """Many more than the server has places, some of them in the middle of their headers."""
+    """Many more than the server has places, some in the middle of their headers."""
     sockets = []
     try:
         for i in range(4000):
@@ -117,14 +118,14 @@ def keep_sending(sockets, piece, stop):
             try:
                 sock.send(piece)
             except OSError:
-                sockets.remove(sock)  # it had to make room
+                sockets.remove(sock)  # closed by the server to make room
 
 
 @pytest.mark.parametrize('framing, piece', [(b'Content-Length: 30000000', b'x' * 700),
                                             (b'Transfer-Encoding: chunked', b'2bc;extension\r\n' + b'x' * 700 + b'\r\n')],
                          ids=['length', 'chunks'])
 def test_slow_bodies_keep_nobody_out(tmp_path, framing, piece):
-    """As many as the server has places. It would let each of them go on for a minute."""
+    """As many as the server has places; the timeouts allow each of them minutes."""
     settings = {'server.max_connections': 20, 'server.body_timeout': 600, 'server.body_idle_timeout': 600}
     with Server(tmp_path, settings=settings) as server:
         wait_for(lambda: server.get('/health/ready').status == 200)
@@ -149,8 +150,8 @@ def test_slow_bodies_keep_nobody_out(tmp_path, framing, piece):
 
 
 def test_packed_bodies_take_turns(make_server):
-    """A few kilobytes that unpack to megabytes, of several clients, do not occupy the network thread: who comes last is
-    answered before all of them are. Each is one read of the server's."""
+    """Several clients send a few kilobytes that decompress to megabytes. They do not occupy the network thread: the
+    last client is answered before all of them are. The server receives each request in one read."""
     server = make_server()
     body = gzip.compress(b'\r\n' * (7 << 20))
     assert len(body) < 15 << 10
@@ -172,7 +173,7 @@ def test_packed_bodies_take_turns(make_server):
 
 
 def test_more_connections_than_descriptors(tmp_path):
-    """The limit of the system is reached before the server's own."""
+    """The limit of the system is reached before the server's limit."""
     program = ['/bin/sh', '-c', 'ulimit -n 64; exec "$0" "$@"', BINARY, 'serve']
     with Server(tmp_path, program=program, settings={'server.max_connections': 1000}) as server:
         wait_for(lambda: server.get('/health/ready').status == 200)
@@ -185,7 +186,7 @@ def test_more_connections_than_descriptors(tmp_path):
 
 
 def noise(width, height):
-    """A PNG that does not compress."""
+    """Returns a PNG that does not compress."""
     rows = b''.join(b'\0' + os.urandom(3 * width) for _ in range(height))
     return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)) +
             png_chunk(b'IDAT', zlib.compress(rows, 1)) + png_chunk(b'IEND', b''))
@@ -225,7 +226,8 @@ def test_slow_readers_of_lines_do_not_hold_workers(make_server):
     for thread in sipping:
         thread.start()
     try:
-        # The first one may wait for the work of the batches, which a sanitizer makes long; but not for their readers.
+        # The first request may wait for the inference of the batches, which is slow under a sanitizer, but not for
+        # their readers.
         assert server.post_form({'image': picture}).status == 200
         times = []
         for _ in range(20):
@@ -242,7 +244,7 @@ def test_slow_readers_of_lines_do_not_hold_workers(make_server):
 
 
 def test_answers_that_are_not_read_are_bounded(make_server):
-    """Two dozen clients that ask for a large annotated picture and read nothing: 150 MB of answers."""
+    """Two dozen clients request a large annotated picture and read nothing: 150 MB of answers."""
     server = make_server(settings={'performance.worker_threads': 2, 'server.max_answer_memory': '16M'})
     wait_for(lambda: server.get('/health/ready').status == 200)
     picture = noise(1800, 1200)
@@ -257,7 +259,7 @@ def test_answers_that_are_not_read_are_bounded(make_server):
     try:
         for _ in range(24):
             readers.append(open_slow(server, request))
-            # The next one comes when this one's body is gone, so that only answers wait.
+            # The next request is sent after this one's body is freed, so that only answers are held.
             wait_for(lambda: server.metric('requests_queued') == server.metric('body_bytes') == 0)
             most = max(most, server.resident_bytes())
         assert server.metric('answer_bytes') <= 16 << 20

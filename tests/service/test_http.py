@@ -1,4 +1,4 @@
-"""HTTP itself: connections, bodies, methods, limits, slow clients."""
+"""HTTP: connections, bodies, methods, limits, slow clients."""
 import http.client
 import json
 import re
@@ -156,7 +156,7 @@ def test_head_has_the_headers_of_get(healthy, path):
 
 
 def test_absolute_form(healthy):
-    """As a client sends it that takes the server for its proxy (RFC 9112, 3.2.2)."""
+    """A client that uses the server as a proxy sends this form (RFC 9112, 3.2.2)."""
     host = '{}:{}'.format(*healthy.address)
     answer = healthy.raw(f'GET http://{host}/health?x=1 HTTP/1.1\r\nHost: {host}\r\n\r\n'.encode())
     assert answer.status == 200 and answer.json()['status'] == 'ok'
@@ -194,7 +194,7 @@ def test_control_characters_in_a_header_are_refused(healthy, value):
 # ---- limits
 
 def test_body_too_large_by_its_length(healthy):
-    """The refusal comes before the body is sent."""
+    """The refusal is sent before the body arrives."""
     with healthy.connect() as sock:
         sock.sendall(POST + b'Content-Length: %d\r\n\r\n' % (1 << 40))
         answer = read_answer(sock, 'POST')
@@ -209,7 +209,7 @@ def test_body_too_large_with_expect(healthy):
 
 
 def test_chunked_body_too_large(healthy):
-    """A body without a length is cut where the limit is, however long it would go on."""
+    """A body of unknown length is refused at the limit, regardless of its length."""
     before = healthy.resident_bytes()
     block = b'100000\r\n' + b'x' * 0x100000 + b'\r\n'
     with healthy.connect() as sock:
@@ -220,7 +220,7 @@ def test_chunked_body_too_large(healthy):
                 sock.sendall(block)
                 sent += 1
         except OSError:
-            pass  # it has hung up, as it may
+            pass  # the server has closed, which is allowed
         try:
             assert read_answer(sock, 'POST').status == 413
         except (OSError, http.client.HTTPException):
@@ -237,7 +237,7 @@ def test_headers_too_large(healthy, extra):
             sock.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\n' + extra + b'\r\n')
             assert read_answer(sock).status == 431
         except (ConnectionResetError, BrokenPipeError):
-            pass  # the answer can be lost where the client goes on sending
+            pass  # the answer can be lost if the client continues to send
 
 
 def test_header_just_past_the_limit_gets_431(healthy):
@@ -253,7 +253,7 @@ def test_long_request_line(healthy):
 # ---- many and slow clients
 
 def test_large_bodies_after_small_ones_on_kept_connections(healthy, picture):
-    """Four clients that send pictures of all sizes in turn, waiting for `100 Continue` as curl does."""
+    """Four clients send pictures of all sizes in turn, and wait for `100 Continue` as curl does."""
     small, _ = multipart({'image': picture})
     large, content_type = multipart({'image': picture, 'padding': b'x' * 2_600_000})
 
@@ -278,7 +278,7 @@ def test_large_bodies_after_small_ones_on_kept_connections(healthy, picture):
 
 
 def test_health_answers_while_detect_is_busy(healthy):
-    """/health comes from the network thread, whatever the workers do."""
+    """The network thread answers /health, even if all workers are busy."""
     stop = threading.Event()
 
     def load():

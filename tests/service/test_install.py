@@ -1,4 +1,5 @@
-"""What is installed runs by itself: moved to another folder, it uses nothing of the build folder or the source tree."""
+"""An installation works alone: after it is moved to another folder, it uses no file of the build folder or the
+source tree."""
 import json
 import os
 import re
@@ -16,7 +17,7 @@ BACKEND = os.path.join('lib', 'hailo-services', 'backends', 'hs_backend_openvino
 
 
 def install(root):
-    """As `make install` does. The folder that PREFIX became."""
+    """Installs as `make install` does. Returns the folder that PREFIX became."""
     subprocess.run(['meson', 'install', '--no-rebuild', '--strip', '-C', BUILD, '--destdir', str(root)], check=True,
                    stdout=subprocess.DEVNULL)
     return next(root.rglob('bin/hailo-pose')).parent.parent
@@ -94,7 +95,7 @@ def test_both_programs_work(tmp_path, prefix, models):
 
 
 def test_a_running_service_uses_no_file_of_the_source_tree(tmp_path, prefix, models):
-    """Neither mapped, nor open, nor as current folder."""
+    """No such file is mapped or open, and none of its folders is the current one."""
     for program in programs_with_weights(models):
         server = Server(tmp_path, device='cpu', program=[str(prefix / 'bin' / program), 'serve'],
                         settings={'database.enabled': 'false'} if program == 'hailo-face' else None,
@@ -124,7 +125,7 @@ def test_a_runtime_that_is_missing_is_a_failure(tmp_path, prefix, models, progra
     (broken / BACKEND).unlink()
     done = run(tmp_path, 'selftest', '--device', 'cpu', program=str(broken / 'bin' / program), env=env_of(tmp_path, models))
     assert done.returncode == 1 and 'FAIL backend     openvino: there is no backend' in done.stdout, done
-    # With another device nothing is wrong.
+    # With another device, selftest passes.
     done = run(tmp_path, 'selftest', '--device', 'sim', *(['--set', 'database.enabled=false'] if 'face' in program else []),
                program=str(broken / 'bin' / program), env=env_of(tmp_path, models))
     assert done.returncode == 0 and 'FAIL' not in done.stdout, done

@@ -1,8 +1,8 @@
-"""Requests that hold their worker for long leave the service to others: large pictures, batches, and files that hide
+"""Requests that occupy a worker for long do not block other requests: large pictures, batches, and files that hide
 their size.
 
-The device never ends one run, the first of a large picture, and the picture of that run keeps all the memory that large ones have. So heavy
-requests stay where they are for as long as a test lasts, and each answer that comes meanwhile has passed them."""
+The device never completes the run of the first large picture, which keeps the whole budget for large pictures. So
+heavy requests stay queued for the duration of a test, and each answer in that time has overtaken them."""
 import re
 import struct
 import time
@@ -17,7 +17,7 @@ HANGS = 'latency_ms: 1\nslots: 8\nfaults: [{{kind: hang, at: {}, count: 1}}]'
 SETTINGS = {'image.max_memory_total': '1M', 'performance.worker_threads': 3, 'inference.slots': 4,
             'performance.request_timeout': 300, 'device.timeout': 300, 'server.shutdown_timeout': 0}
 QUEUED = re.compile(r'^\S*http_requests_queued (\d+)$', re.MULTILINE)
-IN_USE = re.compile(r'^\S*device_slots_in_use{.*} (\d+)$', re.MULTILINE)  # of the model that finds
+IN_USE = re.compile(r'^\S*device_slots_in_use{.*} (\d+)$', re.MULTILINE)  # of the detection model
 
 
 def large_png(width=2600, height=1800):
@@ -40,14 +40,14 @@ def queued(server):
 
 
 def wait_until_it_hangs(server):
-    """The first large picture is with the device."""
+    """Waits until the first large picture is in the device."""
     wait_for(lambda: IN_USE.search(server.get('/metrics').body.decode())[1] == '1')
-    time.sleep(0.5)  # from its slot to its run
+    time.sleep(0.5)  # time between the slot and the run
 
 
 @pytest.fixture(name='send')
 def fixture_send():
-    """Sends a request and leaves its answer where it is."""
+    """Sends a request and does not read its answer."""
     sockets = []
 
     def send(server, fields, path):
@@ -121,7 +121,8 @@ def test_large_pictures_are_answered(make_server):
 
 @pytest.fixture(name='full')
 def fixture_full(make_server, script, send):
-    """A hailo-face whose workers for heavy requests are taken, and what sends one more and leaves its answer."""
+    """A hailo-face whose workers for heavy requests are all busy, and a function that sends one more without
+    reading the answer."""
     server = make_server(device=script(HANGS.format(3)), settings=SETTINGS, program=[FACE, 'serve'])
     assert server.post_form([part(one(1))], FACES).status == 200
     large = large_png()

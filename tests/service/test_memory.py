@@ -1,5 +1,5 @@
-"""Memory that clients can make the service take: one budget for all decoded pictures, and pictures reduced as they are
-decoded or drawn."""
+"""Memory that clients can make the service use: one budget for all decoded pictures, and pictures reduced while
+they are decoded or drawn."""
 import struct
 import threading
 import time
@@ -18,7 +18,7 @@ def picture(data):
 
 
 def flat_png(width, height, spot=None, interlaced=0):
-    """Gray, with a white square at spot = (x, y, size)."""
+    """Returns a gray PNG with a white square at spot = (x, y, size)."""
     head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, interlaced)
     plain, packer, data = b'\0' + b'\x20' * (3 * width), zlib.compressobj(1), []
     x, y, size = spot or (0, 0, 0)
@@ -35,7 +35,7 @@ def size_of(data):
 
 
 def pixels_of(data):
-    """Rows of an RGB PNG whose rows are filtered by None or Sub, as hs_image_encode_png writes them."""
+    """Returns the rows of an RGB PNG with the filters None and Sub, which hs_image_encode_png uses."""
     width, height = size_of(data)
     at, packed = 8, b''
     while at < len(data):
@@ -58,10 +58,11 @@ def unfiltered(row):
 
 
 def test_a_late_picture_waits_for_the_one_before(make_server, script):
-    """The first one waits for its device with almost all of the budget; the next one gets its turn, or a 504 in time."""
+    """The first picture uses almost all of the budget while it waits for its device; the next one runs after it, or
+    gets a 504 in time."""
     server = make_server(device=script('latency_ms: 2500\n'),
                          settings={'image.max_memory_total': '1M', 'performance.worker_threads': 4})
-    big = png(640, 500)  # stays whole: 960,000 bytes
+    big = png(640, 500)  # not reduced: 960,000 bytes
     server.post_form(picture(png(32, 32)))
     answers = []
     first = threading.Thread(target=lambda: answers.append(server.post_form(picture(big))))
@@ -104,7 +105,7 @@ def test_a_drawn_answer_has_a_largest_side(healthy, size, drawn_size):
 
 
 def test_marks_lie_where_the_reduced_picture_shows_them(healthy):
-    """The box is drawn around the square although the picture is reduced: its left edge is at the square's."""
+    """The box is at the square although the picture is reduced: their left edges coincide."""
     data = flat_png(8000, 2000, spot=(4000, 800, 400))
     found = healthy.post_form(picture(data)).json()
     assert found['count'] == 1 and found['image_size'] == {'width': 8000, 'height': 2000}
@@ -122,7 +123,7 @@ def test_marks_lie_where_the_reduced_picture_shows_them(healthy):
 
 @pytest.mark.skipif(is_sanitized(BINARY), reason='a sanitizer keeps memory that was freed')
 def test_many_large_pictures_at_once(make_server):
-    """8000x8000 pixels are 192 MB; reduced row by row none of them takes more than a few."""
+    """8000x8000 pixels are 192 MB; reduced row by row, each picture uses only a few."""
     server = make_server(settings={'performance.worker_threads': 8})
     data = flat_png(8000, 8000)
     server.post_form(picture(png(32, 32)))

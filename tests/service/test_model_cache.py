@@ -1,4 +1,4 @@
-"""Models that requests name: nobody waits for another client's model, nor longer than the request allows."""
+"""Models named by requests: no request waits for another client's model, or longer than its deadline."""
 import threading
 import time
 
@@ -12,8 +12,8 @@ LAST = 'yolov8x-pose'
 
 
 def test_a_default_request_does_not_wait_for_the_models_of_others(tmp_path):
-    """With all places taken by models that are loading, one must be closed to make room for the next, which takes as
-    long as its load. A default request goes on meanwhile, and the one that needs the room ends at its own deadline."""
+    """All places are taken by models that are loading. One must be closed for the next one, and closing takes as
+    long as its load. A default request is not delayed, and the request that needs the place ends at its deadline."""
     script = tmp_path / 'slow.yaml'
     script.write_text(f'load_ms: {LOAD_S * 1000}\nlatency_ms: 1\n', encoding='utf-8')
 
@@ -35,7 +35,7 @@ def test_a_default_request_does_not_wait_for_the_models_of_others(tmp_path):
         thread.join()
         assert last[0][0] == 504
         assert last[0][1] < LOAD_S / 2
-        # The model comes all the same, for a request that waits for it.
+        # The model is still loaded later, for a request that waits for it.
         assert ask(model=LAST, timeout='30')[0] == 200
 
 
@@ -49,7 +49,7 @@ def test_a_model_that_cannot_be_had_is_looked_for_again(tmp_path):
 
 @pytest.mark.parametrize('program', [BINARY, FACE], ids=['pose', 'face'])
 def test_load_during_the_start_waits_for_that_load(tmp_path, program):
-    """The model is still loading for the start of the server when a client asks for it by name."""
+    """A client requests a model by name while the server still loads it at the start."""
     script = tmp_path / 'slow.yaml'
     script.write_text('load_ms: 3000', encoding='utf-8')
     with Server(tmp_path, device=f'sim:{script}', program=[program, 'serve']) as server:

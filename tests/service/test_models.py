@@ -1,4 +1,4 @@
-"""hailo-pose models list, pull, verify, import, remove: a store of the test's own and a web server on this machine."""
+"""hailo-pose models list, pull, verify, import, remove, with a separate store and a web server on this machine."""
 import hashlib
 import io
 import json
@@ -156,7 +156,7 @@ def test_size_limits(shop):
 
 
 def test_a_stalled_server(shop):
-    small = BODY[:1500]  # more would count for some seconds before libcurl's speed is below the least one
+    small = BODY[:1500]  # with more bytes, libcurl's speed would be above the least one for some seconds
     shop.files.files['/m-pose.onnx'] = small
     shop.simple(sha256=hashlib.sha256(small).hexdigest())
     shop.files.hold()
@@ -184,7 +184,7 @@ def test_nobody_there(shop, tmp_path):
     shop.files.dead = True
     done = shop.models('pull', 'm-pose', '--mirror', tmp_path / 'absent')
     assert done.returncode == 1
-    assert 'absent/m-pose.onnx: it is not there; ' in done.stderr  # every source is named with its reason
+    assert 'absent/m-pose.onnx: it is not there; ' in done.stderr  # every source is named with its error
     assert shop.left() == []
 
 
@@ -193,7 +193,7 @@ def test_redirects(shop):
     shop.files.redirects['/m-pose.onnx'] = shop.files.url + '/elsewhere'
     shop.files.files['/elsewhere'] = BODY
     done = shop.models('pull', 'm-pose')
-    assert done.returncode == 1  # what a pack names may lead to https only
+    assert done.returncode == 1  # addresses in packs may redirect to https only
     assert 'https' in done.stderr
     assert shop.models('pull', 'm-pose', '--mirror', shop.files.url).returncode == 0
     assert shop.file().read_bytes() == BODY
@@ -203,7 +203,7 @@ def test_redirects(shop):
 
 
 def test_a_package_of_npm_without_npm(shop, tmp_path):
-    """From the registry that npm is configured for, with its token."""
+    """Pulls from the registry that npm is configured for, with its token."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode='w:gz') as tar:
         member = tarfile.TarInfo('package/m.onnx')
@@ -322,7 +322,7 @@ def test_a_file_whose_hash_nobody_publishes(shop):
     assert shop.models('verify', 'm-pose').returncode == 0
     shop.files.dead = True
     assert shop.models(*arguments, '--force').returncode == 1
-    assert shop.models('verify', 'm-pose').returncode == 0  # a pull that fails takes nothing away
+    assert shop.models('verify', 'm-pose').returncode == 0  # a pull that fails removes nothing
 
 
 STANDBY = ('--device', 'hailo', '--set', 'device.fallback=cpu')
@@ -335,7 +335,7 @@ def test_where_the_processor_may_stand_in_its_file_comes_too(shop):
     with open(shop.packs / 'm-pose.yaml', 'a', encoding='utf-8') as pack:
         pack.write(hef.replace('FILE', 'm'))
     shop.pack('only-pose', hef.replace('FILE', 'only'))
-    shop.simple('yolo11n-pose')  # the processor's own
+    shop.simple('yolo11n-pose')  # the processor's file
     assert shop.models('pull', 'm-pose', '--device', 'hailo').returncode == 0
     assert shop.models('pull', 'm-pose', '--backend', 'hailo', *STANDBY).returncode == 0
     assert shop.left() == ['m.hef', 'm.hef.sha256']
@@ -497,7 +497,7 @@ def test_pull_of_a_checkpoint(shop, tmp_path, known):
 
 
 def keypoints_of(shop, name='mine'):
-    """The names in the imported pack."""
+    """Returns the keypoint names in the imported pack."""
     text = (shop.store / 'packs' / f'{name}.yaml').read_text()
     return re.findall(r'^    - "(.*)"$', text.partition('keypoints:')[2], re.MULTILINE)
 
@@ -523,7 +523,7 @@ def test_keypoint_names_of_a_checkpoint(shop, tmp_path):
 
 
 def test_keypoint_names_of_people(shop, tmp_path):
-    """COCO's names bring COCO's edges, seventeen others their own names and none."""
+    """COCO's names imply COCO's edges; a model with 17 other names keeps its names and has no edges."""
     shop.simple('yolo11n-pose')
     for name, names in (('plain', None), ('coco', [f'joint_{i}' for i in range(17)]), ('own', [f'p{i}' for i in range(17)])):
         more = {'kpt_names': repr({0: names})} if names else {}

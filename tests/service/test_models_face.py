@@ -1,4 +1,5 @@
-"""Models of the face tasks: pulled with a conversion, verified, removed; no program imports what it does not serve."""
+"""Models of the face tasks: pulled with a conversion, verified, removed; a program does not import models of other
+tasks."""
 import hashlib
 import struct
 
@@ -18,7 +19,7 @@ embedding: {space: test-space, dimension: 64, threshold: 0.5, threshold_min: 0.4
 
 
 def embedding(freed):
-    """One Reshape to [1, -1], and what it becomes when the batch is free."""
+    """Returns a Reshape to [1, -1], and its form with a free batch size."""
     node = field(1, 'input') + field(1, 'shape') + field(2, 'output') + field(4, 'Reshape')
     shape = field(1, 2) + field(2, 7) + field(8, 'shape') + field(9, struct.pack('<2q', 0 if freed else 1, -1))
     graph = field(1, node) + field(5, shape) + field(2, 'g')
@@ -54,7 +55,7 @@ def test_a_pull_frees_the_batch(shop):
     assert shop.file('m-face.onnx').read_bytes() == AFTER
     assert shop.models('verify', 'm-face').returncode == 0
     done = shop.models('list')
-    assert done.returncode == 0 and 'm-face' not in done.stdout  # a pose program's list
+    assert done.returncode == 0 and 'm-face' not in done.stdout  # the list of a pose program
     done = shop.models('remove', 'm-face')
     assert done.returncode == 0 and shop.left() == []
 

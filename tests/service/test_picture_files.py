@@ -1,4 +1,4 @@
-"""The pictures that commands read and write: names of drawings, pipes and standard input, names in answers."""
+"""Pictures that commands read and write: names of drawings, pipes and standard input, names in answers."""
 import io
 import json
 import os
@@ -28,7 +28,7 @@ def answers(done):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two pictures of one name, and a folder for drawings."""
+    """Two pictures with the same name, and a folder for drawings."""
     for name in ('d1', 'd2', 'out'):
         (tmp_path / name).mkdir()
     (tmp_path / 'd1' / 'p.png').write_bytes(png(64, 48))
@@ -50,7 +50,7 @@ def test_pictures_of_one_name_are_drawn_into_two_files(folder, program):
     assert sorted(os.listdir(folder / 'out')) == ['p-2.jpg', 'p-3.jpg', 'p.jpg']
     first, second, third = ((folder / 'out' / name).read_bytes() for name in ('p.jpg', 'p-2.jpg', 'p-3.jpg'))
     assert first == third != second
-    # A second run replaces its own.
+    # A second run replaces its earlier file.
     detect(folder, 'd2/p.png', '--draw', 'out', program=program)
     assert (folder / 'out' / 'p.jpg').read_bytes() == second and len(os.listdir(folder / 'out')) == 3
 
@@ -114,7 +114,8 @@ def test_a_turned_picture_is_drawn_upright(sim, folder, program):
 
 
 def test_a_box_is_drawn_where_the_turned_picture_has_it(folder):
-    """The simulated device's face in the left upper corner of the stored picture is in the right upper one of the upright."""
+    """The simulated device's face in the upper left corner of the stored picture is in the upper right corner of
+    the upright one."""
     image = pytest.importorskip('PIL.Image', reason='python3-pil makes the picture')
     stored = image.open(io.BytesIO(faces_picture((PATTERNS[2], 40, 60, 140))))
     exif = image.Exif()

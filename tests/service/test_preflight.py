@@ -1,5 +1,5 @@
-"""What is said of a Hailo that is missing or only half there: by `selftest`, at the start of a service, by /health and
-`models`. The machine is made up (HS_HOST_ROOT), HailoRT is a double (tests/hailo)."""
+"""Reports about a missing or partly installed Hailo: by `selftest`, at the start of a service, by /health and
+`models`. The machine is made up (HS_HOST_ROOT), and HailoRT is a double (tests/hailo)."""
 import json
 import os
 import re
@@ -40,7 +40,7 @@ class Machine:
         self.file('/dev/hailo0')
 
     def hold(self):
-        """Another program has the node open."""
+        """Another program has the device node open."""
         self.file('/proc/812/comm', 'hailo-ollama\n')
         (self.root / 'proc/812/fd').mkdir()
         (self.root / 'proc/812/fd/9').symlink_to('/dev/hailo0')
@@ -57,7 +57,7 @@ def machine(tmp_path):
 
 
 def selftest(folder, env, *arguments, program=None):
-    """The lines by name; what is left of the exit code and the text."""
+    """Runs selftest; returns the lines by name, or the exit code and the text."""
     options = {'program': program} if program else {}
     done = run(folder, 'selftest', '--json', *arguments, env=env, **options)
     report = json.loads(done.stdout)
@@ -70,7 +70,7 @@ def selftest(folder, env, *arguments, program=None):
 
 
 def without(env, machine, folder, **more):
-    """The environment of a machine that has no module, or only those in `folder`."""
+    """Returns the environment of a machine without modules, or only with those in `folder`."""
     env = {key: value for key, value in env.items() if key != 'HS_BACKEND_DIR'}
     return {**env, 'HS_HOST_ROOT': str(machine.root), 'HS_BACKEND_DIR': str(folder), **more}
 
@@ -81,7 +81,7 @@ def test_a_machine_without_a_hailo_is_well(tmp_path, machine):
     lines = selftest(tmp_path, environment(tmp_path, HS_HOST_ROOT=str(machine.root)), '--device', 'auto')
     assert lines['hailo'][0]['ok'] and 'no Hailo device' in lines['hailo'][0]['detail']
     assert not {'node', 'driver', 'library', 'pcie'} & set(lines)
-    # Nobody asked for one.
+    # The settings do not require a Hailo.
     lines = selftest(tmp_path, environment(tmp_path, HS_HOST_ROOT=str(machine.root)), '--device', 'sim')
     assert not {'hailo', 'node', 'driver'} & set(lines)
 
@@ -113,7 +113,8 @@ def test_all_is_well(board, machine):
     env = {**board.env, 'HS_HOST_ROOT': str(machine.root)}
     done = run(board.folder, 'selftest', '--device', 'hailo', '--set', 'model.name=mine', env=env)
     assert 'rule broken' not in done.stderr
-    # In this order, for people. (The double finds nobody in the drawn figure's place, which is its own test's matter.)
+    # The order of the lines for people. (The double does not find the person in the built-in picture; another test
+    # covers that.)
     order = re.findall(r'^(?:ok  |FAIL) (\w+)', done.stdout, re.M)
     wanted = ['node', 'access', 'driver', 'library', 'firmware', 'pcie', 'users', 'hef', 'temperature']
     assert [name for name in order if name in wanted] == wanted, done.stdout
@@ -145,7 +146,7 @@ def test_a_device_that_another_program_has(board, machine):
     assert 'another program has' in lines['firmware'][0]['detail']
     assert 'end hailo-ollama (pid 812)' in lines['firmware'][0]['mend']
     assert 'hailo-ollama (pid 812) has /dev/hailo0 open' in lines['users'][0]['detail']
-    # In the same group both have it.
+    # Both programs share the device in the same group.
     lines = selftest(board.folder, env, '--device', 'hailo', '--set', 'device.group=theirs')
     assert lines['firmware'][0]['ok'], lines
 
@@ -206,7 +207,7 @@ def test_a_model_that_nobody_knows(tmp_path):
 
 @WITH_DOUBLE
 def test_a_model_that_the_device_refuses(board):
-    """Once in the log, however often it is tried; and when it is over."""
+    """The log reports it once, regardless of the number of attempts, and again when it is over."""
     board.add_model()
     board.play('latency_ms: 2\nfaults: [{kind: bad_model}]')
     server = board.serve()
@@ -233,7 +234,7 @@ def test_who_has_the_device_is_named_in_the_log(board, machine):
 
 @WITH_DOUBLE
 def test_no_device_and_no_driver(board, machine):
-    """It says so, stays up, and begins when the device is there."""
+    """The service reports it, keeps running, and starts to answer when the device appears."""
     board.add_model()
     board.play('latency_ms: 2\nfaults: [{kind: none}]')
     board.env['HS_HOST_ROOT'] = str(machine.root)
@@ -267,7 +268,8 @@ def test_a_board_that_auto_cannot_use_is_told_in_the_log(tmp_path, machine):
 # ---- without the library
 
 def copy_module(folder, version=None):
-    """The module and the double beside it; with a version, the module wants a library of that one instead."""
+    """Copies the module and the double beside it; with a version, the module needs a library of that version
+    instead."""
     folder.mkdir(exist_ok=True)
     with open(os.path.join(FOLDER, 'hs_backend_hailo.so'), 'rb') as file:
         module = file.read()
@@ -295,7 +297,7 @@ def test_without_the_library_it_starts_and_says_what_is_missing(board, machine, 
     board.add_model()
     board.env = without(board.env, machine, modules)
     server = board.serve()
-    # At the start, to who asks whether it is well, and to who sends a picture.
+    # The missing library is reported at the start, by /health/ready, and in the answer to a picture.
     assert 'libhailort.so.5.1.7 is not installed' in server.log and words in server.log
     wait_for(lambda: words in server.get('/health/ready').json().get('detail', ''))
     assert server.get('/health/ready').status == 503
@@ -305,7 +307,7 @@ def test_without_the_library_it_starts_and_says_what_is_missing(board, machine, 
     assert answer.status == 503 and words in answer.json()['error']['message']
     lines = selftest(board.folder, board.env, '--device', 'hailo')
     assert not lines['library'][0]['ok'] and words in lines['library'][0]['detail']
-    # Once the module was built anew, it goes on without a new start.
+    # After the module was built again, the service uses it without a restart.
     copy_module(modules)
     wait_for(lambda: server.get('/health/ready').status == 200)
     assert_finds(server, 200, 120, 96, 224)
@@ -379,7 +381,7 @@ def test_models_pull_takes_the_file_for_the_runtime(board, machine, version, fil
     assert done.returncode == 0 and f'{file},' in done.stdout, done
     installed = [each.name for each in (board.folder / 'models').glob('*.hef')]
     assert installed == [file]
-    # And that one is served.
+    # That file is used.
     if version:
         with Server(board.folder, device='hailo', env=env, settings={'device.probe_interval': '0.2'}) as server:
             assert server.get('/health').json()['model'] == 'm-pose'

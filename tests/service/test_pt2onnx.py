@@ -1,4 +1,4 @@
-"""build/tools/pt2onnx: checkpoints to ONNX. A small reader of protocol buffers looks at what it wrote."""
+"""build/tools/pt2onnx: converts checkpoints to ONNX. A small protobuf reader checks the output."""
 import hashlib
 import math
 import os
@@ -14,7 +14,7 @@ from server import BINARY, SANITIZER
 
 
 def find_program():
-    """It lies in the build folder of the program under test, or in a build folder named in HS_BUILD_DIR."""
+    """Finds pt2onnx in the build folder of the program under test, or in HS_BUILD_DIR."""
     folders = [os.environ.get('HS_BUILD_DIR', ''), *pathlib.Path(os.path.realpath(BINARY)).parents[:3]]
     paths = (os.path.join(folder, 'tools', 'pt2onnx') for folder in folders)
     return next((path for path in paths if os.access(path, os.X_OK)), None)
@@ -31,7 +31,7 @@ def run(*arguments):
 
 
 def convert(folder, root, *flags, protocol=2):
-    """Saves, converts, and gives the model as fields."""
+    """Saves, converts, and returns the model as fields."""
     done = run(save(folder / 'net.pt', root, protocol), folder / 'net.onnx', *flags)
     assert (done.returncode, done.stderr) == (0, '')
     data = (folder / 'net.onnx').read_bytes()
@@ -40,7 +40,7 @@ def convert(folder, root, *flags, protocol=2):
 
 
 def refuse(folder, root):
-    """Saves, converts in vain, and gives the one line that says why."""
+    """Saves, converts with a failure, and returns the one line of the error."""
     path = save(folder / 'net.pt', root)
     done = run(path, folder / 'net.onnx', '--decoded')
     assert (done.returncode, done.stdout) == (1, '')
@@ -61,7 +61,7 @@ def varint(data, at):
 
 
 def fields(data):
-    """number -> values: whole numbers, or bytes."""
+    """Returns number -> values: integers, or bytes."""
     at, found = 0, {}
     while at < len(data):
         key, at = varint(data, at)
@@ -94,7 +94,7 @@ class Model:
         return info[1][0].decode(), [dim[1][0] if 1 in dim else dim[2][0].decode() for dim in dims]
 
     def check_names(self):
-        """Each name given once, and before it is read; each weight as long as it says."""
+        """Each name is defined once and before it is used; each weight has the length of its dimensions."""
         known = {b'', b'images'} | {name.encode() for name in self.weights}
         assert len(known) == len(self.weights) + 2
         for node in self.nodes:
@@ -119,7 +119,7 @@ def outputs_for(strides, bins, classes, points):
             for kind, channels in (('box', 4 * bins), ('cls', classes), ('kpt', points))}
 
 
-# ---- good ones ----
+# ---- valid networks ----
 
 NETWORKS = {
     'v8': ({}, {}),
@@ -198,7 +198,7 @@ def test_a_command_inside_is_not_run(tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
-# ---- bad ones: what is changed in a good one, and what is said ----
+# ---- invalid networks: the change to a valid one, and the expected error ----
 
 def head(root):
     return list(layers_of(root).values())[-1]

@@ -1,4 +1,4 @@
-"""POST /v1/models/{id}/pull: models that come on a client's word, as a whole and as server-sent events."""
+"""POST /v1/models/{id}/pull: models pulled at a client's request, with a single answer and with server-sent events."""
 import http.client
 import json
 import re
@@ -42,7 +42,7 @@ def pull(server, name='b-pose', **headers):
 
 
 def events(text):
-    """Pairs of kind and value; comments are left out."""
+    """Returns pairs of kind and value, without comments."""
     found = []
     for block in text.split('\n\n'):
         fields = dict(line.split(': ', 1) for line in block.splitlines() if not line.startswith(':'))
@@ -52,7 +52,7 @@ def events(text):
 
 
 def begin(server, name='b-pose'):
-    """An event stream in the middle of its download."""
+    """Returns an event stream in the middle of its download."""
     connection = http.client.HTTPConnection(*server.address, timeout=60)
     connection.request('POST', f'/v1/models/{name}/pull', headers=EVENTS)
     return connection, connection.getresponse()
@@ -95,7 +95,7 @@ def test_events(make, shop):
     assert (answer.status, answer.headers['Content-Type']) == (200, 'text/event-stream')
     assert answer.headers['Cache-Control'] == 'no-store'
     assert shop.files.half_sent.wait(20)
-    # The first comes while the rest of the file is still missing.
+    # The first event arrives while the rest of the file is still missing.
     first = answer.readline() + answer.readline()
     assert first.startswith(b'event: progress\ndata: {')
     shop.files.release()
@@ -158,7 +158,7 @@ def test_a_pull_takes_no_worker_from_others(make, shop):
 
 
 def test_heavy_requests_take_no_place_of_a_pull(make, shop, script):
-    """Nor do they have one worker more than without it: the other two wait, for a worker that does not come."""
+    """Heavy requests also get no additional worker: the other two wait for a worker that does not become free."""
     hangs = script('latency_ms: 1\nslots: 8\nfaults: [{kind: hang, at: 2, count: 1}]')
     server = make(device=hangs, **{'performance.worker_threads': '2', 'device.timeout': 300, 'inference.slots': 4,
                                    'performance.request_timeout': 300, 'server.shutdown_timeout': 0})
@@ -170,7 +170,7 @@ def test_heavy_requests_take_no_place_of_a_pull(make, shop, script):
                      f'Content-Length: {len(body)}\r\n\r\n'.encode() + body)
     wait_for(lambda: b'http_requests_queued 2\n' in server.get('/metrics').body)
     wait_for(lambda: re.search(rb'device_slots_in_use{.*} 1\n', server.get('/metrics').body))
-    time.sleep(0.5)  # until the first batch has only the picture in work that hangs
+    time.sleep(0.5)  # until only the hung picture of the first batch is running
     shop.files.hold()
     connection, answer = begin(server)
     assert shop.files.half_sent.wait(20)
@@ -183,7 +183,7 @@ def test_heavy_requests_take_no_place_of_a_pull(make, shop, script):
 
 
 def test_client_leaves(make, shop):
-    """What has come stays, and the next pull goes on from there."""
+    """The partial file is kept, and the next pull resumes it."""
     server = make()
     shop.files.hold()
     connection, answer = begin(server)
@@ -191,7 +191,7 @@ def test_client_leaves(make, shop):
     answer.readline()
     answer.close()
     connection.close()
-    # Else the rest might have come before the server saw that nobody waits for it.
+    # Otherwise the rest could arrive before the server noticed the closed connection.
     wait_for(lambda: b'\nhailo_http_cancelled_total 1\n' in server.get('/metrics').body)
     shop.files.release()
     answer = pull(server)
@@ -240,8 +240,8 @@ PYPI = f'''openvino:
 
 @pytest.fixture
 def hung_pip(shop, tmp_path):
-    """Plays a pip that has started a helper and does not end; both ignore SIGTERM. Gives its path, and what waits for
-    the numbers of the two processes."""
+    """Creates a fake pip that starts a helper and does not end; both ignore SIGTERM. Returns its path, and a
+    function that waits for the two process ids."""
     shop.pack('p-pose', PYPI)
     pip, started = tmp_path / 'pip', tmp_path / 'started'
     pip.write_text(f'#!/bin/sh\ntrap "" TERM INT HUP\nsleep 600 &\necho $$ $! >{started}.new\n'
@@ -256,7 +256,7 @@ def hung_pip(shop, tmp_path):
 
 
 def is_gone(number):
-    """It has ended; not all containers have an init that reaps it."""
+    """Returns true if the process has ended; some containers have no init that reaps it."""
     try:
         with open(f'/proc/{number}/stat', encoding='utf-8') as stat:
             return stat.read().rpartition(') ')[2][0] == 'Z'
@@ -313,7 +313,7 @@ def test_a_killed_service_takes_pip_along(shop, hung_pip):
 
 
 def test_faces(tmp_path):
-    """The route is there, and has the service's own errors."""
+    """The route exists, with the service's error format."""
     with FaceServer(tmp_path) as server:
         answer = server.request('POST', '/v1/models/w600k-mbf/pull')
         assert answer.status == 403 and 'model.allow_pull' in answer.json()['error']

@@ -1,4 +1,4 @@
-"""The letter of RFC 9110 and RFC 9112: the list in tests/hostile/rfc, and each case also in single bytes."""
+"""Conformance to RFC 9110 and RFC 9112: the cases of tests/hostile/rfc, each one also sent in single bytes."""
 import os
 import socket
 import sys
@@ -20,13 +20,13 @@ def strict(tmp_path_factory):
 
 
 class Answers:
-    """Reads answers one by one, by the letter: http.client would forgive."""
+    """Reads answers one by one and strictly; http.client is too lenient."""
 
     def __init__(self, sock):
         self._file = sock.makefile('rb')
 
     def next(self, is_head=False):
-        """(status, headers, body), or None at the end of the connection."""
+        """Returns (status, headers, body), or None at the end of the connection."""
         line = self._file.readline()
         if not line:
             return None
@@ -76,7 +76,7 @@ def test_whole(strict, case):
     assert MARKER not in strict.log
 
 
-# Without those that expect a 100 or none by whether the body is there already.
+# Excludes cases whose 100 (Continue) depends on whether the body has already arrived.
 @pytest.mark.parametrize('case', [case for case in CASES if len(case.data) < 2000 and b'Expect' not in case.data],
                          ids=lambda case: case.name)
 def test_in_single_bytes(strict, case):

@@ -1,4 +1,4 @@
-"""`selftest` of both programs: which checks there are, and that each of them can fail."""
+"""`selftest` of both programs: the list of checks, and that each of them can fail."""
 import json
 
 import pytest

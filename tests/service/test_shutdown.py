@@ -1,4 +1,4 @@
-"""Signals: SIGTERM stops accepting, finishes what runs and ends with 0; a second one ends at once."""
+"""Signals: SIGTERM stops accepting, finishes running requests and exits with 0; a second signal exits at once."""
 import re
 import signal
 import socket
@@ -14,7 +14,7 @@ HEAD = (b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nContent-Type: ' + CONTENT_
 
 
 def begin_upload(server):
-    """A request that the server has accepted (it has said «go on») and whose body is still to come."""
+    """Returns a connection whose request was accepted (the server sent 100) and whose body is not sent yet."""
     sock = server.connect()
     sock.sendall(HEAD)
     received = b''
@@ -42,7 +42,7 @@ def wait_until_refused(server, timeout=10):
 
 @pytest.fixture(autouse=True)
 def not_under_nohup():
-    """Programs that are started ignore what this one ignores."""
+    """Child processes inherit ignored signals, so SIGHUP is set to its default."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
@@ -80,7 +80,7 @@ def test_a_terminal_that_closes_twice_is_one_signal(make_server):
         sock.sendall(BODY)
         assert read_answer(sock, 'POST').status == 200
     assert server.finish() == 0
-    # The one that looked whether it still accepts may be counted, too.
+    # The connection that tested whether the server accepts may be counted too.
     assert re.search('stopping by SIGHUP: [12] requests? to finish, at most 20 s', server.log), server.log
 
 
@@ -90,7 +90,7 @@ def test_nohup_is_obeyed(make_server):
     server.process.send_signal(signal.SIGHUP)
     server.assert_healthy()
     server.stop()
-    # Its answer was read, but the request may not be over.
+    # The answer was read, but the request may still be active.
     assert 'SIGHUP' not in server.log and re.search('stopping by SIGTERM: [01] requests? to finish', server.log), server.log
 
 
@@ -134,7 +134,7 @@ def test_port_is_free_afterwards(tmp_path):
 
 
 def test_a_device_that_does_not_finish_loading_does_not_hold_up_the_end(tmp_path):
-    """The load cannot be cancelled and takes a minute; the time to shut down is one second."""
+    """The load cannot be cancelled and takes a minute; the shutdown timeout is one second."""
     script = tmp_path / 'slow.yaml'
     script.write_text('load_ms: 60000\n', encoding='utf-8')
     server = Server(tmp_path, device=f'sim:{script}', settings={'server.shutdown_timeout': 1})

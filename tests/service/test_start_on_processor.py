@@ -1,4 +1,5 @@
-"""A Hailo whose model cannot be had: `auto` and `device.fallback: cpu` start on the processor and say why."""
+"""A Hailo whose model is not available: `auto` and `device.fallback: cpu` start on the processor and report the
+reason."""
 import json
 import os
 import pathlib
@@ -38,8 +39,8 @@ CPU = '''openvino:
 
 @pytest.fixture
 def board(tmp_path):
-    """m-pose has a file for HailoRT 5.1 and one for the processor, which is installed; c-pose only the latter, installed;
-    h-pose only the former, not installed."""
+    """m-pose has a file for HailoRT 5.1 and one for the processor, which is installed; c-pose has only the latter,
+    installed; h-pose has only the former, not installed."""
     random.seed(5)
     board = Board(tmp_path, None)
     (tmp_path / 'packs').mkdir()
@@ -87,7 +88,7 @@ def damaged(board):
 def test_the_processor_answers_from_the_start(board, case, device):
     reason = case(board)
     settings = {} if device == 'auto' else {'device.fallback': 'cpu'}
-    if device == 'hailo':  # without a fallback it insists
+    if device == 'hailo':  # without a fallback the start fails
         done = run(board.folder, 'serve', '--device', 'hailo', '--host', '127.0.0.1', '--port', '0', env=board.env)
         assert done.returncode == 1 and reason in done.stderr
     with serve(board, device, **settings) as server:
@@ -108,8 +109,8 @@ def test_the_processor_answers_from_the_start(board, case, device):
 
 
 def test_a_stack_that_is_installed_after_the_first_run(board):
-    """Without HailoRT the processor serves; with it, and still only the processor's model, it serves on; with the model the
-    NPU does."""
+    """Without HailoRT the processor answers; with HailoRT but only the processor's model, it still does; with the
+    Hailo model the NPU answers."""
     with serve(board, env={'HS_BACKEND_DIR': str(board.folder / 'none')}) as server:
         wait_for(lambda: server.get('/health/ready').status == 200)
         health = server.get('/health').json()
@@ -127,7 +128,7 @@ def test_a_stack_that_is_installed_after_the_first_run(board):
 @pytest.mark.parametrize('kind, words', [('bad_model', 'another version'), ('mismatch', 'hailo-h10-all'),
                                          ('busy', 'another program')])
 def test_auto_answers_while_the_device_cannot_be_had(board, kind, words):
-    """The device is there and fails when it is opened or loaded; when it can, it answers."""
+    """The device is present but fails when it is opened or loaded; when it works again, it answers."""
     install_hef(board)
     board.play(f'latency_ms: 2\nfaults: [{{kind: {kind}}}]')
     with serve(board, **{'model.name': 'm-pose'}) as server:
@@ -141,7 +142,7 @@ def test_auto_answers_while_the_device_cannot_be_had(board, kind, words):
 
 
 def test_models_by_name(board):
-    """A model without a file for the device runs on the processor, too."""
+    """A model without a file for the device also runs on the processor."""
     install_hef(board)
     with serve(board) as server:
         wait_for(lambda: server.get('/health/ready').status == 200)
@@ -154,7 +155,7 @@ def test_models_by_name(board):
 
 
 def test_what_is_not_answered_by_another_model(board):
-    """A name that no model has; with `auto`, a model that the processor cannot run."""
+    """A name that is not a model's; and with `auto`, a model that the processor cannot run."""
     for arguments in (['model.name=n-pose', 'device.fallback=cpu'], ['model.name=h-pose']):
         done = run(board.folder, 'serve', '--device', 'auto', '--host', '127.0.0.1', '--port', '0',
                    *[f'--set={each}' for each in arguments], env=board.env)
@@ -162,7 +163,7 @@ def test_what_is_not_answered_by_another_model(board):
 
 
 def test_the_hint_names_the_command_that_brings_the_file(board):
-    """On a machine without a Hailo `models pull` alone brings the processor's file."""
+    """On a machine without a Hailo, `models pull` alone fetches the processor's file."""
     done = run(board.folder, 'detect', '--device', 'hailo', '--set', 'model.name=m-pose', 'a.png', env=board.env)
     command = done.stderr.partition('get it with: ')[2].split('\n')[0].split()
     assert done.returncode == 1 and command[:3] == ['hailo-pose', 'models', 'pull'], done
@@ -177,8 +178,8 @@ SAMPLE = os.path.join(TREE, '.deps', 'samples', 'zidane.jpg')
 
 @pytest.mark.skipif(not all(os.path.exists(each) for each in [*FACE_MODELS, SAMPLE]), reason='needs weights and samples')
 def test_a_gallery_of_the_processor_stays_in_use(tmp_path):
-    """People were enrolled on the processor; then the driver is installed. The gallery decides for the processor's embedder,
-    since the device's would find nobody."""
+    """People were enrolled on the processor; then the driver is installed. The gallery keeps the processor's
+    embedder in use, because with the device's embedder no face would match."""
     def serve_faces(modules):
         env = environment(tmp_path, HS_BACKEND_DIR=str(modules))
         return FaceServer(tmp_path, device='auto', env=env)

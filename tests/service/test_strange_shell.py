@@ -1,5 +1,5 @@
-"""The shell that starts a program does not change what it does: its folder, its umask, its locale, its variables, and
-which standard files are open."""
+"""The shell that starts a program does not change its behaviour: current folder, umask, locale, variables, and open
+standard files."""
 import json
 import os
 import shutil
@@ -22,7 +22,7 @@ def has_openvino():
 
 
 def device_of(program):
-    """The processor, if it can be had here."""
+    """Returns the processor if it can be used here, else the simulated device."""
     weights = all(os.path.exists(os.path.join(MODELS, name)) for name in WEIGHTS[program])
     return 'cpu' if weights and has_openvino() else 'sim'
 
@@ -33,13 +33,13 @@ def gallery_of(program, folder):
 
 
 def lines_of(text):
-    """Without times and sizes."""
+    """Returns the lines without times and sizes."""
     return [line.split()[:2] for line in text.splitlines()]
 
 
 @pytest.fixture(name='place')
 def place_fixture(tmp_path):
-    """A folder that everybody may write, also below one of root's own."""
+    """A world-writable folder, also below one of root."""
     for each in (tmp_path, tmp_path / 'open'):
         each.mkdir(exist_ok=True)
         each.chmod(0o777)
@@ -59,7 +59,7 @@ def locales():
     return [name for name in (done.stdout.split() if done else []) if name.startswith(('tr_TR', 'de_DE'))][:2]
 
 
-USUAL = {}  # what each program says in an ordinary shell
+USUAL = {}  # output of each program in an ordinary shell
 
 SHELLS = {
     'umask 077': {'umask': 0o077},
@@ -104,7 +104,7 @@ def count_of(text):
 @PROGRAMS
 @pytest.mark.parametrize('closed', [(0,), (1,), (2,), (0, 1, 2)], ids=str)
 def test_closed_standard_files(place, program, closed):
-    """A file that is opened later does not get their numbers, and is not written into."""
+    """A file that is opened later does not get these descriptors, and is not overwritten."""
     closing = ' '.join(f'{fd}>&-' for fd in closed)
     options = [*gallery_of(program, place), '--models', MODELS, '--device', 'sim']
     for command in (['selftest'], ['detect', 'a.png'], ['config', 'check']):
@@ -121,7 +121,7 @@ def test_closed_standard_files(place, program, closed):
 
 @PROGRAMS
 def test_serve_leaves_its_folder(place, program):
-    """Paths on its command line are relative to the folder that it was started in; that may go then."""
+    """Paths on the command line are relative to the start folder, which can be removed afterwards."""
     folder = place / 'started-here'
     folder.mkdir()
     shutil.copy(place / 'a.png', folder)
@@ -138,7 +138,7 @@ def test_serve_leaves_its_folder(place, program):
 @PROGRAMS
 @pytest.mark.skipif(not ROOT, reason='needs another user, which only root can become')
 def test_a_folder_that_may_not_be_entered(place, program):
-    """As from `sudo -u hailo-pose hailo-pose selftest` in somebody's home."""
+    """As `sudo -u hailo-pose hailo-pose selftest` in another user's home."""
     closed = place.parent / 'closed'
     closed.mkdir(mode=0o700)
     device = device_of(program)

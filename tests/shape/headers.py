@@ -1,9 +1,9 @@
-"""Each header under include/ and src/ compiles alone, also where it is included twice.
+"""Each header under include/ and src/ compiles alone, also if it is included twice.
 
     headers.py COMPILER… -- [C++-COMPILER…]
 
-Those of C++ (.hpp) are looked at where there is a compiler and what they include is built against. Folders of
-third-party headers are those that the build itself uses (compile_commands.json).
+C++ headers (.hpp) are checked if there is a C++ compiler and the build has the libraries they include. The folders
+of third-party headers are those of the build (compile_commands.json).
 """
 import json
 import os

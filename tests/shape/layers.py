@@ -1,6 +1,6 @@
-"""No include points up the layers. docs/architecture.md says the same in words.
+"""No include points up the layers. docs/architecture.md describes the layers.
 
-Before it looks at the source, it proves on a made-up tree that it sees each kind of bad include.
+Before it checks the source, it verifies on a made-up tree that it finds each kind of bad include.
 """
 import os
 import re
@@ -9,7 +9,8 @@ import tempfile
 
 from tree import SOURCE, report, source_files
 
-# A module may include its own rank and those below; include/hs may be used by all and uses nothing.
+# A module may include headers of its own rank and lower ones; every module may include include/hs, which includes no
+# other module.
 RANKS = {'hs': 0, 'base': 0, 'preflight': 1, 'config': 1, 'image': 1, 'vision': 1, 'convert': 1, 'models': 2, 'http': 2,
          'infer': 2, 'stream': 2, 'gallery': 2, 'cli': 3, 'service': 3, 'pose': 4, 'face': 4, 'backends': 1}
 ONLY = {'hs': {'hs'}, 'base': {'base', 'hs'}, 'vision': {'vision', 'base', 'hs'}, 'convert': {'convert', 'base', 'hs'},
@@ -18,10 +19,10 @@ NEVER = {'http': {'convert', 'models', 'image', 'infer', 'vision', 'gallery', 's
          'infer': {'convert', 'image', 'http', 'vision'},
          'models': {'http', 'infer', 'image'}, 'config': {'image', 'vision'}, 'image': {'vision'},
          'pose': {'face'}, 'face': {'pose'}}
-# A third-party header (or folder of them) and the modules that may know it.
+# A third-party header, or folder of headers, and the modules that may include it.
 FOREIGN = {'sys/epoll.h': {'http'}, 'openvino/': {'backends'}, 'hailo/': {'backends'},
            'sqlite3.h': {'gallery'}, 'libpq-fe.h': {'gallery'}}
-# No JSON, no threads: pure functions.
+# No JSON and no threads: pure functions.
 FOREIGN_NEVER = {'vision': {'jansson.h', 'pthread.h', 'threads.h', 'curl/', 'yaml.h'}}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -40,7 +41,7 @@ def backend_of(path):
 
 
 def resolve(root, path, target):
-    """The path below root of a quoted include, or None where it is none of ours."""
+    """Returns the path below root of a quoted include, or None if it is not a header of the project."""
     for folder in (os.path.dirname(path), 'include', 'src'):
         candidate = os.path.normpath(os.path.join(folder, target))
         if os.path.isfile(os.path.join(root, candidate)):
@@ -56,7 +57,7 @@ def check_own(path, target):
         return None
     if here not in RANKS or there not in RANKS:
         return f'{here if here not in RANKS else there} has no rank in tests/shape/layers.py'
-    # The registry of built-in backends names them; it is the one place that does.
+    # The registry of built-in backends is the only file in infer that names them.
     if here == 'infer' and there == 'backends':
         return None
     if there not in ONLY.get(here, {there}):

@@ -1,8 +1,9 @@
-"""The English of comments: openings, words and constructions that make a reader stop. CONTRIBUTING.md has the rules.
+"""The English of comments: reports openings, words and constructions that are hard to read. CONTRIBUTING.md has the
+rules.
 
-    prose.py [FILE…]    the files named, else all that are clean already (CLEAN); with --count: figures by kind, of all
+    prose.py [FILE…]    checks the given files, or else all files in CLEAN; --count prints totals by kind, of all files
 
-Before it looks at the source, it proves on made-up sentences that it sees each kind.
+Before it checks the source, it verifies on made-up sentences that it finds each kind.
 """
 import collections
 import os
@@ -11,7 +12,7 @@ import sys
 
 from tree import SOURCE, report, source_files
 
-# Folders whose comments follow the rules; once a folder is here, it stays.
+# Folders whose comments follow the rules. Folders are only added.
 CLEAN = ()
 
 C_SUFFIXES = ('.c', '.h', '.cc', '.hpp', '.in')
@@ -20,7 +21,7 @@ HASH_COMMENT = re.compile(r'(?:^|\s)#(?!!)\s?([^\n]*)')
 DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
 SENTENCE = re.compile(r'(?<=[.:;!?])\s+(?=[A-Z*`"(])|\n\s*\n')
 
-KINDS = [  # name, pattern of one sentence
+KINDS = [  # name, pattern that matches within one sentence
     ('opens with What, Who or Whether', re.compile(r'^(What|Who|Whether|Whose|Whom)\b(?!.*\?$)')),
     ('opens with It is', re.compile(r'^It is\b')),
     ('"where" for "if"', re.compile(r'^Where\b|[,;] where (?:it|that|this|there|they|one|no|nothing)\b', re.I)),
@@ -40,7 +41,7 @@ KINDS = [  # name, pattern of one sentence
 
 
 def comments(name, text):
-    """(line, text) of each comment; neighbouring lines of one are joined."""
+    """Yields (line, text) of each comment; adjacent comment lines are joined."""
     if name.endswith(C_SUFFIXES):
         for found in C_COMMENT.finditer(text):
             body = found[1] if found[1] is not None else found[2]

@@ -1,5 +1,5 @@
-"""The drawing of a request's way in docs/architecture.md holds: its files are there, each one calls the next, and there
-are no more of them than a reader can keep in mind."""
+"""The diagram of a request's path in docs/architecture.md is correct: its files exist, each one calls the next, and
+there are few enough of them for a reader to remember."""
 import os
 import re
 
@@ -7,7 +7,7 @@ from tree import SOURCE, report
 
 LINES_MAX, POSE_MAX, FACE_MAX = 15, 9, 14
 FILE = re.compile(r'\b(?:http|service|pose|face|infer|gallery)/\w+\.c\b')
-# Moves bytes and knows no models; the request's own way begins behind it.
+# Moves bytes and does not use models; the request's path begins after it.
 BEFORE = ('http/connection.c',)
 
 
@@ -25,7 +25,7 @@ def text_of(name):
 
 
 def defined(name):
-    """The functions of a file that other files can call."""
+    """Returns the functions of a file that other files can call."""
     return set(re.findall(r'^(?!static)[a-z][\w *]*?\b(hs_\w+)\(', text_of(name), re.M))
 
 
@@ -35,7 +35,7 @@ def calls(name, other):
 
 
 def arrows(lines):
-    """Pairs of files: along a line, and from the line above to those that are indented below it."""
+    """Returns pairs of files: along a line, and from a line to those indented below it."""
     above = []
     for line in lines:
         names = FILE.findall(line)

@@ -1,5 +1,6 @@
-"""The Hailo backend compiles without a warning as C++17, by each of the compilers that may be on its machine: it is built
-there, by `backends build`. Here that is against the headers of the double. Exits with 77 where there is none of them."""
+"""The Hailo backend compiles without a warning as C++17 with each installed compiler that `backends build` may use
+on a machine with a Hailo. This test uses the headers of the HailoRT double. Exits with 77 if no compiler is
+installed."""
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ CXX = ['-std=c++17', '-fno-exceptions', '-fno-rtti']
 
 
 def sources():
-    """Those that meson.build names for `backends build`."""
+    """Returns the sources that meson.build lists for `backends build`."""
     with open(os.path.join(SOURCE, 'meson.build'), encoding='utf-8') as file:
         listed = re.search(r'^shim_sources = \[(.*?)\]', file.read(), re.M | re.S)[1]
     return re.findall(r"'([^']+)'", listed)

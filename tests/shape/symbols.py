@@ -1,4 +1,4 @@
-"""Every symbol that the core library shows carries the prefix hs_; a backend module shows only its table.
+"""Every symbol exported by the core library has the prefix hs_; a backend module exports only its table.
 
     symbols.py LIBRARY.a
 """

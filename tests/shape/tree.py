@@ -1,4 +1,4 @@
-"""What the shape tests share: where the source is, and which files of it count."""
+"""Helpers of the shape tests: the path of the source tree, and its files."""
 import os
 import subprocess
 import sys
@@ -8,7 +8,8 @@ BUILD = os.environ.get('HS_BUILD_DIR') or os.path.join(SOURCE, 'build')
 
 
 def source_files(root=SOURCE):
-    """Paths below root that belong to the project: what git tracks or would, else (no git here) all but build output."""
+    """Returns paths below root that belong to the project: files that git tracks or would add, or without git all
+    files except build output."""
     listing = subprocess.run(['git', '-c', 'safe.directory=*', '-C', root, 'ls-files', '-z', '--cached', '--others',
                               '--exclude-standard'], capture_output=True, check=False)
     if listing.returncode == 0:
@@ -22,7 +23,7 @@ def source_files(root=SOURCE):
 
 
 def report(problems, checked):
-    """Prints the problems and ends the test."""
+    """Prints the problems and exits."""
     for problem in problems:
         print(problem)
     print(f'{checked} checked, {len(problems)} problems')

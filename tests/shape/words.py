@@ -1,6 +1,7 @@
-"""Banned functions, and words that have no place in the tree: machine paths, package index addresses, unfinished notes.
+"""Banned functions, and words that must not be in the tree: machine paths, package index addresses, unfinished
+notes.
 
-Before it looks at the source, it proves on made-up lines that it sees each of them.
+Before it checks the source, it verifies on made-up lines that it finds each of them.
 """
 import os
 import re
@@ -8,27 +9,28 @@ import sys
 
 from tree import SOURCE, report, source_files
 
-# Why: unbounded copies, hidden state, growth of the stack by input, numbers read as the locale says. docs/hacking.md
+# Reasons: unbounded copies, hidden state, stack use that depends on input, locale-dependent number parsing. See
+# docs/hacking.md.
 BANNED = re.compile(r'(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|strncpy|strncat|strtok|gets|alloca|'
                     r'atoi|atol|atoll|atof|strtod|strtof|strtold|sscanf)\s*\(')
-LOCALE_WRAPPER = 'src/base/str.c'  # the one place that reads numbers, with a fixed locale
+LOCALE_WRAPPER = 'src/base/str.c'  # the only file that parses numbers, with a fixed locale
 SLEEPS = re.compile(r'(?<![\w.>])(sleep|usleep)\s*\(')
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.DOTALL)
 
-# Written so that this file does not find itself.
+# Split so that this file does not match itself.
 WORDS = [
     (re.compile(r'\b(TO' r'DO|FIX' r'ME|XX' r'X)\b'), 'unfinished'),
     (re.compile(r'(?<![\w.$}])/(wor' r'k|tmp/w' r't|home/[a-z]+|Users)/'), 'path of one machine'),
     (re.compile(r'(pypi\.or' r'g|pythonhosted\.or' r'g|registry\.npmjs\.or' r'g|crates\.i' r'o)'),
      'address of a package index'),
 ]
-NPM_DEFAULT = ('src/models/npm_registry.h', 'registry.npmjs' + '.org')  # where npm looks if it is not configured
+NPM_DEFAULT = ('src/models/npm_registry.h', 'registry.npmjs' + '.org')  # npm's default registry
 C_SUFFIXES = ('.c', '.h', '.cc', '.hpp')
 MAX_COLUMNS = 120
 
 
 def strip_c(text):
-    """The same lines without comments and literals."""
+    """Returns the same lines without comments and literals."""
     return COMMENT_OR_STRING.sub(lambda found: re.sub(r'[^\n]', ' ', found[0]), text)
 
 
@@ -82,7 +84,7 @@ def main():
             with open(os.path.join(SOURCE, name), encoding='utf-8', newline='') as file:
                 text = file.read()
         except UnicodeDecodeError:
-            continue  # seeds of fuzzers, pictures
+            continue  # seeds of fuzzers, and pictures
         if name.startswith('fuzz/corpus/'):
             continue
         checked += 1

@@ -1,8 +1,9 @@
-"""Requests at and beyond the borders of RFC 9110 and RFC 9112, and the right answers of hailo-pose to them.
+"""Requests at and beyond the limits of RFC 9110 and RFC 9112, and the correct answers of hailo-pose.
 
-A case is what a client sends in one piece, the statuses of all answers in their order, and whether the server closes the
-connection then. `heads` are the indices of answers to HEAD. With `half` the client ends its sending side. Some cases
-hide a second request from a strict reader, HIDDEN; its path is MARKER, for which there must never be an answer."""
+A case is the data that a client sends at once, the statuses of all answers in order, and a flag that is set if the
+server then closes the connection. `heads` are the indices of answers to HEAD. With `half` the client shuts down its
+sending side. Some cases contain a second request, HIDDEN, that a strict parser does not see; its path is MARKER,
+for which there must never be an answer."""
 from collections import namedtuple
 
 MARKER = '/smuggled'
@@ -19,7 +20,7 @@ def case(name, data, *statuses, closes=False, heads=(), half=False):
 
 
 def refused(name, data, status=400):
-    """One error, then the end, whatever follows in the same bytes."""
+    """One error, then the connection closes, regardless of further bytes."""
     case(name, data, status, closes=True)
 
 

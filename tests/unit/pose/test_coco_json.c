@@ -99,7 +99,7 @@ static void a_bad_set_is_refused_with_its_place(void **state)
     }
 }
 
-/* Values at their bounds, and what a file may leave out. */
+/* Values at their limits, and optional members. */
 static void odd_values_are_read(void **state)
 {
     (void) state;
@@ -113,15 +113,15 @@ static void odd_values_are_read(void **state)
     struct hs_coco_set *set = NULL;
     struct hs_error err = { 0 };
     assert_int_equal(hs_coco_set_parse(text, sizeof(text) - 1, "t", &set, &err), 0);
-    assert_int_equal(set->category_id, 1); /* the person, though another has as many keypoints */
+    assert_int_equal(set->category_id, 1); /* "person" is preferred to another category with 17 keypoints */
     assert_true(set->images[0].id == -1 && set->images[0].width == 0 && set->images[0].height == 2147483647);
     assert_int_equal(set->truth_count, 3);
     assert_true(!set->truths[0].is_crowd && set->truths[0].keypoint_count == 0 && set->truths[0].area == 0);
     assert_true(set->truths[1].is_crowd && set->truths[1].keypoint_count == 2147483647);
     assert_true(!set->truths[2].is_crowd);
-    assert_int_equal(set->truths[2].keypoint_count, 16); /* those that are labelled: the third number is above 0 */
+    assert_int_equal(set->truths[2].keypoint_count, 16); /* labelled ones: those whose visibility is above 0 */
     hs_coco_set_destroy(set);
-    /* Without a person the first category with keypoints is it. */
+    /* Without "person", the first category with keypoints is used. */
     static const char other[] = FILE_OF("{\"id\":5,\"name\":\"man\",\"keypoints\":" NAMES "},"
                                         "{\"id\":6,\"name\":\"ape\",\"keypoints\":" NAMES "}",
                                         IMAGE, "");
@@ -131,7 +131,7 @@ static void odd_values_are_read(void **state)
     hs_coco_set_destroy(set);
 }
 
-/* ---- without memory ---- */
+/* ---- out of memory ---- */
 
 static int read_set(void *arg)
 {
@@ -151,7 +151,7 @@ static int read_set(void *arg)
     return r;
 }
 
-/* A file that is not written whole is not written. */
+/* The file is written completely or not at all. */
 static int save_results(void *arg)
 {
     static struct hs_coco_result results[64];
@@ -165,7 +165,7 @@ static int save_results(void *arg)
         return r;
     json_t *back = json_load_file(arg, 0, &detail);
     if (!back)
-        return HS_ENOMEM; /* of this reading */
+        return HS_ENOMEM; /* json_load_file ran out of memory */
     assert_int_equal(json_array_size(back), 64);
     json_decref(back);
     return 0;
@@ -193,7 +193,7 @@ static void files_that_cannot_be_read(void **state)
     assert_null(set);
     assert_true(hs_coco_set_load("/", &set, &err) < 0);
     assert_null(set);
-    hs_coco_set_destroy(set); /* as `eval` does with what it could not read */
+    hs_coco_set_destroy(set); /* NULL is allowed; `eval` relies on it */
 }
 
 static void results_read_back_as_written(void **state)

@@ -1,4 +1,4 @@
-/* A picture through the pipeline to its answers, and with each allocation on the way failing. */
+/* Runs a picture through the pipeline to the answer, also with each allocation failing. */
 #include "../unit.h"
 
 #include <string.h>
@@ -14,7 +14,7 @@
 
 enum { SIDE = 64, WIDTH = 256, HEIGHT = 192 };
 
-/* 17 keypoints without names: nothing here prints them. */
+/* 17 keypoints without names; these tests do not print them. */
 static int edges[HS_COCO_EDGES][2];
 static const struct hs_pack_file file = { .decode = HS_DECODE_YOLO_POSE_RAW, .scores = HS_SCORES_PROBABILITIES };
 static const struct hs_pack pack = {
@@ -31,10 +31,10 @@ struct scene {
     struct hs_buf picture;
     struct hs_pose_params params;
     enum hs_image_format drawn;
-    size_t drawn_len; /* once known */
+    size_t drawn_len; /* 0 until known */
 };
 
-/* Two white people, of which the left one is the larger. */
+/* Draws two white people, the left one larger. */
 static void make_picture(struct hs_buf *out, bool png)
 {
     struct hs_image *image;
@@ -126,7 +126,7 @@ static void a_picture_is_answered_or_refused(void **state)
     }
 }
 
-/* More than were asked for are counted, and a kept picture is as large as was asked for. */
+/* Detections beyond max_detections are counted, and a kept picture has the requested size. */
 static void parameters_are_kept(void **state)
 {
     (void) state;
@@ -134,7 +134,7 @@ static void parameters_are_kept(void **state)
         int max, side;
         float confidence;
         size_t count, found;
-        int width; /* of the kept picture */
+        int width; /* width of the kept picture */
     } cases[] = {
         { 10, 0, 0.3f, 2, 2, WIDTH }, { 1, 0, 0.3f, 1, 2, WIDTH }, { 0, 0, 0.3f, 0, 2, WIDTH },
         { 2, 256, 0.3f, 2, 2, 256 },  { 2, 255, 0.3f, 2, 2, 255 }, { 2, 64, 0.3f, 2, 2, 64 },
@@ -154,7 +154,7 @@ static void parameters_are_kept(void **state)
             assert_int_equal(result.people.count, cases[i].count);
             assert_int_equal(result.found, cases[i].found);
             assert_int_equal(result.image->width, cases[i].width);
-            /* The same result is used again, without a picture. */
+            /* The result is reused, without a picture. */
             s.params.keep_image = false;
             assert_int_equal(hs_pose_detect(&s.sim.pool, s.picture.data, s.picture.len, &s.params, &result, NULL), 0);
             assert_null(result.image);
@@ -195,7 +195,7 @@ static void what_cannot_be_answered_is_refused(void **state)
     tear_down(&s);
 }
 
-/* A model whose outputs are not those that its pack says. */
+/* A model whose outputs differ from those in its pack. */
 static void other_outputs_are_refused(void **state)
 {
     (void) state;

@@ -1,4 +1,4 @@
-/* The answer word for word, and what is drawn, for a model with three keypoints. */
+/* Tests the exact text of an answer, and drawings, for a model with three keypoints. */
 #include "../unit.h"
 
 #include <string.h>
@@ -24,7 +24,7 @@ struct scene {
     struct hs_pose_result result;
     float threshold;
     const json_t *more;
-    char whole[4096]; /* the answer, once known */
+    char whole[4096]; /* the answer, "" until known */
 };
 
 static void set_up(struct scene *s)
@@ -101,7 +101,7 @@ static void people_are_listed(void **state)
     set_up(&s);
     check(&s, "{\"poses\": [" PERSON_1 ", \"skeleton\": [" EDGE_1 ", " EDGE_2 "]}, " PERSON_2 ", \"skeleton\": [" EDGE_1
               "]}], \"count\": 2, " SIZE "\"model\": \"made\", \"device\": \"sim\", " TIMINGS "}");
-    /* An edge counts if both its ends do. */
+    /* An edge is listed if both ends reach the threshold. */
     s.threshold = 0.26f;
     check(&s, "{\"poses\": [" PERSON_1 ", \"skeleton\": []}, " PERSON_2 ", \"skeleton\": [" EDGE_1
               "]}], \"count\": 2, " SIZE "\"model\": \"made\", \"device\": \"sim\", " TIMINGS "}");
@@ -131,12 +131,12 @@ static void more_is_added_at_the_end(void **state)
     check(&s, NOBODY ", \"id\": \"x\", \"warnings\": [\"first\", " DAMAGE "]}");
     s.more = NULL;
     check(&s, NOBODY ", \"warnings\": [" DAMAGE "]}");
-    /* What was given is as it was. */
+    /* The argument is unchanged. */
     assert_int_equal(json_array_size(json_object_get(more, "warnings")), 1);
     json_decref(more);
 }
 
-/* As long as the buffer may be, and one byte more. */
+/* The text fits exactly, and exceeds the buffer's maximum by one byte. */
 static void an_answer_that_does_not_fit_is_refused(void **state)
 {
     (void) state;
@@ -177,7 +177,7 @@ static void an_answer_is_whole_or_none(void **state)
     s.more = more;
     hs_str_copy(s.result.damage, sizeof(s.result.damage), "half of it");
     assert_int_equal(write_whole(&s), 0);
-    json_set_alloc_funcs(malloc, free); /* those of this test, which count */
+    json_set_alloc_funcs(malloc, free); /* use malloc of this test, which counts allocations */
     assert_true(hs_fail_each_allocation(write_whole, &s) > 5);
     json_decref(more);
 }
@@ -188,7 +188,7 @@ enum { SIDE = 200, HALF = SIDE / 2 };
 
 static const uint32_t colors[] = { 0x33c3f0, 0xf0a033, 0x7ed957, 0xe05780, 0xb388ff, 0xffd54f, 0x4db6ac, 0xff8a65 };
 
-/* The drawing of the result over black, as a PNG and back. */
+/* Draws the result over black, encodes it as PNG and decodes that. */
 static struct hs_image *drawn(struct hs_pose_result *result, float threshold)
 {
     struct hs_buf out;
@@ -218,7 +218,7 @@ static void check_color(const struct hs_image *image, int x, int y, uint32_t col
         fail_msg("%d,%d is #%06x, not #%06x", x, y, (unsigned) color_at(image, x, y), (unsigned) color);
 }
 
-/* Points and lines from the threshold on, each person in a colour of his own. */
+/* Points and lines from the threshold on are drawn, each person in a different colour. */
 static void people_are_drawn(void **state)
 {
     (void) state;
@@ -257,7 +257,7 @@ static void people_are_drawn(void **state)
     hs_image_destroy(image);
 }
 
-/* A person of COCO has COCO's colours, with either count of another model his own. */
+/* A COCO person has COCO's colours; a person of a model with other counts has one colour. */
 static void people_of_coco_have_its_colours(void **state)
 {
     (void) state;
@@ -271,7 +271,7 @@ static void people_of_coco_have_its_colours(void **state)
     }
     for (int i = 0; i < HS_COCO_KEYPOINTS; i++)
         points[i] = (struct hs_keypoint) { 100, 100, 0 };
-    /* Both ends of the first edge only. */
+    /* Only the two ends of the first edge reach the threshold. */
     const struct hs_coco_edge *edge = &hs_coco_edges[0];
     points[edge->from] = (struct hs_keypoint) { 50, 100, 1 };
     points[edge->to] = (struct hs_keypoint) { 150, 100, 1 };

@@ -15,7 +15,7 @@
 #include "made_up.h"
 #include "preflight/host.h"
 
-/* Somebody without rights: this process, or another user for a while where root runs it. */
+/* An unprivileged user: this process, or if it runs as root, user 65534 during a test. */
 enum { NOBODY = 65534 };
 
 static void lose_rights(void)
@@ -95,7 +95,7 @@ static void a_pi_with_everything(void **state)
     assert_string_equal(host.model, "Raspberry Pi 5 Model B Rev 1.0");
 }
 
-/* Driver 5.3 calls node and class otherwise; what only looks like a node is none. */
+/* Driver 5.3 uses other names for node and class; files with similar names are not nodes. */
 static void names_of_nodes(void **state)
 {
     struct hs_host host;
@@ -127,7 +127,7 @@ static void a_node_without_rights(void **state)
     assert_false(host.nodes[0].usable);
     assert_int_equal(host.nodes[0].mode, 0);
     assert_true(host.nodes[0].owner[0] && host.nodes[0].group[0]);
-    /* Reading alone is not enough. */
+    /* Read access alone is not sufficient. */
     assert_int_equal(chmod(made_up_path("/dev/hailo0"), 0444), 0);
     lose_rights();
     hs_host_look(made_up_root, &host);
@@ -187,7 +187,7 @@ static void other_peoples_processes(void **state)
     assert_int_equal(chmod(made_up_path("/proc/901/fd"), 0700), 0);
 }
 
-/* This process itself does not count. */
+/* This process is not listed. */
 static void holders_are_others(void **state)
 {
     char path[100];
@@ -235,13 +235,13 @@ static void a_library_that_is_missing(void **state)
     made_up_file("/usr/lib/libhailort.so.5.3.0", "");
     assert_true(hs_host_explain_library(made_up_root, "libhailort.so.5.1.1" NOT_FOUND, text, sizeof(text)));
     assert_non_null(strstr(text, "libhailort.so.5.2.0, libhailort.so.5.3.0 are: "));
-    /* About something else. */
+    /* An error message about another library. */
     assert_false(hs_host_explain_library(made_up_root, "libopenvino_c.so.2026" NOT_FOUND, text, sizeof(text)));
     assert_false(hs_host_explain_library(made_up_root, "libhailort.so.5.1.1: undefined symbol: x", text, sizeof(text)));
     assert_false(hs_host_explain_library(made_up_root, "libhailort.so.5" NOT_FOUND, text, sizeof(text)));
 }
 
-/* Folders that this process was given count for the machine itself alone. */
+/* LD_LIBRARY_PATH of this process applies only to the machine itself, not to another root. */
 static void libraries_of_this_process(void **state)
 {
     struct hs_host host;
@@ -266,7 +266,7 @@ static void libraries_of_this_process(void **state)
     assert_int_equal(host.library_count, 1);
 }
 
-/* Owners without a name are called by their numbers. */
+/* Owners without a name are reported by their number. */
 static void a_node_of_nobody_known(void **state)
 {
     struct hs_host host;

@@ -15,7 +15,7 @@ static struct hs_host host;
 static struct hs_preflight_runtime runtime;
 static struct hs_preflight_report report;
 
-/* A Raspberry Pi with a board on which all is well. */
+/* A Raspberry Pi with a working board. */
 static int all_is_well(void **state)
 {
     (void) state;
@@ -117,7 +117,7 @@ static void none_here_but_wanted(void **state)
     expect("pcie", false, "no Hailo board is on the PCI bus", "seat the board");
 }
 
-/* A board without its driver is a failure even where nobody insists on it: somebody put it in. */
+/* A board without its driver is a failure even if the settings do not require a Hailo. */
 static void board_without_driver(void **state)
 {
     (void) state;
@@ -161,7 +161,7 @@ static void no_rights(void **state)
     expect("access", false, "/dev/h1x-0", "SUBSYSTEM==\"hailo1x\"");
 }
 
-/* With driver 5.3 a library of 5.1 finds no device, and says nothing of versions. */
+/* With driver 5.3, a library of version 5.1 finds no device, and its error does not mention versions. */
 static void new_driver_old_library(void **state)
 {
     (void) state;
@@ -185,7 +185,7 @@ static void other_versions(void **state)
     tell(false);
     expect("firmware", false, "driver 5.1.1, firmware 5.2.0, library 5.1.1: they must be of one version",
            "one release");
-    /* A driver that tells no version is no reason to complain. */
+    /* A driver that does not report its version is not a failure. */
     host.module_version[0] = '\0';
     hs_str_copy(runtime.firmware, sizeof(runtime.firmware), "5.1.1");
     tell(false);
@@ -226,7 +226,7 @@ static void a_link_that_tells_no_speed(void **state)
     assert_null(hs_preflight_failure(&report));
 }
 
-/* The firmware of a device that cannot be opened is unknown, and so are the versions that do not fit. */
+/* The firmware of a device that cannot be opened is unknown, and so is which versions differ. */
 static void a_device_of_another_version(void **state)
 {
     (void) state;
@@ -254,7 +254,7 @@ static void held_by_another(void **state)
     host.holder_count = 1;
     host.holders[0] = (struct hs_host_holder) { .pid = 812, .command = "hailo-ollama", .node = "/dev/hailo0" };
     host.hidden = 3;
-    /* Shared, that is no failure. */
+    /* A shared device is not a failure. */
     tell(false);
     expect("users", true, "hailo-ollama (pid 812) has /dev/hailo0 open; 3 processes of other users could not", NULL);
     assert_null(hs_preflight_failure(&report));

@@ -1,4 +1,4 @@
-/* Batches whose answers are as large as their pictures say, through a server on a real socket. */
+/* Tests batches through a server on a real socket. Each picture specifies the size of its answer. */
 #include "../unit.h"
 
 #include <arpa/inet.h>
@@ -20,14 +20,14 @@
 enum { MB = 1 << 20 };
 
 struct fixture {
-    struct hs_app_core core; /* first: what handlers find */
+    struct hs_app_core core; /* must be first: handlers read it from the server's context */
     struct hs_app app;
     struct hs_app_budgets budgets;
     struct hs_http_server *server;
     atomic_int begun, handled;
 };
 
-/* A picture is the number of bytes that its answer shall have. */
+/* The text of a picture is the number of bytes of its answer. */
 static int answer(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
 {
     struct fixture *f = ctx;
@@ -109,7 +109,7 @@ static void send_all(int fd, const void *data, size_t len)
     }
 }
 
-/* Sends `count` pictures that ask for `size` bytes each; one that is `odd` asks for `odd_size`. */
+/* Sends `count` pictures that request `size` bytes each, except picture `odd`, which requests `odd_size`. */
 static int ask(const struct fixture *f, int count, size_t size, int odd, size_t odd_size, bool lines)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -138,8 +138,8 @@ static int ask(const struct fixture *f, int count, size_t size, int odd, size_t 
     return fd;
 }
 
-/* The whole answer up to the end of the connection. */
-/* Takes the frames of chunks out of an answer; where they lie depends on how fast it was read. */
+/* Reads the answer until the connection is closed. */
+/* Removes the chunk framing. The chunk borders depend on how fast the answer was read. */
 static void join_chunks(struct hs_buf *answer)
 {
     char *text = (char *) answer->data, *head = strstr(hs_buf_str(answer), "\r\n\r\n"), *to = head + 4, *at = to;
@@ -176,13 +176,13 @@ static const char *body_of(struct hs_buf *answer)
     return text + 4;
 }
 
-/* The JSON of a whole answer, or of an error. */
+/* Returns the JSON of a complete answer or of an error. */
 static json_t *ask_whole(const struct fixture *f, int count, size_t size, int *ret_status)
 {
     struct hs_buf answer = receive(ask(f, count, size, -1, 0, false));
     json_error_t why;
     assert_true(answer.len > 12);
-    *ret_status = (int) strtol(hs_buf_str(&answer) + 9, NULL, 10); /* after "HTTP/1.1 " */
+    *ret_status = (int) strtol(hs_buf_str(&answer) + 9, NULL, 10); /* skips "HTTP/1.1 " */
     json_t *value = json_loads(body_of(&answer), 0, &why);
     if (!value)
         fail_msg("%d, %s", *ret_status, why.text);
@@ -198,7 +198,7 @@ static void expect_error(json_t *value, const char *code, const char *text)
     json_decref(value);
 }
 
-/* After the answer the handler's end may be a moment away. */
+/* The handler may return shortly after the answer was received. */
 static void expect_all_released(struct fixture *f)
 {
     for (int i = 0; i < 2000 && hs_budget_used(&f->budgets.answers, NULL) > 0; i++)
@@ -242,7 +242,7 @@ static void past_the_largest_answer_comes_an_error(void **state)
     value = ask_whole(f, 200, MB, &status);
     assert_int_equal(status, 413);
     expect_error(value, "too_large", "the answer would be larger than 16777216 bytes: ask for fewer detections or");
-    assert_true(f->begun < 40); /* no further picture was begun */
+    assert_true(f->begun < 40); /* no further picture was started */
     expect_all_released(f);
     tear_down(f);
 }
@@ -277,7 +277,7 @@ static void lines_are_held_only_until_they_are_sent(void **state)
     tear_down(f);
 }
 
-/* A client that takes nothing: few pictures are begun, and the handler is soon free. */
+/* A client that reads nothing: few pictures are started, and the handler soon returns. */
 static void a_client_that_does_not_read_holds_nobody(void **state)
 {
     (void) state;

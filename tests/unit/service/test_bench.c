@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "service/bench.h"
 
-/* Rounds whose first stage takes as many ms as their number; every third one fails. */
+/* The first stage of round n takes n ms; every third round fails. */
 static void *make_worker(void *arg, struct hs_error *err)
 {
     (void) err;
@@ -42,11 +42,11 @@ static void failures_are_counted_and_not_measured(void **state)
     assert_int_equal(s.rounds, 4);
     assert_int_equal(s.failures, 2);
     assert_string_equal(s.first_failure, "round 2");
-    assert_true(s.stages[0].mean == 2 && s.stages[0].p50 == 1 && s.stages[0].p99 == 4); /* 0, 1, 3, 4 */
+    assert_true(s.stages[0].mean == 2 && s.stages[0].p50 == 1 && s.stages[0].p99 == 4); /* of rounds 0, 1, 3, 4 */
     assert_true(s.stages[1].p50 >= 0 && s.per_second > 0);
 }
 
-/* Each round takes 5 ms of this thread's processor time, however long that lasts. */
+/* Each round takes 5 ms of this thread's processor time, regardless of the elapsed time. */
 static int work_5_ms(void *worker, size_t round, double *ret_ms, struct hs_error *err)
 {
     struct timespec start, now;
@@ -72,7 +72,7 @@ static void processor_time_is_that_of_a_round(void **state)
     assert_int_equal(hs_bench_run(&job, &context, &stages, &plan, &s, &err), 0);
     assert_int_equal(s.rounds, 20);
     assert_int_equal(s.failures, 0);
-    /* getrusage may count in ticks of 4 ms. */
+    /* getrusage may have a resolution of 4 ms. */
     assert_true(s.cpu_seconds_per_round > .004 && s.cpu_seconds_per_round < .02);
     assert_true(s.per_second * s.seconds > 19.99 && s.per_second * s.seconds < 20.01);
     assert_true(s.stages[1].p50 >= 5 && s.stages[1].p50 <= s.stages[1].p95 && s.stages[1].p95 <= s.stages[1].p99);

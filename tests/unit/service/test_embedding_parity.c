@@ -1,4 +1,4 @@
-/* What compare-devices wrote down, and when the processor may stand in because of it. */
+/* Tests the record of compare-devices, and when it allows the processor as fallback. */
 #include "../unit.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* How a pool treats each result of an attempt: retry, next device, fallback or failure. The attempts are scripted here;
- * nothing is computed. */
+/* Tests how a pool handles each result of an attempt: retry, next device, fallback or failure. The
+ * attempts are scripted; nothing is computed. */
 #include "../unit.h"
 
 #include <pthread.h>
@@ -12,7 +12,7 @@
 
 enum { DEVICES = 3 };
 
-/* A pool of idle devices, with or without a fallback. */
+/* Builds a pool of idle devices, with or without a fallback. */
 static void build(struct hs_model_pool *pool, int devices, bool fallback)
 {
     const struct hs_runner_options options = {
@@ -31,7 +31,7 @@ static void build(struct hs_model_pool *pool, int devices, bool fallback)
     }
 }
 
-/* The codes of the coming attempts on each runner, the fallback last; 0 after the end of a list. */
+/* The codes of the next attempts on each runner, the fallback last; 0 after the end of a list. */
 struct script {
     struct hs_model_pool *pool;
     int codes[DEVICES + 1][8];
@@ -64,12 +64,12 @@ static void what_passes_is_tried_again_in_place(void **state)
     assert_int_equal(run(&s, 20000, NULL, &runner), 0);
     assert_int_equal(s.calls[0], 4);
     assert_ptr_equal(runner, &pool.runners[0]);
-    /* But not for ever. */
+    /* Retries are limited. */
     struct script worse = { .pool = &pool,
                             .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
     assert_int_equal(run(&worse, 20000, NULL, &runner), HS_ETRANSIENT);
     assert_int_equal(worse.calls[0], 4);
-    /* And not if there is no time to wait. */
+    /* No retry if the deadline is too near. */
     struct script late = { .pool = &pool, .codes = { { HS_ETRANSIENT } } };
     assert_int_equal(run(&late, 1, NULL, &runner), HS_ETRANSIENT);
     assert_int_equal(late.calls[0], 1);
@@ -117,7 +117,7 @@ static void the_fallback_is_the_last_resort(void **state)
     hs_model_pool_finish(&pool);
 }
 
-/* Errors that the request itself caused, and its deadline, are not tried elsewhere. */
+/* Errors caused by the request, and its deadline, are not retried on another device. */
 static void errors_of_the_request_are_passed_on(void **state)
 {
     (void) state;
@@ -150,7 +150,7 @@ static void a_client_that_left_ends_the_pauses(void **state)
     hs_model_pool_finish(&pool);
 }
 
-/* Cancelled by another thread once this thread waits; NULL: not to be. */
+/* Cancelled by another thread while this thread waits; may be NULL. */
 static _Thread_local struct hs_cancel *cancel_while_waiting;
 static _Thread_local int cancelled_waits;
 
@@ -163,8 +163,8 @@ static void *trigger(void *cancel)
     return NULL;
 }
 
-/* The trigger takes `mutex`, so it comes when the wait has begun. The wait is made so long that it ends by the wake-up
- * alone. */
+/* The trigger locks `mutex`, so it runs after the wait has begun. The wait is so long that only the
+ * wake-up ends it. */
 int __wrap_hs_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns)
 {
     struct hs_cancel *cancel = cancel_while_waiting;

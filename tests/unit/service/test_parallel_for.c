@@ -9,7 +9,7 @@ enum { COUNT = 500 };
 
 struct work {
     atomic_int runs[COUNT];
-    int fails_at; /* -1: nowhere */
+    int fails_at; /* -1: never */
 };
 
 static int run(void *arg, size_t index, struct hs_error *err)

@@ -1,4 +1,4 @@
-/* What the services are put together from, when memory or the system fails, and at its bounds. */
+/* Tests parts of the services at their limits, and when memory or system calls fail. */
 #include "entries.h"
 
 #include <errno.h>
@@ -30,11 +30,11 @@ static void expect_message(int r, const char *text)
         fail_msg("%s: not %s", err.message, text);
 }
 
-/* ---- Work by several threads ---- */
+/* ---- work on several threads ---- */
 
 struct work {
     atomic_int runs;
-    size_t failing; /* index */
+    size_t failing; /* index that fails */
 };
 
 static int work(void *arg, size_t index, struct hs_error *error)
@@ -98,7 +98,7 @@ static int add_samples(void *arg)
     return r;
 }
 
-/* ---- Pictures ---- */
+/* ---- pictures ---- */
 
 static int list_pictures(void *arg)
 {
@@ -277,7 +277,7 @@ static void test_drawings(void **state)
     assert_true(hs_fail_each_allocation(draw, NULL) >= 1);
 }
 
-/* ---- Models ---- */
+/* ---- models ---- */
 
 enum { PACKS = HS_MODEL_CACHE_MAX + 2 };
 
@@ -334,7 +334,7 @@ static int use_models(void *arg)
         hs_model_cache_unref_all(cache, all, count);
     } else {
         struct hs_model_pool *again;
-        hs_alloc_fail_disarm(); /* what failed once is tried anew */
+        hs_alloc_fail_disarm(); /* a model that failed once is tried again */
         assert_int_equal(hs_model_cache_ref(cache, "p1", hs_deadline_in_ms(20000), &again, &err), 0);
         hs_model_cache_unref(cache, again);
         hs_alloc_fail_arm(-1);
@@ -385,7 +385,7 @@ static void test_models_without_threads(void **state)
     close_models(&m);
 }
 
-/* As many models as may be in use, and one more; the least recently used one makes room. */
+/* One model more than the limit: the least recently used one is closed. */
 static void test_full_cache(void **state)
 {
     struct models m;
@@ -408,11 +408,11 @@ static void test_full_cache(void **state)
     hs_model_cache_unref(cache, pools[0]);
     hs_model_cache_unref(cache, pools[8]);
     hs_model_cache_unref(cache, pools[3]);
-    hs_model_cache_unref(cache, pools[2]); /* p3 was left before p2 */
+    hs_model_cache_unref(cache, pools[2]); /* p3 was released before p2 */
     assert_int_equal(hs_model_cache_ref(cache, "p8", hs_deadline_in_ms(20000), &pools[8], &err), 0);
     assert_string_equal(hs_model_pool_first(pools[8])->choice.pack->name, "p8");
     hs_model_cache_unref(cache, pools[8]);
-    assert_int_equal(hs_model_cache_ref(cache, "p2", 0, &pools[2], &err), 0); /* still there: no time is needed */
+    assert_int_equal(hs_model_cache_ref(cache, "p2", 0, &pools[2], &err), 0); /* still open, so no time is needed */
     assert_int_equal(hs_model_cache_ref(cache, "p3", 0, &pools[3], &err), HS_ETIMEOUT);
     assert_string_equal(err.message, "p3 is still being prepared");
     for (int i = 1; i < HS_MODEL_CACHE_MAX; i++)
@@ -428,7 +428,7 @@ static void load(struct hs_model_pool *pool)
     assert_int_equal(hs_model_pool_wait_loaded(pool, hs_deadline_in_ms(20000), &err), 0);
 }
 
-/* Past its memory the process gives up the model that was used longest ago, but not the configured one. */
+/* Above memory_max, the least recently used model is unloaded, but not the configured one. */
 static void test_memory_of_models(void **state)
 {
     struct models m;
@@ -461,7 +461,7 @@ static void test_memory_of_models(void **state)
         hs_model_cache_unref(cache, pools[2]);
         hs_model_cache_destroy(cache);
     }
-    /* The end waits for a model that is being prepared. */
+    /* Destroying the cache waits for a model that is being opened. */
     assert_int_equal(hs_model_cache_create(&m.options, INT64_MAX, &cache, &err), 0);
     int r = hs_model_cache_ref(cache, "p5", 0, &pools[0], &err);
     assert_true(r == HS_ETIMEOUT || r == 0);
@@ -469,7 +469,7 @@ static void test_memory_of_models(void **state)
     close_models(&m);
 }
 
-/* ---- A program ---- */
+/* ---- a program ---- */
 
 static const struct hs_app_model app_models[] = { { .task = HS_TASK_POSE,
                                                     .name = "pose-estimation",
@@ -528,7 +528,7 @@ static void test_app_without_memory(void **state)
     close_models(&m);
 }
 
-/* ---- The record of two devices ---- */
+/* ---- the record of two devices ---- */
 
 struct parity {
     struct hs_store *store;
@@ -548,7 +548,7 @@ static int save_parity(void *arg)
     return hs_embedding_parity_save(p->store, &p->device, &p->against, &fine, &err);
 }
 
-/* No memory does not make a record a damaged one, which would be told for good. */
+/* Running out of memory must not be reported as a damaged record, because that result is permanent. */
 static void test_parity(void **state)
 {
     static const char text[] = "name: made\ntask: face-embedding\ntitle: Made up\nlicence: {name: MIT}\n"
