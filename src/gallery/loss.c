@@ -1,8 +1,9 @@
-/* Other programs that truncate or overwrite the file in place, replace or delete it or its log while it is open. SQLite
- * notices none of that: it goes on with what is in memory and in its log, and the changes are gone at the next start.
+/* Detects other programs that truncate or overwrite the open file, or replace or delete the file or
+ * its log. SQLite detects none of this: it continues with the content in memory and in its log, and
+ * the changes are lost at the next start.
  *
- * Checkpoints, by any process, change the size and the time of the file, and nothing else should. So only if one of
- * them has changed the file is looked at by itself, without its log. */
+ * Checkpoints, by any process, change the size and modification time of the file; nothing else
+ * should. So the file itself, without its log, is inspected only if one of them has changed. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,10 +75,10 @@ int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err)
                         saved ? gallery->saved_name : "");
 }
 
-/* ---- the file by itself ---- */
+/* ---- inspecting the file without its log ---- */
 
-/* As a URI, whose own characters are escaped. `immutable` reads no log and takes no lock. SQLite itself opens and
- * closes the file, so the locks of this process stay. */
+/* Writes the path as a URI, with reserved characters escaped. `immutable` reads no log and takes no
+ * lock. SQLite opens and closes the file itself, so the locks of this process stay. */
 static bool write_uri(const char *path, char ret_uri[3 * PATH_MAX])
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
@@ -98,8 +99,8 @@ static enum hs_gallery_loss judge_row(const struct hs_gallery *gallery, sqlite3_
     int64_t change = sqlite3_column_int64(stmt, 1);
     struct stat st;
     if (!uid || stat(gallery->path, &st) < 0)
-        return HS_GALLERY_KEPT; /* no memory */
-    /* SQLite counts the last page, too, if only a part of it is there. */
+        return HS_GALLERY_KEPT; /* out of memory */
+    /* SQLite also counts a last page that is incomplete. */
     if ((int64_t) st.st_size < sqlite3_column_int64(stmt, 2) * sqlite3_column_int64(stmt, 3))
         return HS_GALLERY_BROKEN;
     if (strcmp(uid, gallery->uid) != 0 || change < gallery->file_change || change > newest)
@@ -108,7 +109,7 @@ static enum hs_gallery_loss judge_row(const struct hs_gallery *gallery, sqlite3_
     return HS_GALLERY_KEPT;
 }
 
-/* *ret_change: the last change that the file has; -1: that could not be read now. */
+/* Inspects the file. *ret_change is the number of its last change; -1: cannot be read now. */
 static enum hs_gallery_loss look(const struct hs_gallery *gallery, int64_t newest, int64_t *ret_change)
 {
     static const char query[] = "SELECT uid, change, (SELECT page_count FROM pragma_page_count),"
@@ -135,9 +136,9 @@ static enum hs_gallery_loss look(const struct hs_gallery *gallery, int64_t newes
     return loss;
 }
 
-/* After a checkpoint of a part of the log the file need not make sense without the rest. It does if none of this log is
- * in it, as after every checkpoint before the log begins again, or all of it. A checkpoint that was interrupted has
- * been attempted, but is not counted. */
+/* After a partial checkpoint the file may be inconsistent without the log. The file is consistent
+ * if it holds none of the current log (as after every checkpoint that precedes a log restart) or all of
+ * it. An interrupted checkpoint has increased nBackfillAttempted, but not nBackfill. */
 static bool is_settled(const struct hs_gallery *gallery)
 {
     struct hs_gallery_log log;
@@ -145,7 +146,8 @@ static bool is_settled(const struct hs_gallery *gallery)
            (log.backfilled == 0 || log.backfilled == log.frames);
 }
 
-/* Nobody else may write to the file meanwhile. What cannot be said now is looked at again at the next change. */
+/* Inspects the file under the checkpoint lock, so that no other process writes to it. If that is
+ * impossible now, the next change tries again. */
 static enum hs_gallery_loss look_locked(const struct hs_gallery *gallery, int64_t newest, int64_t *ret_change)
 {
     sqlite3_file *file = NULL;
@@ -169,7 +171,7 @@ void hs_gallery_watch(struct hs_gallery *gallery)
     struct stat st;
     gallery->log_ino = stat(name_of_log(gallery), &st) == 0 ? st.st_ino : 0;
     gallery->file_change = -1;
-    /* Another process may keep all that this program needs in the log. */
+    /* Any other result is not a loss yet: the content may still be only in the log, kept by another process. */
     if (stat(gallery->path, &st) < 0 || look_locked(gallery, INT64_MAX, &gallery->file_change) != HS_GALLERY_KEPT ||
         gallery->file_change < 0)
         return;
@@ -207,7 +209,8 @@ static int refuse_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at
     return SQLITE_IOERR_CORRUPTFS;
 }
 
-/* Pages of another gallery would pass all checks. What is in memory and in the log is ours. */
+/* Pages of a foreign gallery would pass all checks, so read nothing more from the file. Memory and
+ * the log hold only our content. */
 static void stop_reading_file(struct hs_gallery *gallery)
 {
     sqlite3_file *file = NULL;
@@ -219,7 +222,7 @@ static void stop_reading_file(struct hs_gallery *gallery)
     file->pMethods = &gallery->unread_file;
 }
 
-/* Another program that has opened the file in the place of ours has used our log for it. */
+/* If another program has opened a file that replaced ours, it has used our log for that file. */
 static bool can_save(const struct hs_gallery *gallery)
 {
     return gallery->lost != HS_GALLERY_GONE || has_own_log(gallery) || !hs_file_exists(gallery->path);
@@ -239,7 +242,7 @@ static void save_locked(struct hs_gallery *gallery)
         gallery->saved = true;
     }
     gallery->save_is_over = r == 0 || r == HS_EDECODE;
-    /* The file is still ours, and SQLite still has the log that was deleted. */
+    /* The file is still ours, and SQLite still has the deleted log open. */
     if (gallery->lost == HS_GALLERY_LOG_GONE && (stat(name_of_log(gallery), &st) < 0 || st.st_size == 0))
         sqlite3_wal_checkpoint_v2(gallery->writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     hs_gallery_leave_log(gallery);

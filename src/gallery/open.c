@@ -1,4 +1,4 @@
-/* Opening: what is looked at first, and what is done about a damaged or an old file. */
+/* Opens a gallery: checks the file, and repairs or migrates it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -41,7 +41,8 @@ static bool is_uid(const char *text)
     return strspn(text, "0123456789abcdef") == HS_GALLERY_UID_SIZE - 1 && !text[HS_GALLERY_UID_SIZE - 1];
 }
 
-/* Beside the file, for the case that it is damaged or deleted: then its backups are still known as its own. */
+/* Writes the uid beside the file, so that the gallery's backups are still recognised if the file is
+ * damaged or deleted. */
 static int write_uid(const struct hs_gallery *gallery, struct hs_error *err)
 {
     char path[PATH_MAX];
@@ -60,8 +61,9 @@ static int write_uid(const struct hs_gallery *gallery, struct hs_error *err)
     return hs_file_draft_commit(&draft, 0600, err);
 }
 
-/* The name of the gallery as the file beside it says, or else a random one. That is written only once the gallery has
- * content, so an empty gallery beside a name has lost what it had. */
+/* Reads the gallery's uid from the file beside the database, or else creates a random one. The uid
+ * is written only once the gallery has content, so an empty database beside a uid file has lost its
+ * content. */
 static int make_uid(struct hs_gallery *gallery, struct hs_error *err)
 {
     char path[PATH_MAX];
@@ -111,7 +113,7 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     return 0;
 }
 
-/* The user's name, or the number of one that has none. */
+/* Returns the user's name, or the numeric id if the user has no name. */
 static const char *name_user(uid_t uid, char ret_name[64])
 {
     char room[1024];
@@ -123,7 +125,8 @@ static const char *name_user(uid_t uid, char ret_name[64])
     return ret_name;
 }
 
-/* Looks at an existing file. One that others may read is given to its owner alone, and so are the files beside it. */
+/* Checks access to an existing file. Removes the permissions of group and others from it and the
+ * files beside it. */
 static int check_access(const char *path, bool *ret_tightened, struct hs_error *err)
 {
     static const char *const ends[] = { "", "-wal", "-shm" };
@@ -145,14 +148,14 @@ static int check_access(const char *path, bool *ret_tightened, struct hs_error *
     return 0;
 }
 
-/* The log of the database at path, which lies beside the real file if that is a link. */
+/* Writes the log's path. The log lies beside the real file if `path` is a symbolic link. */
 static bool name_log(const char *path, char ret_log[PATH_MAX])
 {
     char real[PATH_MAX];
     return hs_str_format(ret_log, PATH_MAX, "%s-wal", realpath(path, real) ? real : path);
 }
 
-/* It has something in it. */
+/* Returns true if the log is not empty. */
 static bool has_log(const char *path)
 {
     char log[PATH_MAX];
@@ -160,7 +163,7 @@ static bool has_log(const char *path)
     return !name_log(path, log) || (stat(log, &st) == 0 && st.st_size > 0);
 }
 
-/* SQLite would take an empty file for a new database and delete its log. */
+/* SQLite would accept an empty file as a new database and delete its log, so detect that case first. */
 static int check_content(struct hs_gallery *gallery, bool *ret_damaged, struct hs_error *err)
 {
     struct stat st;
@@ -174,8 +177,8 @@ static int check_content(struct hs_gallery *gallery, bool *ret_damaged, struct h
     return *ret_damaged ? hs_error_set(err, HS_EIO, "%s: is empty, but the gallery was not", gallery->path) : 0;
 }
 
-/* Opens the file and checks it. A file that others have open must not be opened and closed by hand (POSIX locks of the
- * whole process would go), so only a new one is. */
+/* Opens the file and checks it. Only a new file may be opened and closed outside SQLite: closing a
+ * file drops all POSIX locks of this process on it. */
 static int connect(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
                    struct hs_error *err)
 {
@@ -213,7 +216,7 @@ static int migrate(struct hs_gallery *gallery, struct hs_gallery_opened *opened,
     return r;
 }
 
-/* *ret_damaged: there is none, or it is not one of ours. */
+/* *ret_damaged is set if the uid is missing or invalid. */
 static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_error *err)
 {
     char uid[HS_GALLERY_UID_SIZE + 1];
@@ -231,7 +234,8 @@ static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_err
     return r;
 }
 
-/* A file of the present version whose tables are not ours is damaged, even if SQLite finds every page well. */
+/* A file of the current schema version whose tables are not ours is damaged, even if SQLite finds
+ * every page intact. */
 static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
                         struct hs_error *err)
 {
@@ -252,13 +256,13 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
         r = hs_gallery_get_version(gallery, &version, err);
     if (r < 0)
         return r;
-    /* It does nothing, so it is no reason to keep the service from starting. */
+    /* The object is inactive, so the service can start nevertheless. */
     struct hs_error found;
     if (hs_gallery_check_objects(gallery->writer->db, &found) == HS_EDECODE)
         hs_str_copy(opened->foreign, sizeof(opened->foreign), found.message);
     gallery->first_uncounted = version.resets;
     hs_gallery_clean_up(gallery);
-    /* A crash may have left a log with what was erased, and another program old content in the file. */
+    /* A crash may have left erased content in the log, and another program old content in the file. */
     gallery->suspect = hs_scrub_is_needed(gallery->writer->db);
     if (gallery->suspect || has_log(gallery->path))
         hs_gallery_empty_log(gallery, false, NULL);
@@ -266,7 +270,8 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
     return 0;
 }
 
-/* Not every file system can refuse to replace; the folder's lock keeps others of our kind away. */
+/* Some file systems cannot refuse to replace; then the folder's lock excludes other instances of
+ * this program. */
 static int rename_new(const char *from, const char *to)
 {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
@@ -280,7 +285,7 @@ static int rename_new(const char *from, const char *to)
     return rename(from, to);
 }
 
-/* Renames from to "<base>[-n]", the first that is free, without ever replacing a file. */
+/* Renames `from` to "<base>[-n]", the first free name. Never replaces a file. */
 static int rename_free(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err)
 {
     bool fits = hs_str_copy(ret_path, PATH_MAX, base);
@@ -297,7 +302,7 @@ static int rename_free(const char *from, const char *base, char ret_path[PATH_MA
     return 0;
 }
 
-/* Renames the damaged file and its log, so that they can still be looked into. */
+/* Renames the damaged file and its log, so that they can still be examined. */
 static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
     char base[PATH_MAX], log[PATH_MAX], log_aside[PATH_MAX], index[PATH_MAX], stamp[HS_GALLERY_STAMP_SIZE];
@@ -315,8 +320,8 @@ static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct
     return 0;
 }
 
-/* Renames a log that must not be replayed into the file which is at the path now, or comes there. It is listed and
- * deleted as a damaged file is. */
+/* Renames a log that must not be replayed into a new file at the path. The renamed log is listed
+ * and deleted like a damaged file. */
 static int set_log_aside(struct hs_gallery *gallery, const char *log, struct hs_error *err)
 {
     char base[PATH_MAX], aside[PATH_MAX], stamp[HS_GALLERY_STAMP_SIZE];
@@ -331,7 +336,7 @@ static int set_log_aside(struct hs_gallery *gallery, const char *log, struct hs_
     return r;
 }
 
-/* The newest backup of a gallery whose file is gone. */
+/* Restores the newest backup of a gallery whose file is missing. */
 static int restore_missing(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_error *err)
 {
     char log[PATH_MAX];
@@ -392,7 +397,8 @@ int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery 
     return 0;
 }
 
-/* The next program to open that file would replay the log into it. Beside a broken file it may be all that is left. */
+/* Sets the log aside if the next program to open the path would replay it into a foreign file.
+ * Beside a broken file the log may be all that is left. */
 void hs_gallery_leave_log(struct hs_gallery *gallery)
 {
     const char *path = sqlite3_db_filename(gallery->writer->db, "main"), *log = sqlite3_filename_wal(path);
