@@ -1,4 +1,5 @@
-/* The gallery in /health and /health/ready. Nothing here waits, so the network thread may call it. */
+/* The gallery in /health, /health/ready and /metrics. Nothing here blocks, so the network thread
+ * may call it. */
 #ifndef HS_FACE_HEALTH_H
 #define HS_FACE_HEALTH_H
 
@@ -6,21 +7,22 @@
 
 #include "face/app.h"
 
-/* The state of the gallery; NULL if there is none. `state` is the first of these that applies:
- *   "failed"    it could not be read: recognition fails; or its file is gone: changes fail
- *   "loading"   it is being read
- *   "restored"  it was damaged or missing when the service started, and a backup took its place
- *   "emptied"   it was damaged, and there was no good backup
- *   "degraded"  the last backup failed, or there are people none of whose faces can match (`unusable` says why)
+/* Returns the state of the gallery; NULL if it is not open. `state` is the first of these that
+ * applies:
+ *   "failed"    the gallery could not be read, so recognition fails; or its file is lost, so changes fail
+ *   "loading"   the gallery is being read
+ *   "restored"  the file was damaged or missing at the start, and a backup replaced it
+ *   "emptied"   the file was damaged at the start, and no good backup existed
+ *   "degraded"  the last backup failed, or there are people whose faces all cannot match (reasons in `unusable`)
  *   "ok" */
 json_t *hs_face_health_database(const struct hs_face_app *app);
 
-/* The gallery's part of /metrics: hs_app.metrics. */
+/* Writes the gallery's part of /metrics: hs_app.metrics. */
 struct hs_buf;
 void hs_face_put_metrics(const void *state, struct hs_buf *out);
 
-/* Why the gallery is not ready: "gallery_loading", "gallery_failed"; NULL if it is, or if there is none.
- * ret_detail gets what failed, or "". */
+/* Returns the reason why the gallery is not ready: "gallery_loading" or "gallery_failed"; NULL if
+ * it is ready or not configured. ret_detail is the error message, or "". */
 const char *hs_face_health_gallery_reason(const struct hs_face_app *app, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
 
 #endif
