@@ -1,5 +1,5 @@
-/* Other programs that truncate, replace or delete the files of a gallery. What was acknowledged is not gone without a
- * word, and no log gets into a file that it does not belong to. */
+/* Other programs truncate, replace or delete the files of a gallery. Acknowledged changes are never
+ * lost silently, and no log is replayed into a foreign file. */
 #include "fixture.h"
 
 #include <dirent.h>
@@ -34,7 +34,7 @@ static size_t count_set_aside(struct fixture *f)
     return count;
 }
 
-/* A gallery of one person in another file. */
+/* Creates a gallery with one person in another file. */
 static void make_other(const struct fixture *f, const char *path)
 {
     struct hs_gallery_options options = f->options;
@@ -67,7 +67,7 @@ static void test_missing_file_is_restored(void **state)
     assert_int_equal(hs_gallery_backup(f->gallery, NULL, NULL), 0);
     fixture_close(f);
     assert_int_equal(unlink(f->path), 0);
-    /* As it is left by a kill: the log must not get into what is restored. */
+    /* A killed process leaves its log behind. The log must not be replayed into the restored file. */
     int fd = open(beside(f, "-wal"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_int_equal(hs_file_write_all(fd, "log", 3), 0);
     close(fd);
@@ -87,7 +87,7 @@ static void test_empty_file_without_backup(void **state)
     fixture_open(f);
     assert_true(f->opened.set_aside[0] && !f->opened.restored_from[0] && f->opened.created);
     fixture_close(f);
-    /* One beside which there is nothing is a new gallery. */
+    /* Without any file beside it, an empty file is a new gallery. */
     assert_int_equal(unlink(f->path), 0);
     assert_int_equal(unlink(beside(f, ".uid")), 0);
     assert_int_equal(unlink(f->opened.set_aside), 0);
@@ -96,7 +96,7 @@ static void test_empty_file_without_backup(void **state)
     assert_true(f->opened.created && !f->opened.set_aside[0]);
 }
 
-/* With and without a change, or a reader, that notices it. */
+/* With and without a change or a reader that detects it. */
 static void test_log_of_replaced_file(void **state)
 {
     struct fixture *f = *state;
@@ -122,7 +122,7 @@ static void test_log_of_replaced_file(void **state)
     }
 }
 
-/* The log lies beside the file itself. A new link to another file takes nothing from it. */
+/* The log lies beside the real file. Redirecting the link to another file leaves the log in place. */
 static void test_log_of_link(void **state)
 {
     struct fixture *f = *state;
@@ -141,7 +141,7 @@ static void test_log_of_link(void **state)
     assert_int_equal(symlink(real, f->path), 0);
     assert_int_equal(count_of(fixture_open(f), "a"), 1);
     fixture_close(f);
-    /* The file that the link leads to is replaced. */
+    /* Replaces the file that the link leads to. */
     add(fixture_open(f), "c", 3);
     assert_int_equal(rename(other, real), 0);
     fixture_close(f);
@@ -151,9 +151,9 @@ static void test_log_of_link(void **state)
     assert_int_equal(count_set_aside(f), 1);
 }
 
-/* ---- while it is open ---- */
+/* ---- changes while the gallery is open ---- */
 
-/* As cp does it: the same inode. */
+/* Overwrites in place, like cp: the inode stays the same. */
 static void overwrite(const char *path, const void *data, size_t len)
 {
     int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
@@ -207,7 +207,7 @@ static void assert_lost(struct fixture *f, enum hs_gallery_loss loss)
     assert_int_equal(hs_gallery_check_use(f->gallery, &err), HS_EIO);
 }
 
-/* Opening a file checks it, so all of a small one is in memory then. */
+/* Opening checks the file, so a small one is completely in memory afterwards. */
 static void open_with_one(struct fixture *f)
 {
     add(fixture_open(f), "a", 1);
@@ -227,7 +227,7 @@ static void use_and_lose(struct fixture *f, enum harm harm, bool checkpointed)
     assert_lost(f, do_harm(f, harm));
 }
 
-/* In a process of its own, which is killed. */
+/* Runs use_and_lose in a child process and kills it. */
 static void use_lose_and_die(struct fixture *f, enum harm harm, bool checkpointed)
 {
     int status;
@@ -242,7 +242,8 @@ static void use_lose_and_die(struct fixture *f, enum harm harm, bool checkpointe
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-/* Of the gallery that was lost: the first was made in use_and_lose, the second when it was saved. */
+/* Finds a backup of the lost gallery: use_and_lose made the first, and saving the lost gallery made
+ * the second. */
 static void find_backup(const struct fixture *f, int number, char ret_path[PATH_MAX])
 {
     DIR *dir = opendir(f->backups);
@@ -257,8 +258,8 @@ static void find_backup(const struct fixture *f, int number, char ret_path[PATH_
     assert_true(ret_path[0]);
 }
 
-/* All that was acknowledged is there at the next start, or, where another gallery is in the place of it, after
- * restoring the backup that the message names. */
+/* After a restart all acknowledged changes exist. If another gallery is at the path, they exist
+ * after restoring the backup named in the message. */
 static void test_each_loss(void **state)
 {
     (void) state;
@@ -278,7 +279,8 @@ static void test_each_loss(void **state)
         if (!killed)
             fixture_close(f);
         struct hs_gallery *g = fixture_open(f);
-        /* An erasure drops the pages in memory, so what was only in the file is gone, and the backup is used. */
+        /* An erasure drops the pages in memory. Content that was only in the file is then lost, and
+         * the backup is restored. */
         bool in_part = i / 2 % 2 && harm <= COPY_OVER;
         if (replaced) {
             char found[PATH_MAX];
@@ -301,7 +303,7 @@ static void test_each_loss(void **state)
     }
 }
 
-/* Closing notices it, too. */
+/* Closing the gallery detects the loss, too. */
 static void test_no_change_in_between(void **state)
 {
     struct fixture *f = *state;
@@ -313,7 +315,7 @@ static void test_no_change_in_between(void **state)
     assert_int_equal(count_of(f->gallery, "a"), 1);
 }
 
-/* The disk is full when it is saved, and then not. */
+/* Saving fails while the disk is full, and succeeds later. */
 static void test_saved_later(void **state)
 {
     struct fixture *f = *state;
@@ -338,7 +340,7 @@ static void test_saved_later(void **state)
     assert_true(f->opened.restored_from[0]);
 }
 
-/* A reader keeps a part of the log out of the file: page 1 may already count pages that are not written yet. */
+/* A reader keeps a part of the log out of the file: page 1 may already count pages that are not yet written. */
 static void test_partial_checkpoint_is_no_loss(void **state)
 {
     struct fixture *f = *state;
@@ -362,7 +364,7 @@ static void test_partial_checkpoint_is_no_loss(void **state)
     assert_int_equal(hs_gallery_check(g, NULL), 0);
 }
 
-/* Nor is it a loss if others use the file: changes through SQLite, checkpoints, touch, chmod. */
+/* Normal use of the file by others is not a loss, either: changes through SQLite, checkpoints, touch, chmod. */
 static void test_others_are_no_loss(void **state)
 {
     struct fixture *f = *state;
@@ -387,7 +389,7 @@ static void test_others_are_no_loss(void **state)
     hs_gallery_close(other);
 }
 
-/* The names of files need not be harmless in a URI. */
+/* File names may contain characters that are special in a URI. */
 static void test_strange_path(void **state)
 {
     struct fixture *f = *state;
