@@ -76,7 +76,8 @@ void hs_face_app_begin(void *state)
 {
     struct hs_face_app *app = state;
     struct hs_error err;
-    /* Without the thread the first query reads the gallery, and nothing else is lost but backups. */
+    /* If the thread cannot start, the first query reads the gallery; only backups and pending
+     * erasures are missing. */
     if (app->maintenance && hs_face_maintenance_start(app->maintenance, &err) < 0)
         hs_log_error("%s", err.message);
 }
@@ -132,14 +133,14 @@ int hs_face_app_find_file(const struct hs_face_app *app, const char *path, const
     return r < 0 ? hs_error_set(err, r, "%s: %s", path, why.message) : 0;
 }
 
-/* ---- bench: the gallery is searched if there is one; none is made for this ---- */
+/* ---- bench: searches the gallery if it exists; does not create one ---- */
 
 enum { ROUND_TIMEOUT_MS = 120000 };
 
-/* In the order of a request for recognition; alignment counts to `embed`. */
+/* The stages of a recognition request, in order; `embed` includes alignment. */
 static const char *const stage_names[] = { "decode", "detect", "embed", "search", "total", "round_trip" };
 
-/* Two names for each face, as an answer needs them. */
+/* Finds two identities per face, the number that a response needs. */
 static int search(const struct hs_face_app *app, const struct hs_face_result *result, struct hs_error *err)
 {
     struct hs_face_match matches[2];

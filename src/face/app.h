@@ -14,7 +14,7 @@
 /* The two models, in the order of hs_app.models. */
 enum { HS_FACE_DETECTOR, HS_FACE_EMBEDDER, HS_FACE_MODELS };
 
-/* Additions in progress that have an Idempotency-Key, by the SHA-256 of the key (routes_add.c). */
+/* Additions in progress with an Idempotency-Key, by the SHA-256 of the key (routes_add.c). */
 struct hs_face_idempotency_key {
     char key_sha256[65];
     struct hs_face_idempotency_key *next;
@@ -28,43 +28,45 @@ struct hs_face_idempotency {
 void hs_face_idempotency_init(struct hs_face_idempotency *idempotency);
 void hs_face_idempotency_finish(struct hs_face_idempotency *idempotency); /* no request may be in progress */
 
-/* False if a request of that key is in progress. Else `key`, which the caller owns, is in use until
+/* Returns false if a request with that key is in progress. Otherwise borrows `key` until
  * hs_face_idempotency_end. Any thread. */
 bool hs_face_idempotency_begin(struct hs_face_idempotency *idempotency, const char *key_sha256,
                                struct hs_face_idempotency_key *key);
 void hs_face_idempotency_end(struct hs_face_idempotency *idempotency, struct hs_face_idempotency_key *key);
 
 struct hs_face_app {
-    struct hs_app_core core;                   /* first */
-    const struct hs_face_settings *settings;   /* of core.config */
-    struct hs_model_pool *detector, *embedder; /* the configured ones of core.caches */
+    struct hs_app_core core;                   /* must be first */
+    const struct hs_face_settings *settings;   /* part of core.config */
+    struct hs_model_pool *detector, *embedder; /* the configured ones in core.caches */
     struct hs_face_pipeline pipeline;
     struct hs_gallery *gallery;              /* NULL if not opened, or database.enabled is false */
-    struct hs_face_index *index;             /* NULL as the gallery */
-    struct hs_face_maintenance *maintenance; /* NULL as the gallery; works once hs_face_app_begin was called */
+    struct hs_face_index *index;             /* NULL if gallery is */
+    struct hs_face_maintenance *maintenance; /* NULL if gallery is; runs after hs_face_app_begin */
     struct hs_face_idempotency idempotency;
-    double recognition_threshold; /* in force: the setting, or the space's own */
+    double recognition_threshold; /* in effect: the setting, or the default of the space */
 };
 
-/* hs_app.init, .open, .begin and .finish of hailo-face. `open` opens the gallery, and logs what was migrated or
- * repaired; the gallery is not read. `begin` begins to read and look after it. */
+/* hs_app.init, .open, .begin and .finish of hailo-face. `open` opens the gallery and logs
+ * migrations and repairs, but does not read the content. `begin` starts to read and maintain the
+ * gallery. */
 int hs_face_app_init(void *state, struct hs_error *err);
 int hs_face_app_open(void *state, struct hs_error *err);
 void hs_face_app_begin(void *state);
 void hs_face_app_finish(void *state);
 
-/* The state for a command that works through given pictures; with the gallery or without (which is not backed up: this
- * is no start of the service). HS_EXIT_OK, or the exit code to end with. The caller frees it with hs_app_destroy. */
+/* Creates the state for a command that processes pictures, with or without the gallery. Does not
+ * back up the gallery, because the service does not start. Returns HS_EXIT_OK, or the exit code to
+ * exit with. Caller frees with hs_app_destroy. */
 int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face_app **ret_app);
 
-/* A request for faces with the parameters that the settings give; without vectors. */
+/* Returns a request for faces with the parameters from the settings, without embeddings. */
 struct hs_face_request hs_face_app_request(const struct hs_face_app *app);
 
-/* hs_face_find in a file, with no deadline. Messages name the file. */
+/* Runs hs_face_find on a file, without a deadline. Messages name the file. */
 int hs_face_app_find_file(const struct hs_face_app *app, const char *path, const struct hs_face_request *request,
                           struct hs_face_result *result, struct hs_error *err);
 
-/* Handlers find a struct hs_face_app as the server's context. */
+/* The server's context is a struct hs_face_app. */
 extern const struct hs_http_route hs_face_routes[];
 extern const size_t hs_face_route_count;
 

@@ -1,5 +1,6 @@
-/* `compare-devices`: checks that a device finds the same faces as another one and makes the same vectors of them. The
- * latter is recorded, and decides whether the processor may stand in for the device (service/embedding_parity.h). */
+/* `compare-devices`: checks that a device finds the same faces as another device and computes the
+ * same embeddings. The result for embeddings is recorded, and decides if the CPU may be the
+ * fallback for the device (service/embedding_parity.h). */
 #include <math.h>
 #include <string.h>
 
@@ -9,14 +10,15 @@
 #include "service/embedding_parity.h"
 #include "vision/embedding.h"
 
-/* Boxes that overlap so much cut the same face. */
+/* Minimum IoU of two boxes of the same face. */
 static const double least_overlap = .8;
 
-/* All of them: digits that rounding changes would decide which are the first few. */
+/* Large enough for all faces, because with a limit rounding could change which faces are among the first. */
 enum { FACES_MAX = 1000 };
 
-/* Three looks at a picture: with the device's detector, with both models of the other side, and with the device's
- * embedder at the faces that the other side has found, so that both embed the same aligned faces. */
+/* Three passes over a picture: with the device's detector; with both models of the other device;
+ * and with the device's embedder on the faces found by the other device, so that both embed the
+ * same aligned faces. */
 enum { OF_DEVICE, OF_AGAINST, EMBEDDED, LOOKS };
 
 struct compare {
@@ -100,9 +102,9 @@ static int look(void *arg, void *const *states, const char *path, struct hs_boxe
     return same_vectors ? compare_vectors(compare, err) : 0;
 }
 
-/* ---- all of them ---- */
+/* ---- all pictures ---- */
 
-/* A good result of few faces does not replace an older record. */
+/* A good result from fewer faces does not replace an older record. */
 static int record(void *const *states, const struct hs_sample_stats *cosine, struct hs_compare_report *report,
                   struct hs_error *err)
 {

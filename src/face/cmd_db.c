@@ -1,4 +1,4 @@
-/* The gallery from the command line; the service may run meanwhile and notices what was changed. */
+/* `db`: manages the gallery from the command line. The service may run meanwhile; it detects the changes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -25,17 +25,17 @@ enum { IMPORT_MAX = 1 << 30 };
 
 struct db {
     struct hs_invocation *call;
-    struct hs_text_list words; /* what follows the action */
-    bool purge_backups;        /* of remove: delete the files that still hold what was erased */
+    struct hs_text_list words; /* arguments after the action */
+    bool purge_backups;        /* of remove: also delete the files that still contain the erased data */
     struct hs_gallery *gallery;
     struct hs_settings *settings;
-    const char *gate;    /* of add and import: a word of hs_enrol_gates; NULL: as configured, at least standard */
-    bool force;          /* of these: take what the gate would refuse, as "off" */
-    bool json;           /* of these: print the report as JSON */
-    struct hs_error err; /* of a negative result */
+    const char *gate;    /* of add and import: a word of hs_enrol_gates; NULL: as configured, but at least standard */
+    bool force;          /* of add and import: accept faces that the gate would reject, like "off" */
+    bool json;           /* of add and import: print the report as JSON */
+    struct hs_error err; /* set if an action returns a negative status */
 };
 
-/* The exit code for what an action returned: one of its own, or a status. */
+/* Converts the result of an action into an exit code: a negative status, or already an exit code. */
 static int finish(const struct db *db, int r)
 {
     return r < 0 ? hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s", db->err.message) : r;
@@ -58,7 +58,7 @@ static int do_list(struct db *db)
     return hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, print_identity, NULL, NULL, &db->err);
 }
 
-/* Quality as JSON with numbers of a few digits. */
+/* Prints quality as JSON, with numbers of a few digits. */
 static void print_quality(const char *text)
 {
     json_t *quality = text ? json_loads(text, 0, NULL) : NULL;
@@ -154,7 +154,7 @@ static int do_backups(struct db *db)
     return HS_EXIT_OK;
 }
 
-/* Reads the state of the gallery's faces, names and metadata; the caller frees *ret_survey with free(). */
+/* Surveys the gallery's faces, names and metadata. The caller frees *ret_survey with free(). */
 static int survey(struct db *db, struct hs_face_gallery_model *ret_model, struct hs_gallery_survey **ret_survey)
 {
     int r = hs_face_gallery_model(hs_settings_values(db->settings), ret_model, &db->err);
@@ -196,7 +196,7 @@ static void print_records(const struct hs_gallery_survey *found)
         puts(lines[i]);
 }
 
-/* Prints the names with the command that fixes them. */
+/* Prints the names, and the command that fixes them. */
 static void print_problems(const struct hs_face_gallery_model *model, const struct hs_gallery_survey *found)
 {
     print_unusable(model, found);
@@ -257,7 +257,7 @@ static int do_stats(struct db *db)
     return HS_EXIT_OK;
 }
 
-/* A wrong answer cannot be taken back, so the gallery is backed up before. */
+/* Back up the gallery first, because a wrong space cannot be undone. */
 static int do_set_space(struct db *db)
 {
     struct hs_face_gallery_model model;
@@ -282,10 +282,10 @@ static int do_set_space(struct db *db)
     return done.embeddings ? HS_EXIT_OK : HS_EXIT_FAILURE;
 }
 
-/* Where an export goes. */
+/* The destination of an export. */
 struct export_target {
     int fd;
-    int reason; /* errno of the write that failed */
+    int reason; /* errno of the failed write */
 };
 
 static int write_piece(void *arg, const char *data, size_t len)
@@ -304,7 +304,7 @@ static int export_to(struct db *db, const char *path, int fd)
     return target.reason ? hs_error_set(&db->err, HS_EIO, "%s: %s", path, strerror(target.reason)) : r;
 }
 
-/* Metadata that cannot be shown cannot be exported either; the rest of the person is. */
+/* Metadata that cannot be shown cannot be exported, either; the rest of the identity is. */
 static int tell_left_out(struct db *db)
 {
     struct hs_gallery_survey *found = malloc(sizeof(*found));
@@ -318,8 +318,8 @@ static int tell_left_out(struct db *db)
     return r;
 }
 
-/* Beside the file first, so that what is there under its name is whole. The vectors are biometric data: nobody else may
- * read them. */
+/* Writes to a temporary file beside the target, so that an existing file stays intact until the
+ * export is complete. Mode 0600, because embeddings are biometric data. */
 static int do_export(struct db *db)
 {
     const char *path = word(db, 0);
@@ -361,19 +361,19 @@ static int do_import(struct db *db)
     return imported.refused_count ? HS_EXIT_FAILURE : HS_EXIT_OK;
 }
 
-/* ---- pictures: these open the gallery themselves, and the networks with it ---- */
+/* ---- pictures: these actions open the gallery and the networks themselves ---- */
 
 enum state {
     ADDED,
-    PRESENT, /* this very file was added to this identity before */
+    PRESENT, /* this file was already added to this identity */
     REFUSED,
 };
 
 struct result {
     enum state state;
-    char code[HS_ENROL_CODE_SIZE]; /* of a refusal, the first of them: "no_face", "multiple_faces", "not_a_picture"… */
+    char code[HS_ENROL_CODE_SIZE]; /* first reason of a refusal: "no_face", "multiple_faces", "not_a_picture"… */
     char reason[300];
-    json_t *addition; /* {name, file, face, warnings}, the last two as in the API's answer */
+    json_t *addition; /* {name, file, face, warnings}; the last two as in the API's response */
 };
 
 static int refuse(struct result *result, const char *code, const char *reason)
@@ -456,8 +456,8 @@ static int find_and_store(const struct hs_face_app *app, const struct hs_picture
     return r;
 }
 
-/* Looks at one file and adds it. Fails (and says so in err) only if going on makes no sense: the gallery or a
- * network failed. The file's SHA-256 is kept with the vector. */
+/* Processes one file and adds its face. Fails, with err set, only if the gallery or a network
+ * fails, so that continuing is pointless. The file's SHA-256 is stored with the embedding. */
 static int add_file(const struct hs_face_app *app, const struct hs_picture_file *file, enum hs_enrol_gate gate,
                     struct result *ret_result, struct hs_error *err)
 {
@@ -494,7 +494,7 @@ static int add_file(const struct hs_face_app *app, const struct hs_picture_file 
 
 struct adding {
     enum hs_enrol_gate gate;
-    bool json, each; /* each: a line for each picture that is added, not only for those with warnings */
+    bool json, each; /* each: print a line for each added picture, not only for those with warnings */
     struct hs_progress progress;
     size_t added, present, refused;
     json_t *refusals;  /* array of {name, file, code, reason} */
@@ -509,7 +509,7 @@ static void interrupt(int number)
     interrupted = 1;
 }
 
-/* The first SIGINT or SIGTERM ends it after the picture in hand, a second one at once. */
+/* The first SIGINT or SIGTERM stops the run after the current picture, a second one at once. */
 static void watch_signals(void)
 {
     const struct sigaction action = { .sa_handler = interrupt, .sa_flags = (int) SA_RESETHAND | SA_RESTART };
@@ -526,14 +526,14 @@ static void tell_refusal(struct adding *adding, const struct hs_picture_file *fi
     if (adding->json)
         return;
     hs_progress_clear(&adding->progress);
-    /* The gate's reasons begin with their codes. */
+    /* The gate's reasons already begin with their codes. */
     bool named = hs_str_starts(result->reason, result->code);
     printf("refused %s for %s: %s%s%s\n", file->path, file->name, named ? "" : result->code, named ? "" : ": ",
            result->reason);
     fflush(stdout);
 }
 
-/* Takes what the result holds. */
+/* Takes the members of `result`. */
 static void tell_addition(struct adding *adding, const struct hs_picture_file *file, const struct result *result)
 {
     adding->added++;
@@ -599,7 +599,7 @@ static int add_files(struct db *db, struct adding *adding, const struct hs_pictu
     if (!db->gate && !db->force && (int) adding->gate < app->settings->database.enrolment)
         adding->gate = (enum hs_enrol_gate) app->settings->database.enrolment;
     int r = add_all(adding, app, files, &db->err);
-    /* Vectors that were dropped for new ones. */
+    /* Erases the embeddings that were dropped for new ones. */
     if (r == 0)
         r = hs_gallery_finish_erasing(app->gallery, &db->err);
     code = finish(db, r);
@@ -621,8 +621,9 @@ static bool read_gate(const char *word, enum hs_enrol_gate *ret_gate)
     return !word;
 }
 
-/* Of the words, or with `tree` of the folders in the first one. Exits with HS_EXIT_FAILURE also if one was refused or
- * it was interrupted; what was added stays, and a second run goes on from there. */
+/* Adds the pictures in the arguments or, with `tree`, in the folders below the first argument.
+ * Exits with HS_EXIT_FAILURE if a picture was refused or the run was interrupted. Added faces stay,
+ * and a second run continues from there. */
 static int add_pictures(struct db *db, bool tree)
 {
     struct hs_picture_files files = { 0 };
@@ -652,10 +653,10 @@ static int add_pictures(struct db *db, bool tree)
 
 /* ---- all actions ---- */
 
-/* Only what puts people into a gallery makes one if there is none. */
+/* The gallery is created only by actions that add people. */
 struct action {
     const char *name, *usage;
-    size_t count; /* of arguments */
+    size_t count; /* number of arguments */
     bool must_exist;
     int (*run)(struct db *db);
 };

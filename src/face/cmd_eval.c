@@ -1,4 +1,5 @@
-/* How well the models tell people apart, over labelled pairs of pictures, with the service's own pipeline. */
+/* `eval`: measures how well the models distinguish people, over labelled pairs of pictures, with
+ * the service's pipeline. */
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
@@ -26,20 +27,20 @@ struct eval {
     struct hs_face_pairs *pairs;
     struct hs_progress progress;
     size_t dimension;
-    float *vectors;                      /* one a picture */
-    bool *found;                         /* whether it has one */
-    size_t missed;                       /* pictures without a vector */
-    struct hs_verification_pair *scored; /* pairs of which both faces have a vector */
+    float *vectors;                      /* one per picture */
+    bool *found;                         /* true if the picture has an embedding */
+    size_t missed;                       /* pictures without an embedding */
+    struct hs_verification_pair *scored; /* pairs in which both faces have an embedding */
     size_t scored_count;
 };
 
-/* Thresholds of the report, by the share of different pairs that may be accepted. */
+/* Thresholds in the report, by the accepted share of different pairs (false match rate). */
 static const struct {
     const char *name, *text;
     double far;
 } rows[] = { { "0", "0", 0 }, { "0.001", "0.1 %", .001 }, { "0.01", "1 %", .01 } };
 
-/* ---- vectors ---- */
+/* ---- embeddings ---- */
 
 static int embed(void *arg, size_t index, struct hs_error *err)
 {

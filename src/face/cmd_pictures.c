@@ -1,4 +1,4 @@
-/* Pictures in, the API's JSON out, without a server: detect, embed, recognize, compare. */
+/* `detect`, `embed`, `recognize`, `compare`: read pictures and print the API's JSON, without a server. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +15,13 @@
 struct pictures {
     struct hs_invocation *call;
     struct hs_face_app *app;
-    struct hs_drawing_target draw; /* of detect and recognize */
+    struct hs_drawing_target draw; /* for detect and recognize */
     struct hs_picture_answers answers;
-    int64_t max; /* --max and --conf, of these too; negative: as configured */
+    int64_t max; /* --max and --conf of detect and recognize; negative: as configured */
     double confidence;
 };
 
-/* One of them, and what was found in it. */
+/* A picture and the faces found in it. */
 struct picture {
     const char *path;
     size_t index;
@@ -30,7 +30,7 @@ struct picture {
     struct hs_face_result result;
 };
 
-/* The caller frees what it holds with picture_finish, also after a failure. */
+/* Finds the faces in a picture. The caller frees the content with picture_finish, also after a failure. */
 static int picture_init(struct picture *picture, const struct pictures *p, size_t index,
                         const struct hs_face_request *request, struct hs_error *err)
 {
@@ -50,7 +50,7 @@ static void picture_finish(struct picture *picture)
     free(picture->data);
 }
 
-/* Takes the reference; NULL means that there was no memory. */
+/* Prints a response. Takes `answer`; NULL: memory was short. */
 static int print(const struct pictures *p, json_t *answer, const struct picture *picture, struct hs_error *err)
 {
     return hs_picture_answers_print(&p->answers, answer, picture->path, HS_JSON_SORTED, err);
@@ -62,7 +62,7 @@ enum { LABEL_SIZE = HS_GALLERY_NAME_MAX + 16, SHAPES = 1 + HS_FACE_LANDMARKS };
 
 static const uint32_t known_color = 0x7ed957, other_color = 0xf0a033, plain_color = 0x33c3f0;
 
-/* The entry of the face in the answer, which has none for faces without a vector; NULL: it has none. */
+/* Returns the face's entry in the response; NULL if it has none, because it has no embedding. */
 static const json_t *identity_of(const struct hs_face_result *result, size_t face, const json_t *answer)
 {
     size_t place = 0;
@@ -96,7 +96,8 @@ static size_t add_face(const struct hs_face *face, const json_t *identity, struc
     return count;
 }
 
-/* Draws the faces over the picture, with the names that the answer gives them; NULL: with their scores. */
+/* Draws the faces over the picture, labelled with the names in `answer`, or with their scores if
+ * that is NULL. */
 static int annotate(const struct hs_face_result *result, const struct hs_image *image, const json_t *answer,
                     enum hs_image_format format, struct hs_buf *out, struct hs_error *err)
 {
@@ -113,7 +114,7 @@ static int annotate(const struct hs_face_result *result, const struct hs_image *
     return r;
 }
 
-/* Decodes the picture again: the networks got it at their own size. */
+/* Decodes the picture again, because the networks received a scaled copy. */
 static int draw(const struct pictures *p, const struct picture *picture, const json_t *answer, struct hs_error *err)
 {
     const struct hs_image_options options = {
@@ -222,7 +223,7 @@ int hs_face_cmd_pictures(struct hs_invocation *call)
     enum { OF_LISTS = 3 };
     const struct hs_option options[] = {
         HS_PICTURE_ANSWERS_OPTIONS(&p.answers),
-        /* Last: those of detect and recognize only. */
+        /* Options of detect and recognize only; they must come last. */
         HS_DRAWING_OPTION(&p.draw, "faces"),
         HS_INT("max", &p.max, "N", 1, HS_FACE_MAX_FACES,
                "most faces of a picture; wins over face_recognition.max_faces"),

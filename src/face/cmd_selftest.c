@@ -1,4 +1,4 @@
-/* The face program's part of `selftest`: the drawn face through both models, and whether the gallery can be used. */
+/* The face service's part of `selftest`: runs the drawn face through both models and checks the gallery. */
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -18,13 +18,15 @@
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
-/* The eyes, the nose and the corners of the mouth as the figure has them; they may be off by a tenth of a head. */
+/* Eyes, nose and mouth corners of the drawing. The detector's landmarks may be off by a tenth of
+ * the head's size. */
 static const struct hs_point drawn[HS_FACE_LANDMARKS] = {
     { 222, 122 }, { 258, 122 }, { 240, 140 }, { 226, 158 }, { 254, 158 }
 };
 static const float tolerance = 12;
 
-/* Vectors of one and the same picture are this near to each other, whatever thread or copy of the network made them. */
+/* Minimum cosine similarity of two embeddings of the same picture, from any thread or instance of
+ * the network. */
 static const float same_cosine = .999f;
 
 /* ---- models ---- */
@@ -37,7 +39,7 @@ static float worst_distance(const struct hs_face *face)
     return worst;
 }
 
-/* The detector finds the one face that is drawn, with its points in their places. */
+/* Checks that the detector finds exactly the drawn face, with its landmarks in place. */
 static void judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
 {
     const struct hs_face_found *face = hs_face_select(result, HS_FACE_BEST);
@@ -62,7 +64,7 @@ static float norm_of(const float *vector, int dimension)
     return (float) sqrt(sum);
 }
 
-/* The embedder: a vector of length 1, the same once more. */
+/* Checks that the embedder returns a vector of length 1, and the same one again. */
 static void judge_embedder(struct hs_selftest *test, const struct hs_face_result *first,
                            const struct hs_face_result *again)
 {
@@ -106,7 +108,7 @@ int hs_face_check_picture(struct hs_selftest *test, const void *state, const str
 
 /* ---- gallery ---- */
 
-/* Cuts the last part off a path, in place. */
+/* Removes the last component of a path, in place. */
 static void go_up(char *path)
 {
     char *slash = strrchr(path, '/');
@@ -116,7 +118,7 @@ static void go_up(char *path)
         slash[slash == path] = '\0';
 }
 
-/* The folder, or if it does not exist the nearest one above it, can be written. */
+/* Checks that the folder, or its nearest existing parent, is writable. */
 static bool check_folder(struct hs_selftest *test, const char *name, const char *folder)
 {
     char above[PATH_MAX];
@@ -132,7 +134,7 @@ static bool check_folder(struct hs_selftest *test, const char *name, const char 
     return false;
 }
 
-/* Faces that cannot match are a fault like a damaged file: nobody is recognised by them. */
+/* Faces that cannot match are an error, like a damaged file: the service does not recognise these people. */
 static void judge_content(struct hs_selftest *test, const char *path, const struct hs_face_gallery_model *model,
                           const struct hs_gallery_survey *found)
 {
@@ -151,7 +153,7 @@ static void check_content(struct hs_selftest *test, const struct hs_face_setting
     struct hs_face_gallery_model model;
     struct hs_gallery_survey found;
     struct hs_error err;
-    /* Without a model nothing can be said of the faces; another check tells of it. */
+    /* Without a model the faces cannot be checked; another check reports the missing model. */
     if (hs_face_gallery_model(settings, &model, NULL) < 0)
         model = (struct hs_face_gallery_model) { .name = "any model" };
     if (!hs_file_exists(path))
@@ -168,7 +170,7 @@ static void check_content(struct hs_selftest *test, const struct hs_face_setting
         judge_content(test, path, &model, &found);
 }
 
-/* Only looks, so that opening the gallery does not repair or migrate anything. */
+/* Read-only: does not open the gallery, which could repair or migrate it. */
 void hs_face_check_gallery(struct hs_selftest *test, const void *settings)
 {
     const struct hs_database_section *s = &((const struct hs_face_settings *) settings)->database;

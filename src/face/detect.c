@@ -5,28 +5,29 @@
 #include "image/letterbox.h"
 #include "vision/face_heads.h"
 
-/* Tiles of a second look overlap by so many pixels of the network's input, and only faces up to that size are taken
- * from them: each of those lies in some tile completely. */
+/* Overlap of the tiles of a second pass, in pixels of the network's input. Only faces up to this
+ * size are taken from the tiles, and each of them is complete in one tile. */
 enum { TILE_OVERLAP = 56 };
-/* A box that ends so close to a tile's edge, in pixels of the input, may go on behind it. */
+/* A box that ends this close to a tile's edge, in pixels of the input, may continue beyond it. */
 enum { EDGE_MARGIN = 3 };
-/* A second look that shows less than this times more is not worth its time. */
+/* A second pass is skipped if it enlarges the picture by less than this factor. */
 static const double tiny_gain = 1.2;
-/* SCRFD's largest anchors are 512 pixels of 640: of faces whose longer side is .7 of the picture's it finds two thirds,
- * at .8 one of a hundred. The smaller look takes faces from this share on. It finds none below that the first one
- * misses. */
+/* SCRFD's largest anchors are 512 pixels for an input of 640. It finds two thirds of the faces
+ * whose longer side is .7 of the picture's, and one in a hundred at .8. The pass at half the size
+ * keeps faces from this share on. For smaller faces, it finds none that the first pass misses. */
 static const float large_share = 0.5f;
-/* Its share of the input, so that a face that fills the picture has a border: at .45 of the first look's size all
- * are found, at .5 without a border one of eight less if they fill the picture. */
+/* Share of the input that the picture takes in that pass, so that a face which fills the picture
+ * has a border. At .45 of the first pass's size all such faces are found; at .5, without a border,
+ * one in eight is missed. */
 static const double large_fill = 0.9;
 
-/* A part of a decoded picture as a picture of its own, and the way back to the whole original. */
+/* A view of a part of a decoded picture, with its mapping to the original. */
 struct view {
     struct hs_image image;
     float scale_x, scale_y, shift_x, shift_y;
 };
 
-/* Columns x1..x2-1 and rows y1..y2-1 of the decoded picture. */
+/* Returns a view of columns x1..x2-1 and rows y1..y2-1 of the decoded picture. */
 static struct view part_view(const struct hs_image *image, int x1, int y1, int x2, int y2)
 {
     struct view view = {
@@ -65,7 +66,7 @@ static int decode_outputs(const struct hs_face_detector *d, const struct hs_leas
     return 0;
 }
 
-/* The picture in the middle of the input at `factor` of its size there, so that a face that fills it gets a border. */
+/* Scales the picture by `factor` and centers it in the input, so that a face which fills it has a border. */
 static void shrink(struct hs_letterbox *box, double factor)
 {
     int width = (int) (box->content_w * factor), height = (int) (box->content_h * factor);
@@ -77,9 +78,9 @@ static void shrink(struct hs_letterbox *box, double factor)
     box->scale_y = (float) ((double) box->content_h / box->orig_h);
 }
 
-/* The picture lies in the top left corner and the rest is black, as the networks' own programs have it: another shift
- * against their cells moves landmarks by a pixel or two. The rectangle is as narrow as the network allows: unlike
- * yolo11n-pose, SCRFD finds as much without a border. */
+/* Places the picture in the top left corner, padded with black, like the networks' reference
+ * code: another offset from their grid moves landmarks by a pixel or two. The input is as narrow
+ * as the network allows, because SCRFD, unlike yolo11n-pose, needs no border. */
 static void plan(const struct hs_face_detector *d, const struct hs_image *image, struct hs_letterbox *ret_box)
 {
     struct hs_input_size size = hs_model_runner_input_size(d->runner, image->orig_width, image->orig_height);
@@ -88,7 +89,7 @@ static void plan(const struct hs_face_detector *d, const struct hs_image *image,
     ret_box->pad_value = 0;
 }
 
-/* Faces in pixels of the view. */
+/* Runs the detector; the faces are in pixels of the view. */
 static int run(const struct hs_face_detector *d, const struct hs_image *image, const struct hs_letterbox *box,
                struct hs_face_list *list, struct hs_error *err)
 {
@@ -117,7 +118,8 @@ static int run(const struct hs_face_detector *d, const struct hs_image *image, c
 
 /* ---- the whole picture ---- */
 
-/* At less than half the size, in the runner's smaller input, or in the only one that the device has. */
+/* Plans the pass at less than half the size, in the runner's smaller input or, if the device
+ * supports only one, in that. */
 static void plan_large(const struct hs_face_detector *d, const struct hs_image *image, struct hs_letterbox *ret_box)
 {
     struct hs_input_size size = hs_model_runner_half_size(d->runner);
@@ -183,10 +185,11 @@ double hs_face_tiny_scale(const struct hs_face_detector *d, int orig_width, int 
     return scale < tiny_gain * first_scale(d, orig_width, orig_height) ? 0 : scale;
 }
 
-/* One axis of the grid, in decoded pixels: one tile or two, each `size` long, the second one at the far end. */
+/* One axis of the grid, in decoded pixels: one or two tiles of length `size`; the second ends at
+ * the far end. */
 struct axis {
     int count, size, length;
-    float edge; /* decoded pixels for one of the network's input */
+    float edge; /* decoded pixels per pixel of the network's input */
 };
 
 static struct axis split(double content, int input, int decoded)
@@ -202,7 +205,7 @@ static int begin_of(const struct axis *axis, int i)
     return i == 0 ? 0 : axis->length - axis->size;
 }
 
-/* Whether a face, begin..end in the pixels of tile number i, is tiny and complete along this axis. */
+/* Returns true if a face, begin..end in pixels of tile i, is tiny and complete along this axis. */
 static bool is_complete(const struct axis *axis, int i, float begin, float end)
 {
     float margin = EDGE_MARGIN * axis->edge;

@@ -10,12 +10,12 @@
 #include "service/answer_warnings.h"
 #include "vision/embedding.h"
 
-/* With the gate off a gallery that is still being read keeps nobody waiting. */
+/* With the gate off, the longest wait for a gallery that is still being read. */
 enum { GALLERY_WAIT_MS = 1000 };
 
 const char *const hs_enrol_gates[] = { "off", "standard", "strict", NULL };
 
-/* Chosen by what ordinary enrolment photos measure: see docs/face.md. */
+/* Derived from measurements of ordinary enrolment photos: see docs/face.md. */
 static const struct hs_enrol_limits standard = {
     .size = 50,
     .score = 0.6f,
@@ -59,7 +59,7 @@ static void need(struct hs_enrol_verdict *verdict, bool met, const char *code, c
         add_reason(verdict, code, measure, (double) value, (double) limit);
 }
 
-/* Faces beside the best one that are large enough to be meant. */
+/* Counts the other faces that are large enough to be the intended one. */
 static size_t count_others(const struct hs_enrol_limits *limits, const struct hs_face_result *result,
                            const struct hs_face_found *face)
 {
@@ -96,14 +96,14 @@ void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs
     need(ret_verdict, fabsf(q->pose.roll) <= limits->roll, "extreme_pose", "roll", q->pose.roll, limits->roll);
 }
 
-/* A head that is turned by so many degrees in the picture lies on its side. */
+/* A head with at least this roll, in degrees, lies on its side. */
 static const float sideways_roll = 60;
 
 static void warn_sideways(const struct hs_face_result *result, const struct hs_face_found *face,
                           struct hs_enrol_verdict *warnings)
 {
     float roll = face->has_quality ? fabsf(face->quality.pose.roll) : 0;
-    bool turned = result->turn > 2; /* 2 is mirrored, the others are turned */
+    bool turned = result->turn > 2; /* 2 is mirrored only; the others include a rotation */
     if (roll < sideways_roll && !turned)
         return;
     size_t kept = 0;
@@ -126,7 +126,7 @@ void hs_enrol_warnings(const struct hs_face_result *result, bool chosen, struct 
         ret_warnings->count = 0;
         return;
     }
-    /* All faces of the picture, also those that max_faces cut. */
+    /* Count also the faces cut off by max_faces. */
     if (!chosen && result->found > result->count && result->count == 1)
         add_reason(ret_warnings, "multiple_faces", "faces", (double) result->found, 1);
     for (size_t i = 0; i < ret_warnings->count; i++)
@@ -137,7 +137,7 @@ void hs_enrol_warnings(const struct hs_face_result *result, bool chosen, struct 
 
 /* ---- the gallery ---- */
 
-/* 1 for the very same picture; else the best cosine of the person's vectors. */
+/* Returns 1 for the same picture, or else the best cosine similarity with the person's embeddings. */
 static double likeness(const struct hs_gallery_person *person, const char *space, const float *vector, size_t dimension,
                        const char *source_sha256)
 {
@@ -177,7 +177,7 @@ int hs_enrol_compare(const struct hs_enrol_against *against, const char *name, c
     int r = find_duplicate(against, name, source_sha256, dimension, verdict, err);
     if (r < 0)
         return r;
-    /* The best other name, if the face would be recognised as that. */
+    /* Find the best other identity, if the face would be recognised as one. */
     r = hs_face_index_find(against->index, verdict->face->embedding, 2, against->threshold, against->deadline_ns,
                            matches, &count, err);
     for (size_t i = 0; r == 0 && i < count; i++) {
@@ -191,7 +191,7 @@ int hs_enrol_compare(const struct hs_enrol_against *against, const char *name, c
     return r;
 }
 
-/* The gate counts the verdict of the gallery too. */
+/* Appends the reasons of the comparison with the gallery, which the gate counts, too. */
 static void append(struct hs_enrol_verdict *verdict, const struct hs_enrol_verdict *more, size_t first)
 {
     for (size_t i = first; i < more->count; i++)
@@ -223,7 +223,7 @@ int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const
     return r;
 }
 
-/* ---- what it says ---- */
+/* ---- texts and JSON ---- */
 
 json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict)
 {
@@ -322,7 +322,7 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
                    const struct hs_face_result *result, struct hs_gallery_added *ret_added, struct hs_error *err)
 {
     json_t *quality = hs_face_quality_json(found);
-    /* The gallery prefers vectors with a higher score if an identity has more than may stay. */
+    /* The gallery keeps the embedding with the higher score if an identity is full. */
     if (found->has_quality)
         quality =
             hs_face_with_member(quality, "score", json_real((double) (found->face.score * found->quality.sharpness)));

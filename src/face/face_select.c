@@ -21,7 +21,7 @@ bool hs_face_rule_read(const char *text, enum hs_face_rule *ret_rule)
     return false;
 }
 
-/* The higher, the more the face is meant. */
+/* Returns the rank of a face under the rule; higher is better. */
 static float merit(const struct hs_face_result *result, const struct hs_face *face, enum hs_face_rule rule)
 {
     const struct hs_rect *box = &face->box;

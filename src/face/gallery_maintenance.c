@@ -9,18 +9,18 @@
 #include "base/str.h"
 #include "face/gallery_report.h"
 
-enum { BUSY_TIMEOUT_MS = 5000, ERASE_AGAIN_S = 10, BACKUP_AGAIN_S = 3600 }; /* AGAIN: after a failure */
+enum { BUSY_TIMEOUT_MS = 5000, ERASE_AGAIN_S = 10, BACKUP_AGAIN_S = 3600 }; /* AGAIN: delay after a failure */
 
 struct hs_face_maintenance {
     struct hs_face_maintenance_options options;
     pthread_t thread;
     bool started;
-    struct hs_gallery_version backed_up; /* what the last backup has; change -1: there is none; the thread's own */
+    struct hs_gallery_version backed_up; /* version of the last backup; change -1: none; only the thread uses it */
 
-    pthread_mutex_t lock; /* guards what follows; never held while the gallery is asked */
+    pthread_mutex_t lock; /* guards the fields below; not held during calls into the gallery */
     pthread_cond_t wake;
     bool stop;
-    int64_t erase_due_ns, backup_due_ns; /* INT64_MAX: not at all */
+    int64_t erase_due_ns, backup_due_ns; /* INT64_MAX: not scheduled */
     struct hs_face_maintenance_status status;
 };
 
@@ -45,7 +45,7 @@ static int64_t in_seconds(double seconds)
     return hs_clock_now_ns() + (int64_t) (seconds * (double) HS_NS_PER_S);
 }
 
-/* ---- what the thread does ---- */
+/* ---- tasks of the thread ---- */
 
 static void set_status(struct hs_face_maintenance *maintenance, char *ret_text, size_t size, const char *text)
 {
@@ -60,7 +60,7 @@ static void warn(char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE], siz
         hs_log_warning("%s", lines[i]);
 }
 
-/* Faces, names and metadata of an older program, or of a backup from elsewhere, that do not do what people expect. */
+/* Reports faces, names and metadata from older programs or foreign backups that do not work as users expect. */
 static void tell_problems(const struct hs_face_maintenance *maintenance)
 {
     const struct hs_face_maintenance_options *o = &maintenance->options;
@@ -94,7 +94,7 @@ static void find_last_backup(struct hs_face_maintenance *maintenance)
     hs_gallery_backups_destroy(backups);
 }
 
-/* Does nothing if the gallery is as it was at the last backup. */
+/* Does nothing if the gallery has not changed since the last backup. */
 static int back_up_changed(struct hs_face_maintenance *maintenance, struct hs_error *err)
 {
     struct hs_gallery_version version;
@@ -124,12 +124,12 @@ static void back_up(struct hs_face_maintenance *maintenance)
     pthread_mutex_unlock(&maintenance->lock);
 }
 
-/* The index forgets first, so that nothing of it stays in memory either. */
+/* Refreshes the index first, so that the erased data leaves memory, too. */
 static void finish_erasing(struct hs_face_maintenance *maintenance)
 {
     struct hs_error err;
     hs_face_index_refresh(maintenance->options.index, HS_NO_DEADLINE, NULL);
-    find_last_backup(maintenance); /* a purge made one */
+    find_last_backup(maintenance); /* a purge may have made a backup */
     if (hs_gallery_finish_erasing(maintenance->options.gallery, &err) == 0)
         return;
     hs_log_warning("what was erased is still in the gallery's file, the next try is in %d s: %s", ERASE_AGAIN_S,
@@ -139,7 +139,7 @@ static void finish_erasing(struct hs_face_maintenance *maintenance)
     pthread_mutex_unlock(&maintenance->lock);
 }
 
-/* With the lock held, and again afterwards. */
+/* Runs the tasks that are due. Called with the lock held; releases it while a task runs. */
 static void do_what_is_due(struct hs_face_maintenance *maintenance)
 {
     int64_t now = hs_clock_now_ns();
@@ -180,7 +180,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- from outside ---- */
+/* ---- public functions ---- */
 
 int hs_face_maintenance_start(struct hs_face_maintenance *maintenance, struct hs_error *err)
 {

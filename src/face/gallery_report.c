@@ -56,7 +56,7 @@ static bool is_simulated(const struct hs_face_settings *settings)
     return strcmp(hs_model_runner_backend_name(settings->inference.device), "sim") == 0;
 }
 
-/* Whatever model the simulated device plays, its vectors are of a space of their own (service/model_runner.c). */
+/* Embeddings of the simulated device have their own space, for any model (service/model_runner.c). */
 static void describe(const struct hs_face_settings *settings, const struct hs_pack *pack,
                      struct hs_face_gallery_model *ret_model)
 {
@@ -116,7 +116,7 @@ int hs_face_model_of_space(const struct hs_face_settings *settings, const char *
     return r;
 }
 
-/* ---- sentences ---- */
+/* ---- report lines ---- */
 
 const char *hs_face_count_faces(int64_t count, char ret_text[40])
 {

@@ -29,7 +29,8 @@ static const char *const use_names[HS_GALLERY_USES] = {
     [HS_GALLERY_USABLE] = "usable",
 };
 
-/* How many faces cannot match, by reason, and how many people have no other; NULL: all can. */
+/* Returns the number of faces that cannot match, by reason, and of people who have only such faces;
+ * NULL if there are none. */
 static json_t *unusable_json(const struct hs_gallery_usability *usability)
 {
     if (hs_gallery_unusable(usability) == 0)
@@ -78,7 +79,8 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
                                "identities", (json_int_t) counts.identities, "embeddings",
                                (json_int_t) counts.embeddings, "erasure_pending", (int) counts.erase_pending,
                                "last_backup_at", status.last_backup_at[0] ? status.last_backup_at : NULL);
-    /* Names, not paths: who may ask for the health need not know how the disk is laid out. */
+    /* Reports file names instead of paths, because clients that may read /health need not see the
+     * layout of the disk. */
     const struct {
         const char *key, *text;
     } texts[] = {

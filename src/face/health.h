@@ -1,4 +1,5 @@
-/* The gallery in /health and /health/ready. Nothing here waits, so the network thread may call it. */
+/* The gallery in /health, /health/ready and /metrics. Nothing here blocks, so the network thread
+ * may call it. */
 #ifndef HS_FACE_HEALTH_H
 #define HS_FACE_HEALTH_H
 
@@ -15,12 +16,12 @@
  *   "ok" */
 json_t *hs_face_health_database(const struct hs_face_app *app);
 
-/* The gallery's part of /metrics: hs_app.metrics. */
+/* Writes the gallery's part of /metrics: hs_app.metrics. */
 struct hs_buf;
 void hs_face_put_metrics(const void *state, struct hs_buf *out);
 
-/* Why the gallery is not ready: "gallery_loading", "gallery_failed"; NULL if it is, or if there is none.
- * ret_detail gets what failed, or "". */
+/* Returns the reason why the gallery is not ready: "gallery_loading" or "gallery_failed"; NULL if
+ * it is ready or not configured. ret_detail is the error message, or "". */
 const char *hs_face_health_gallery_reason(const struct hs_face_app *app, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
 
 #endif

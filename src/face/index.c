@@ -10,9 +10,9 @@
 #include "base/str.h"
 #include "gallery/search.h"
 
-enum { MOST_TRIES = 1000 }; /* of a query whose vectors are removed meanwhile */
+enum { MOST_TRIES = 1000 }; /* attempts of a query whose vectors are removed meanwhile */
 
-/* An identity that has embeddings, which need not be usable. */
+/* An identity with embeddings, usable or not. */
 struct name {
     int64_t identity_id;
     char *text;
@@ -24,7 +24,7 @@ struct content {
     struct hs_search *search;
     struct name *names;
     size_t count, capacity;
-    struct hs_gallery_usability usability; /* of all names together */
+    struct hs_gallery_usability usability; /* sum over all names */
 };
 
 struct hs_face_index {
@@ -32,18 +32,18 @@ struct hs_face_index {
     char *space;
     size_t dimension;
     int threads;
-    pthread_mutex_t turn_lock; /* guards what follows up to `refreshing` */
+    pthread_mutex_t turn_lock; /* guards the fields up to `refreshing` */
     pthread_cond_t turn_ends;
-    uint64_t turns, good_turn; /* how many began; the last one that ended well */
-    bool refreshing;           /* a thread follows the gallery; comes before `lock` */
-    pthread_rwlock_t lock;     /* guards what follows; held for reading during a query */
+    uint64_t turns, good_turn; /* number of refreshes started; the last one that succeeded */
+    bool refreshing;           /* a thread is refreshing the index; acquired before `lock` */
+    pthread_rwlock_t lock;     /* guards the fields up to `version`; held for reading during a query */
     struct content content;
-    bool built; /* content is that of `version` */
+    bool built; /* content matches `version` */
     uint64_t builds;
     struct hs_gallery_version version;
-    atomic_bool read; /* content was built once */
+    atomic_bool read; /* content was built at least once */
 
-    pthread_mutex_t usability_lock; /* guards what follows */
+    pthread_mutex_t usability_lock; /* guards the field below */
     struct hs_gallery_usability usability;
 };
 
@@ -56,7 +56,7 @@ static void content_finish(struct content *content)
     *content = (struct content) { 0 };
 }
 
-/* The place of the identity, or the place where it would be inserted. */
+/* Returns the identity's position, or the position at which to insert it. */
 static size_t place_of(const struct content *content, int64_t identity_id)
 {
     size_t low = 0, high = content->count;
@@ -94,8 +94,8 @@ static int put_name(struct content *content, int64_t identity_id, const char *na
     return 0;
 }
 
-/* A vector that the index has and the file has not was removed since: the query has to begin again, because other
- * changes may have come before that one. */
+/* If the index has a vector that the file no longer has, it was removed meanwhile. The query starts
+ * again, because other changes may have preceded the removal. */
 static int fetch(void *ctx, int64_t id, float *dst, struct hs_error *err)
 {
     struct hs_face_index *index = ctx;
@@ -138,7 +138,7 @@ void hs_face_index_destroy(struct hs_face_index *index)
     free(index);
 }
 
-/* ---- following the gallery ---- */
+/* ---- applying changes of the gallery ---- */
 
 struct filling {
     const struct hs_face_index *index;
@@ -203,7 +203,8 @@ static int rebuild(struct hs_face_index *index, struct hs_error *err)
     return 0;
 }
 
-/* HS_ENOTFOUND: there is nothing to go on from. After another failure there is not, either. */
+/* Applies the changes since the last refresh. HS_ENOTFOUND: the index must be rebuilt. Any other
+ * failure also leaves the index in need of a rebuild. */
 static int follow(struct hs_face_index *index, struct hs_error *err)
 {
     struct filling filling = { index, &index->content, err };
@@ -217,7 +218,8 @@ static int follow(struct hs_face_index *index, struct hs_error *err)
     return r;
 }
 
-/* With the lock held. The index may be ahead of `version`, which was asked for earlier. */
+/* Returns true if the index is at least as new as `version`, which was read earlier. Call with the
+ * lock held. */
 static bool is_fresh(const struct hs_face_index *index, const struct hs_gallery_version *version)
 {
     return index->built && !hs_gallery_is_reset(&index->version, version) && index->version.change >= version->change;
@@ -228,8 +230,8 @@ bool hs_face_index_is_read(const struct hs_face_index *index)
     return index->read;
 }
 
-/* One thread at a time follows the gallery; the others wait until a deadline, and if a turn that began after their call
- * has ended well they need none of their own: *ret_done. */
+/* Lets one thread at a time refresh the index. Other threads wait until their deadline. If a
+ * refresh that began after this call has succeeded, the caller needs none: *ret_done. */
 static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, bool *ret_done, struct hs_error *err)
 {
     int r = 0;
@@ -245,7 +247,7 @@ static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, bool *re
     return mine || *ret_done ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
 }
 
-/* With the turn, so that nobody changes the content. */
+/* Called by the refreshing thread, so no other thread changes the content. */
 static void publish_usability(struct hs_face_index *index)
 {
     pthread_mutex_lock(&index->usability_lock);
@@ -296,7 +298,8 @@ int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, stru
 
 /* ---- queries ---- */
 
-/* A vector is not in the file. If the index should still be up to date, it is wrong, and has to be read again. */
+/* Called if a vector of the index is not in the file. If the index seems to be up to date, its
+ * content is wrong, and it is rebuilt. */
 static void doubt(struct hs_face_index *index, uint64_t builds)
 {
     struct hs_gallery_version version;
@@ -308,7 +311,7 @@ static void doubt(struct hs_face_index *index, uint64_t builds)
     pthread_rwlock_unlock(&index->lock);
 }
 
-/* Searches if the index is up to date. HS_ECONFLICT: it is not, or not any more. */
+/* Searches if the index is up to date. HS_ECONFLICT: the index is outdated, or became so during the search. */
 static int try_find(struct hs_face_index *index, const float *vector, size_t k, double above,
                     struct hs_search_hit *hits, struct hs_face_match *ret_matches, size_t *ret_count,
                     struct hs_error *err)
@@ -328,7 +331,7 @@ static int try_find(struct hs_face_index *index, const float *vector, size_t k, 
         const char *name = name_of(&index->content, hits[i].identity);
         if (!name || !hs_str_copy(ret_matches[kept].name, sizeof(ret_matches[kept].name), name))
             continue;
-        /* By rounding, the product of two vectors of length 1 may pass 1. */
+        /* Rounding can make the dot product of two vectors of length 1 exceed 1. */
         ret_matches[kept++].score = hits[i].score < 1 ? hits[i].score : 1;
     }
     pthread_rwlock_unlock(&index->lock);

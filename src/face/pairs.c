@@ -21,8 +21,8 @@ struct reader {
     const char *name;
     int line;
     struct hs_face_pairs *pairs;
-    void *known;        /* tsearch: pictures, by path and box */
-    int place[COLUMNS]; /* of a column in a line; -1: absent */
+    void *known;        /* tsearch tree of pictures, by path and box */
+    int place[COLUMNS]; /* index of each column in a line; -1: absent */
     struct hs_error *error;
 };
 
@@ -41,7 +41,7 @@ static int no_memory(const struct reader *reader)
 
 /* ---- lines and cells ---- */
 
-/* Cuts a cell off *at, in place; NULL for a quote that does not end. */
+/* Splits a cell off *at, in place. Returns NULL for an unterminated quote. */
 static char *take_cell(char **at)
 {
     char *cell = *at, *to = cell;
@@ -125,7 +125,7 @@ static bool read_box(const char *text, struct hs_rect *ret)
     return text[strspn(text, " ")] == '\0' && ret->x2 > ret->x1 && ret->y2 > ret->y1;
 }
 
-/* *ret_index is the picture's place in the list, which it joins if it is new. */
+/* Adds the picture to the list if it is new; *ret_index is its index. */
 static int read_picture(struct reader *reader, char **cells, enum column path, enum column box, size_t *ret_index)
 {
     struct hs_face_pairs *pairs = reader->pairs;
@@ -168,7 +168,7 @@ static int read_pair(struct reader *reader, char **cells, int count)
     return r;
 }
 
-/* Cuts `text` into cells, to which the pictures point then. */
+/* Splits `text` into cells; the pictures point into it. */
 static int read_all(struct reader *reader, char *text)
 {
     char *cells[CELLS_MAX];
@@ -201,7 +201,7 @@ static void keep(void *node)
     (void) node;
 }
 
-/* Room for a pair a line. */
+/* Reserves room for one pair per line. */
 static bool make_room(struct hs_face_pairs *pairs)
 {
     size_t lines = 1;

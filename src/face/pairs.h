@@ -1,9 +1,10 @@
-/* Labelled pairs of pictures, as `eval` reads them: a CSV file whose first line names its columns.
+/* Labelled pairs of pictures for `eval`: a CSV file whose first line names the columns.
  *
  *   image1,image2,same[,bbox1,bbox2]
  *
- * in any order; `a` and `b` do for image1 and image2, and other columns are not looked at. `same` is 1 or 0 (true and
- * false do too). A box is "x y width height" in pixels, or empty; it says which face is meant. Cells may be quoted. */
+ * The columns may be in any order. `a` and `b` are accepted for image1 and image2; other columns
+ * are ignored. `same` is 1 or 0, or true or false. A box is "x y width height" in pixels, or empty;
+ * it selects the face. Cells may be quoted. */
 #ifndef HS_FACE_PAIRS_H
 #define HS_FACE_PAIRS_H
 
@@ -13,15 +14,15 @@
 #include "base/geometry.h"
 #include "hs/status.h"
 
-/* A picture, with the box of a face or without; each is there once. */
+/* A picture with an optional box; the list has each combination once. */
 struct hs_face_picture {
-    const char *path; /* as the file has it, not empty; in the pairs' text */
+    const char *path; /* as in the file, not empty; points into the text of the pairs */
     bool boxed;
-    struct hs_rect box; /* of some width and height */
+    struct hs_rect box; /* width and height are positive */
 };
 
 struct hs_face_pair {
-    size_t a, b; /* pictures */
+    size_t a, b; /* indices of the pictures */
     bool same;
 };
 
@@ -33,8 +34,8 @@ struct hs_face_pairs {
     char *text;
 };
 
-/* `name` is what messages call the text. HS_EINVAL with the line, also in err->line. Caller frees with
- * hs_face_pairs_destroy. */
+/* Parses the text. Messages call it `name`. HS_EINVAL with the line number, also in err->line.
+ * Caller frees with hs_face_pairs_destroy. */
 int hs_face_pairs_parse(const char *text, size_t len, const char *name, struct hs_face_pairs **ret_pairs,
                         struct hs_error *err);
 int hs_face_pairs_load(const char *path, struct hs_face_pairs **ret_pairs, struct hs_error *err);

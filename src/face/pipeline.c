@@ -1,6 +1,6 @@
-/* Two models run in turn. The detector sees the picture at about its own input size.
- * Aligned faces are cut from the decoded picture; if it was decoded smaller than a face needs, it is decoded once
- * more, at just the scale that the most demanding face needs. */
+/* Runs two models in turn. The detector receives the picture at about its own input size. Aligned
+ * faces are cut from the decoded picture. If that was decoded smaller than a face requires, the
+ * picture is decoded again, at the scale of the most demanding face. */
 #include "face/pipeline.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ void hs_face_result_finish(struct hs_face_result *result)
     *result = (struct hs_face_result) { 0 };
 }
 
-/* One request on its way. */
+/* The state of one request. */
 struct work {
     const struct hs_face_pipeline *pipeline;
     const struct hs_face_request *request;
@@ -32,14 +32,15 @@ struct work {
     int64_t deadline_ns;
     struct hs_cancel *cancel;
     struct hs_image *image;
-    double shift_x, shift_y; /* where the image begins in the picture, once it is a part of it */
+    double shift_x, shift_y; /* offset of the image in the picture, if the image is a part of it */
     struct hs_face_list list;
     struct hs_face_result *result;
 };
 
-/* How large the picture is decoded at first, 0 for all of it: as the detector looks at it. Of a small picture faces to
- * be embedded need more most of the time, and all of it costs little more: 1.8 ms at 1280x720 instead of 1.3. It is not
- * asked whether they are, so that detection finds the same whatever its faces are for. */
+/* Returns the size for the first decoding, 0 for full size. A large picture is decoded for the
+ * detector's input. A small picture is decoded in full: faces to embed mostly require it, and it
+ * costs little more (1.8 ms at 1280x720 instead of 1.3). This does not depend on `embed`, so that
+ * detection finds the same faces in both cases. */
 static void first_target(const struct work *w, int *ret_w, int *ret_h)
 {
     const struct hs_input_size *input = &hs_model_pool_first(w->pipeline->detector)->input;
@@ -62,7 +63,7 @@ static struct hs_image_options options_of(const struct work *w, int target_w, in
     };
 }
 
-/* In place of what was decoded before, which is gone also after a failure: a thread has only one picture. */
+/* Replaces the decoded image, which is freed also after a failure: a thread holds at most one picture. */
 static int decode(struct work *w, int target_w, int target_h, struct hs_error *err)
 {
     const struct hs_image_options options = options_of(w, target_w, target_h);
@@ -85,7 +86,8 @@ static int decode_first(struct work *w, struct hs_error *err)
     return decode(w, target_w, target_h, err);
 }
 
-/* Whether the file has more than was decoded and that is wanted: `scale` of the original size, 0..1. */
+/* Returns true if the file has a higher resolution than was decoded and `scale`, 0..1 of the
+ * original size, needs it. */
 static bool is_short_of(const struct work *w, double scale)
 {
     double have = (double) w->image->width / w->image->orig_width;
@@ -100,13 +102,13 @@ static int decode_at_least(struct work *w, double scale, struct hs_error *err)
 
 /* ---- detection ---- */
 
-/* How well a face lies in the wanted box: 0 if less than half of the smaller one is common to both. */
+/* Returns how well a face fits the requested box: 0 if the overlap is less than half of the smaller one. */
 static float fit(const struct hs_rect *face, const struct hs_rect *box)
 {
     return hs_rect_share(face, box) >= 0.5f ? hs_rect_iou(face, box) : 0;
 }
 
-/* How well the face lies that lies best in the wanted box, and its index; 0: none does. */
+/* Returns the best fit of any face in the requested box, and its index; 0: none fits. */
 static float best_inside(const struct work *w, size_t *ret_index)
 {
     float most = 0;
@@ -121,11 +123,11 @@ static float best_inside(const struct work *w, size_t *ret_index)
     return most;
 }
 
-/* Below this a face is looked for in the box itself: what is said to be there may be too small, or too large, to be
+/* Below this fit the box itself is searched, because its face may be too small or too large to be
  * found in the whole picture. */
 static const float good_fit = 0.3f;
 
-/* Keeps only the face that lies best in the wanted box. */
+/* Keeps only the face that fits the requested box best. */
 static int detect_inside(struct work *w, const struct hs_face_detector *detector, struct hs_error *err)
 {
     size_t index;
@@ -145,7 +147,7 @@ static int detect_inside(struct work *w, const struct hs_face_detector *detector
     return r;
 }
 
-/* An hs_model_attempt. */
+/* An hs_model_attempt. Detects with one runner. */
 static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_error *err)
 {
     struct work *w = arg;
@@ -159,7 +161,7 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
         .cancel = w->cancel,
     };
     w->list.count = 0;
-    int r = w->image ? 0 : decode_first(w, err); /* an attempt before this one may have lost it */
+    int r = w->image ? 0 : decode_first(w, err); /* a previous attempt may have freed it */
     if (r == 0)
         r = hs_face_detect_whole(&detector, w->image, request->large, &w->list, err);
     if (r == 0 && request->tiny) {
@@ -203,10 +205,10 @@ static int take_known(struct work *w, struct hs_error *err)
 
 /* ---- embedding ---- */
 
-/* Filters look a little beyond what they show. */
+/* Margin around the part, for filters that read a little beyond the pixels they produce. */
 enum { MARGIN = 16 };
 
-/* A face that can be embedded: its place in the result, and where it lies. */
+/* A face that can be embedded: its entry in the result, and its alignment. */
 struct subject {
     struct hs_face_found *found;
     struct hs_alignment alignment;
@@ -221,7 +223,7 @@ static int read_vector(struct work *w, const struct hs_lease *lease, int picture
     if (lease->output_count != 1 || views[0].h * views[0].w * views[0].c != dimension)
         return hs_error_set(err, HS_EMODEL, "%s does not give vectors of %d numbers",
                             hs_model_pool_first(w->pipeline->embedder)->choice.pack->name, dimension);
-    hs_mem_free_wiped(found->embedding, (size_t) dimension * sizeof(float)); /* of an attempt before this one */
+    hs_mem_free_wiped(found->embedding, (size_t) dimension * sizeof(float)); /* from a previous attempt */
     found->embedding = malloc((size_t) dimension * sizeof(float));
     if (!found->embedding)
         return hs_error_set(err, HS_ENOMEM, "no memory for a vector");
@@ -230,7 +232,8 @@ static int read_vector(struct work *w, const struct hs_lease *lease, int picture
     return hs_embedding_normalize(found->embedding, (size_t) dimension, NULL);
 }
 
-/* The part that the aligned faces show: the corners of the aligned square on the picture, and a margin. */
+/* Returns the part of the picture that the aligned faces need: the corners of the aligned squares,
+ * and a margin. */
 static struct hs_image_part part_of(const struct work *w, const struct subject *subjects, size_t count)
 {
     double x1 = w->image->orig_width, y1 = w->image->orig_height, x2 = 0, y2 = 0;
@@ -251,8 +254,8 @@ static struct hs_image_part part_of(const struct work *w, const struct subject *
     };
 }
 
-/* Decodes again, if need be, what the subjects show at the scale that the most demanding one needs: of a large JPEG
- * only the part where they are. */
+/* If needed, decodes the subjects again, at the scale of the most demanding one: of a large JPEG
+ * only the part that contains them. */
 static int sharpen(struct work *w, const struct subject *subjects, size_t count, struct hs_error *err)
 {
     double scale = 0;
@@ -263,7 +266,7 @@ static int sharpen(struct work *w, const struct subject *subjects, size_t count,
     const struct hs_image_options options =
         options_of(w, (int) ceil(w->image->orig_width * scale), (int) ceil(w->image->orig_height * scale));
     struct hs_image_part wanted = part_of(w, subjects, count), got;
-    hs_image_destroy(w->image); /* a thread has only one picture */
+    hs_image_destroy(w->image); /* a thread holds at most one picture */
     w->image = NULL;
     if (wanted.width < 1 || wanted.height < 1 ||
         hs_image_decode_part(w->data, w->len, &options, &wanted, &w->image, &got, NULL) < 0)
@@ -287,14 +290,14 @@ static int align(struct work *w, struct subject *subject, uint8_t *aligned, stru
     return r;
 }
 
-/* Faces to be embedded, the next ones of them. */
+/* The faces to embed, and the progress. */
 struct subjects {
     struct work *work;
     struct subject *next;
     size_t left, done; /* done: by the last run */
 };
 
-/* As many of the subjects as the embedder takes at a time. An hs_model_attempt. */
+/* An hs_model_attempt. Embeds as many of the subjects as the embedder takes in one batch. */
 static int embed_on(void *arg, const struct hs_model_runner *runner, struct hs_error *err)
 {
     struct subjects *s = arg;
@@ -337,13 +340,14 @@ static int embed(struct work *w, struct subject *subjects, size_t count, struct 
     return r;
 }
 
-/* False if its landmarks cannot be used. */
+/* Returns false if the landmarks are not usable. */
 static bool find_alignment(const struct hs_face *face, struct hs_alignment *ret_alignment)
 {
     return face->has_landmarks && hs_align_face(face->landmarks, ret_alignment, NULL) == 0;
 }
 
-/* The index of the face that hs_face_best would take if all had a vector; the list's count if none can have one. */
+/* Returns the index of the face that hs_face_best would select if all faces had embeddings; the
+ * list's count if no face can be embedded. */
 static size_t find_subject(const struct work *w)
 {
     size_t first = w->list.count;
@@ -359,7 +363,7 @@ static size_t find_subject(const struct work *w)
     return first;
 }
 
-/* A face without usable landmarks stays without a vector. */
+/* A face without usable landmarks has no embedding. */
 static int embed_faces(struct work *w, struct hs_error *err)
 {
     size_t begin = w->request->subject ? find_subject(w) : 0;

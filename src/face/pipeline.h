@@ -1,5 +1,5 @@
-/* A picture in, faces out; and for each, if wanted, its quality and its vector:
- * decode, letterbox, detector, its outputs; then align, embed, normalise. */
+/* Finds the faces in a picture and, on request, their quality and embeddings. The steps are:
+ * decode, letterbox, run the detector, decode its outputs; then align, embed, normalise. */
 #ifndef HS_FACE_PIPELINE_H
 #define HS_FACE_PIPELINE_H
 
@@ -14,7 +14,7 @@
 #include "vision/face_list.h"
 #include "vision/face_quality.h"
 
-/* Borrowed, as all of this is, for the pipeline's life. */
+/* Borrows everything, for the lifetime of the pipeline. */
 struct hs_face_pipeline {
     struct hs_model_pool *detector, *embedder;
     struct hs_image_limits limits;
@@ -25,23 +25,24 @@ struct hs_face_pipeline {
 struct hs_face_result;
 
 struct hs_face_request {
-    float score_threshold;        /* 0..1; a face's score is above it */
-    int max_faces;                /* the first ones by score; without effect for `subject` */
-    const struct hs_rect *inside; /* only the face that lies best in this box, in pixels of the picture, which is also
-                                     looked at by itself where the whole picture shows none there; NULL: all */
-    bool tiny;                    /* look a second time, at twice the size, for tiny faces */
-    bool large;                   /* look a second time, at half the size, for faces that fill the picture */
-    enum hs_priority priority;    /* of those who wait for the device */
+    float score_threshold;        /* 0..1; only faces that score higher are returned */
+    int max_faces;                /* keep the best by score; ignored for `subject` */
+    const struct hs_rect *inside; /* return only the face that fits this box (in pixels of the picture) best; if
+                                   * the whole picture shows no face there, the box is searched again by itself.
+                                   * NULL: all faces */
+    bool tiny;                    /* second pass at twice the size, for tiny faces */
+    bool large;                   /* second pass at half the size, for faces that fill the picture */
+    enum hs_priority priority;    /* priority in the queue for the device */
     bool embed;                   /* also align and embed each face */
-    bool subject;                 /* of all faces embed the one that hs_face_best takes, and list the others without */
-    const struct hs_face_result *known; /* what was found in this very picture: its faces are not looked for again;
-                                           NULL: they are looked for */
+    bool subject;                 /* embed only the face that hs_face_best selects, and list the others */
+    const struct hs_face_result *known; /* earlier result for the same picture; its faces are used instead of
+                                         * running the detector. NULL: none */
 };
 
 struct hs_face_found {
-    struct hs_face face; /* in pixels of the picture, inside it */
-    float *embedding;    /* of length 1, `dimension` numbers; NULL if not asked for or not possible */
-    bool has_quality;    /* measured on the aligned face, so only if it was embedded */
+    struct hs_face face; /* in pixels of the picture, clipped to it */
+    float *embedding;    /* `dimension` floats of length 1; NULL if not requested or not possible */
+    bool has_quality;    /* only set if the face was embedded, because quality is measured on the aligned face */
     struct hs_face_quality quality;
 };
 
@@ -52,27 +53,28 @@ struct hs_face_timings {
 struct hs_face_result {
     struct hs_face_found *faces; /* by descending score */
     size_t count;
-    size_t found;       /* before the cut to max_faces or to the face in the box, at most HS_FACE_MAX_FACES */
-    size_t first_index; /* of faces[0] among them, by descending score: 0 unless a box chose it */
-    int turn;           /* EXIF orientation by which the picture is still to be turned; 1: not */
+    size_t found;       /* number before the limit by max_faces or the box; at most HS_FACE_MAX_FACES */
+    size_t first_index; /* index of faces[0] among these, by descending score; 0 unless a box selected it */
+    int turn;           /* EXIF orientation that still has to be applied; 1: none */
     int dimension;      /* of the embeddings */
-    char space[HS_PACK_SPACE_MAX + 1], model[HS_PACK_NAME_SIZE]; /* theirs, as the pack writes them; copies, since the
-                                                                pool may be closed before the answer is written */
-    float threshold;                                             /* that the pack recommends */
+    char space[HS_PACK_SPACE_MAX + 1], model[HS_PACK_NAME_SIZE]; /* of the embeddings, as in the model's pack;
+                                                                  * copies, because the pool may be closed
+                                                                  * before the response is written */
+    float threshold;                                             /* recommended by the pack */
     int width, height;
-    char damage[HS_IMAGE_DAMAGE_SIZE]; /* of the picture, as in struct hs_image; "": none */
+    char damage[HS_IMAGE_DAMAGE_SIZE]; /* damage of the picture, as in struct hs_image; "": none */
     struct hs_face_timings timings;
-    const char *device; /* that ran the networks: "cpu", "hailo", "sim"; static */
-    bool degraded;      /* for one of them the fallback answered */
+    const char *device; /* the device that ran the networks: "cpu", "hailo", "sim"; static */
+    bool degraded;      /* true if the fallback ran at least one network */
 };
 
-/* `data` is only read during the call. The caller frees *result with hs_face_result_finish, also after an error. cancel
- * may be NULL. Errors are those of hs_image_decode ("Failed to decode image"), hs_runner_acquire and hs_runner_run.
- * Any number of threads. */
+/* Finds the faces in a picture. `data` is only read during the call. The caller frees *result with
+ * hs_face_result_finish, also after an error. cancel may be NULL. Errors as for hs_image_decode
+ * ("Failed to decode image"), hs_runner_acquire and hs_runner_run. Any thread. */
 int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, size_t len,
                  const struct hs_face_request *request, int64_t deadline_ns, struct hs_cancel *cancel,
                  struct hs_face_result *result, struct hs_error *err);
-/* Overwrites the vectors before it frees them. A zeroed result is fine. */
+/* Wipes the embeddings and frees the result; a zeroed result is allowed. */
 void hs_face_result_finish(struct hs_face_result *result);
 
 #endif

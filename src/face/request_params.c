@@ -26,7 +26,7 @@ void hs_face_reply_vector(struct hs_http_request *req, json_t *answer)
     json_decref(vector);
 }
 
-/* Clients know these texts word for word; the reason goes beside them. */
+/* Clients compare these texts literally, so the reason is a separate member. */
 static void reply_known(struct hs_http_request *req, int http_status, const char *known, const char *reason)
 {
     hs_http_reply_json(req, http_status, json_pack("{s:s, s:s*}", "error", known, "detail", reason));
@@ -117,7 +117,7 @@ bool hs_face_ask_purge(struct hs_http_request *req, bool purge)
 
 /* ---- bbox ---- */
 
-/* A JSON list, or the text of one in a form. */
+/* Returns the box from a JSON list, or from the text of a list in a form. */
 static json_t *bbox_value(const struct hs_body *body)
 {
     const json_t *value = hs_body_value(body, "bbox");
@@ -204,7 +204,7 @@ int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *a
     return r;
 }
 
-/* True if the box shows none of the picture. A header that says nothing is left to the decoder. */
+/* Returns true if the box does not overlap the picture. A header without a size is left to the decoder. */
 static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box, const uint8_t *data, size_t len,
                        struct hs_error *err)
 {
@@ -219,7 +219,7 @@ static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box,
     return true;
 }
 
-/* Reads the options of both models; `model` names the detector, or the embedder if it is one. */
+/* Reads the options of both models. `model` names the detector, or the embedder if the model is one. */
 static int read_models(struct hs_http_request *req, const struct hs_face_app *app,
                        struct hs_request_options *ret_detect, struct hs_request_options *ret_embed,
                        struct hs_error *err)

@@ -1,5 +1,5 @@
-/* Parameters of requests to the face API: pictures, boxes and names; and the answers that are always the same.
- * Functions that return false or NULL have answered already. */
+/* Reads the parameters of face API requests (pictures, boxes, names) and sends the common
+ * responses. A function that returns false or NULL has already sent an error response. */
 #ifndef HS_FACE_REQUEST_PARAMS_H
 #define HS_FACE_REQUEST_PARAMS_H
 
@@ -12,69 +12,73 @@
 #include "http/request.h"
 #include "service/request_options.h"
 
-/* "No JSON body" for what holds nothing. */
+/* Requires a body; otherwise responds "No JSON body". */
 bool hs_face_ask_body(struct hs_http_request *req);
 
-/* The name of an identity out of the body: "Missing 'name' field" if there is none. Borrowed from the body. */
+/* Reads the identity's name from the body; responds "Missing 'name' field" if it is absent.
+ * Borrowed from the body. */
 bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name);
 
-/* 503 "Database not enabled" if there is no gallery. */
+/* Responds 503 "Database not enabled" if the gallery is not open. */
 bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app);
 
-/* Answers 200, and takes the reference; its `embedding` (which may be absent) is overwritten before it is freed. */
+/* Responds 200 and takes `answer`. Wipes its member `embedding`, if any, before freeing it. */
 void hs_face_reply_vector(struct hs_http_request *req, json_t *answer);
 
 struct hs_face_wish {
-    const char *image; /* the field that holds the picture: "image" */
-    bool boxed;        /* take `bbox` into account */
+    const char *image; /* name of the picture's field, such as "image" */
+    bool boxed;        /* read `bbox` */
     bool embed;
-    bool gallery;  /* its vectors are compared with the gallery's, so they must be of the same space */
-    bool searches; /* take `tiny_faces`, `large_faces` and `max_faces` into account; else the request is for one face,
-                      and large ones are always looked for */
+    bool gallery;  /* compare embeddings with the gallery's, which requires the same space */
+    bool searches; /* read `tiny_faces`, `large_faces` and `max_faces`; otherwise the request is for one face,
+                    * and large faces are always searched for */
 };
 
-/* The pipeline for this request: the app's, but with the detector or the embedding model that `model` names, and the
- * embedding model that `recognition_model` names. Also reads `timeout` and `keep_alive`. */
+/* Returns the pipeline for this request: the app's, but with the detector or embedding model in
+ * `model` and the embedding model in `recognition_model`. Also reads `timeout` and `keep_alive`. */
 int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                          struct hs_face_pipeline *ret_pipeline, struct hs_error *err);
 void hs_face_unref_models(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline);
 
-/* Finds the faces of the request's picture. The caller finishes *ret_result in any case. */
+/* Finds the faces in the request's picture. The caller always finishes *ret_result. */
 bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                        struct hs_face_result *ret_result);
 
-/* The same in two steps: the bytes of the picture, which the caller frees with free(), and the faces in them. */
+/* The same in two steps: hs_face_ask_picture returns the bytes of the picture, which the caller
+ * frees with free(); hs_face_ask_faces_in finds the faces in them. */
 bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t **ret_data, size_t *ret_len);
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                           const uint8_t *data, size_t len, struct hs_face_result *ret_result);
 
-/* The request's parameters for the pipeline; a box is written to *ret_inside, to which the request then points (NULL
- * allowed if !wish->boxed). HS_EINVAL. */
+/* Reads the request's parameters for the pipeline. A box is written to *ret_inside, and
+ * *ret_request points to it. ret_inside may be NULL if !wish->boxed. HS_EINVAL. */
 int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                         struct hs_face_request *ret_request, struct hs_rect *ret_inside, struct hs_error *err);
 
-/* The JSON of an error that has to do with a picture, for an answer that holds several. */
+/* Returns the JSON of an error about a picture, for a response with several pictures. */
 json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const struct hs_error *err);
 
-/* `metadata` as the text of a JSON object; in a form it is sent as such a text. *ret_text is NULL if it is absent,
- * "" for null; the caller frees it. Its bounds are left to the gallery. */
+/* Reads `metadata` as the text of a JSON object; a form contains it as such a text. *ret_text is
+ * NULL if it is absent and "" for null; caller frees with free(). The gallery checks its limits. */
 bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text);
 
-/* A parameter of the query that is true or false; false if it is absent. */
+/* Reads a boolean query parameter; false if absent. */
 bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool *ret);
 
-/* True unless backups are to be deleted and the client is no administrator (http/access.h), which is answered 403. */
+/* Returns true unless `purge` is set and the client is not an administrator (http/access.h); then
+ * responds 403. */
 bool hs_face_ask_purge(struct hs_http_request *req, bool purge);
 
-/* The best face that has a vector; answers "No face detected", or "Failed to extract embedding" if there are faces
- * but none has one. */
+/* Returns the best face that has an embedding; otherwise responds "No face detected", or "Failed to
+ * extract embedding" if there are faces without embeddings. */
 const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result);
 
-/* The box to answer with: the one that the request gave, just as it gave it, else the face's own. A new reference. */
+/* Returns the box for the response: the request's box unchanged, or else the face's own. The result
+ * is a new reference. */
 json_t *hs_face_ask_bbox(struct hs_http_request *req, const struct hs_face_found *found,
                          const struct hs_face_result *result);
 
-/* Answers with an error of the gallery or of a network. */
+/* Sends the response for an error of the gallery or of a network. */
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err);
 
 #endif

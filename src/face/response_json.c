@@ -16,7 +16,7 @@ struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app
     };
 }
 
-/* ---- an answer is whole, or none ---- */
+/* ---- a response is complete or NULL ---- */
 
 static json_t *if_done(json_t *json, int r)
 {
@@ -36,7 +36,7 @@ json_t *hs_face_with_member(json_t *object, const char *key, json_t *value)
     return if_done(object, json_object_set_new(object, key, value));
 }
 
-/* json_object_update_missing does not say if it failed. */
+/* json_object_update_missing does not report a failure, so members are set one by one. */
 json_t *hs_face_with_members(json_t *object, json_t *more)
 {
     const char *key;
@@ -51,7 +51,7 @@ json_t *hs_face_with_members(json_t *object, json_t *more)
     return if_done(object, r);
 }
 
-/* ---- parts of answers ---- */
+/* ---- parts of responses ---- */
 
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result)
 {
@@ -60,7 +60,7 @@ json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result
                      hs_pixel(box->y2, result->height) - y1);
 }
 
-/* A tenth of a pixel is as fine as landmarks mean anything. */
+/* Rounds to a tenth of a pixel; landmarks are not more accurate. */
 static double tenth(float v)
 {
     return round((double) v * 10) / 10;
@@ -71,7 +71,7 @@ static double inside(float v, int size)
     return tenth(fminf(fmaxf(v, 0), (float) (size - 1)));
 }
 
-/* A face at the border may have some of its points beyond; clients get them in the picture, as boxes. */
+/* A face at the border may have landmarks outside the picture; they are clipped to it, like boxes. */
 static json_t *landmarks_json(const struct hs_face *face, const struct hs_face_result *result)
 {
     if (!face->has_landmarks)
@@ -99,7 +99,7 @@ json_t *hs_face_quality_json(const struct hs_face_found *found)
                      thousandth(q->exposure.clipped));
 }
 
-/* Adds that max_faces cut the list, if it did. Takes and gives the reference, as those below. */
+/* Adds `truncated` if max_faces cut the list. Takes `answer` and returns it, as the functions below do. */
 static json_t *with_truncated(json_t *answer, const struct hs_face_result *result)
 {
     if (result->found <= result->count)
@@ -108,14 +108,14 @@ static json_t *with_truncated(json_t *answer, const struct hs_face_result *resul
     return hs_face_with_member(answer, "found", json_integer((json_int_t) result->found));
 }
 
-/* Adds which device the answer came from. */
+/* Adds the device that produced the response. */
 static json_t *with_device(json_t *answer, const struct hs_face_result *result)
 {
     answer = hs_face_with_member(answer, "device", json_string(result->device));
     return result->degraded ? hs_face_with_member(answer, "degraded", json_true()) : answer;
 }
 
-/* The same, and damage of the picture. */
+/* Adds the device, and damage of the picture. */
 static json_t *with_result(json_t *answer, const struct hs_face_result *result)
 {
     return hs_answer_warn_damage(with_device(answer, result), "image", result->damage);
@@ -174,7 +174,7 @@ static json_t *candidates_json(const struct hs_face_match *matches, size_t count
     return list;
 }
 
-/* NULL, and err filled, if the gallery could not be searched, or without memory. */
+/* Returns NULL, with err set, if the search of the gallery fails or memory is short. */
 static json_t *match_json(const struct hs_face_app *app, const struct hs_face_found *found,
                           const struct hs_face_result *result, const struct hs_face_recognize *how,
                           struct hs_error *err)
@@ -199,7 +199,7 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
     return face;
 }
 
-/* Warns of a threshold below the least one of the embedding model. Takes and gives the reference. */
+/* Adds a warning if the threshold is below the embedding model's minimum. Takes `answer` and returns it. */
 static json_t *warn_low_threshold(json_t *answer, const struct hs_face_app *app, double threshold)
 {
     const struct hs_model_runner *embedder = hs_model_pool_first(app->embedder);

@@ -1,4 +1,4 @@
-/* Answers of the face service as JSON; the command line prints the same. */
+/* Responses of the face service as JSON; the command line prints the same. */
 #ifndef HS_FACE_RESPONSE_JSON_H
 #define HS_FACE_RESPONSE_JSON_H
 
@@ -10,40 +10,41 @@
 
 enum { HS_FACE_CANDIDATES_MAX = 100 };
 
-/* How a face is recognised. */
+/* Recognition parameters. */
 struct hs_face_recognize {
-    double threshold;    /* a name's score must be above it */
-    double margin;       /* and better than the second best name's by this */
-    size_t candidates;   /* list so many of the best names, known or not; 0..HS_FACE_CANDIDATES_MAX */
-    int64_t deadline_ns; /* how long to wait for the gallery if it is still being read */
+    double threshold;    /* the score of a match must be higher */
+    double margin;       /* and exceed the second best identity's score by this */
+    size_t candidates;   /* number of best identities to list, matching or not; 0..HS_FACE_CANDIDATES_MAX */
+    int64_t deadline_ns; /* longest wait for a gallery that is still being read */
 };
 
-/* The configured way. */
+/* Returns the configured parameters. */
 struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app);
 
-/* A list with one item more, and an object with one member more or another value of it. Both take and give the
- * reference, and take the value. Without memory, or if either is NULL: NULL, so that an answer is whole or none. */
+/* hs_face_with_item appends an item to a list; hs_face_with_member sets a member of an object. Both
+ * take their arguments and return the list or object. If memory is short or an argument is NULL,
+ * both return NULL, so a response is complete or absent. */
 json_t *hs_face_with_item(json_t *list, json_t *item);
 json_t *hs_face_with_member(json_t *object, const char *key, json_t *value);
 
-/* The same with all members of `more` that the object has not, from *more, which is taken. */
+/* Moves to `object` all members of `more` that it does not have. Takes both; returns as above. */
 json_t *hs_face_with_members(json_t *object, json_t *more);
 
-/* New references, NULL without memory. */
+/* Each returns a new reference; NULL if memory is short. */
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result); /* [x, y, width, height] */
-json_t *hs_face_quality_json(const struct hs_face_found *found);                           /* or null */
+json_t *hs_face_quality_json(const struct hs_face_found *found);                           /* or JSON null */
 
 json_t *hs_face_vector_json(const float *vector, size_t dimension);
 json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks);
 json_t *hs_face_embed_json(const struct hs_face_found *found, const struct hs_face_result *result);
 
-/* Of two faces whose vectors are of one space: its threshold is the configured one if that is the app's own space,
- * else its pack's. */
+/* Compares two faces whose embeddings are in the same space. Uses the configured threshold if that
+ * is the app's space, otherwise the threshold of the pack. */
 json_t *hs_face_compare_json(const struct hs_face_app *app, const struct hs_face_found *a,
                              const struct hs_face_result *in_a, const struct hs_face_found *b,
                              const struct hs_face_result *in_b);
 
-/* Searches the gallery for every face that has a vector. NULL and err filled if that fails. */
+/* Searches the gallery for each face that has an embedding. On failure returns NULL and sets err. */
 json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_face_result *result,
                                const struct hs_face_recognize *how, struct hs_error *err);
 

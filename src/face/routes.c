@@ -28,8 +28,8 @@ static void get_health(struct hs_http_request *req)
     hs_http_reply_json(req, 200, hs_app_add_devices(health, &app->core));
 }
 
-/* The time of each stage as a header (https://www.w3.org/TR/server-timing). search_ms is below 0 if faces were only
- * detected. */
+/* Sends the time of each stage as a header (https://www.w3.org/TR/server-timing). search_ms is
+ * negative if faces were only detected. */
 static void add_timings(struct hs_http_request *req, const struct hs_face_timings *t, double search_ms)
 {
     char text[240], decode[32], detect[32], embed[32], search[32], total[32];
@@ -195,7 +195,7 @@ static const char *const one_picture[] = { "image", NULL };
 static const char *const several_pictures[] = { "images", "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
-/* "Database not enabled" is the answer whatever the body is. */
+/* Runs before the body is checked, so that "Database not enabled" is the response to any body. */
 static int check_gallery(struct hs_http_request *req)
 {
     return !hs_face_ask_gallery(req, hs_http_context(req));

@@ -1,4 +1,4 @@
-/* POST /v1/database/add: the gate, trying without storing, and requests that are to be done once
+/* POST /v1/database/add: the quality gate, dry runs, and idempotent requests
  * (draft-ietf-httpapi-idempotency-key-header). */
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +21,13 @@ struct add {
     struct hs_http_request *req;
     struct hs_face_app *app;
     const char *name;
-    char stored_name[HS_GALLERY_NAME_MAX + 1]; /* `name`, once it is read */
-    char *metadata;                            /* NULL: leave what is there */
+    char stored_name[HS_GALLERY_NAME_MAX + 1]; /* normalized form of `name` */
+    char *metadata;                            /* NULL: leave unchanged */
     bool dry_run;
     enum hs_enrol_gate gate;
     uint8_t *picture;
     size_t picture_len;
-    char picture_sha256[65], key_sha256[65], body_sha256[65]; /* key_sha256 "": without a key */
+    char picture_sha256[65], key_sha256[65], body_sha256[65]; /* key_sha256 is "" without a key */
 };
 
 /* ---- the request ---- */
@@ -78,7 +78,7 @@ static bool read_key(struct add *add)
     return true;
 }
 
-/* Two requests are the same if the picture's bytes are, and all other fields that mean something here. */
+/* Hashes the request: two requests are equal if the picture's bytes and all other relevant fields are. */
 static bool sum_body(struct add *add)
 {
     static const char *const fields[] = { "name", "bbox", "metadata", "gate", "dry_run", "model", "recognition_model" };
@@ -111,9 +111,9 @@ static bool read_request(struct add *add)
     return sum_body(add);
 }
 
-/* ---- answers ---- */
+/* ---- responses ---- */
 
-/* Takes `more`, further members. */
+/* Takes `more`, which has additional members. */
 static void reply_added(const struct add *add, const char *name, const struct hs_gallery_added *added, json_t *more)
 {
     char message[HS_GALLERY_NAME_MAX + 64];
@@ -138,7 +138,7 @@ static void reply_refused(const struct add *add, const struct hs_face_result *re
     hs_http_reply_json(add->req, hs_status_http(HS_EREFUSED), hs_answer_warn_damage(answer, "image", result->damage));
 }
 
-/* Answers with the effect that adding would have. */
+/* Responds with the effect that the addition would have. */
 static void reply_tried(const struct add *add, const struct hs_face_result *result,
                         const struct hs_enrol_verdict *verdict, const struct hs_enrol_verdict *warnings)
 {
@@ -159,7 +159,7 @@ static void reply_tried(const struct add *add, const struct hs_face_result *resu
     hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
-/* ---- doing it ---- */
+/* ---- adding ---- */
 
 static void store(const struct add *add, const struct hs_face_found *found, const struct hs_face_result *result,
                   const struct hs_enrol_verdict *warnings)
@@ -198,7 +198,7 @@ static void judge_and_store(const struct add *add, const struct hs_face_result *
     if (r < 0)
         hs_face_reply_failure(add->req, r, &err);
     else if (!verdict.face && verdict.count == 0)
-        hs_face_ask_best(add->req, result); /* answers that there is none */
+        hs_face_ask_best(add->req, result); /* sends the error response if there is none */
     else if (add->dry_run)
         reply_tried(add, result, &verdict, &warnings);
     else if (verdict.count > 0)
@@ -216,7 +216,7 @@ static void find_and_store(const struct add *add)
     hs_face_result_finish(&result);
 }
 
-/* ---- once ---- */
+/* ---- idempotency ---- */
 
 void hs_face_idempotency_init(struct hs_face_idempotency *idempotency)
 {
@@ -263,10 +263,10 @@ static void replay(const struct add *add, const struct hs_gallery_recalled *reca
         return;
     }
     hs_http_add_header(add->req, "Idempotency-Replayed", "true");
-    reply_added(add, recalled->name, &recalled->added, json_object()); /* the face is not remembered */
+    reply_added(add, recalled->name, &recalled->added, json_object()); /* the face is not stored with the request */
 }
 
-/* An addition that was refused or failed stored nothing, so it may be tried again with the same key. */
+/* A refused or failed addition stores nothing, so it may be retried with the same key. */
 static void do_once(const struct add *add)
 {
     struct hs_face_idempotency *idempotency = &add->app->idempotency;

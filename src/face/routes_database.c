@@ -65,8 +65,9 @@ struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const 
 
 /* ---- removal ---- */
 
-/* Older backups still hold what was erased: the answer names their files, or says that they went. A purge that fails
- * does not take back the removal, so it is told beside it. Takes and gives the reference. */
+/* Older backups still contain the erased data, so the response lists those files, or those that
+ * were purged. If the purge fails, the removal stays, and the response has the error in addition.
+ * Takes `answer` and returns it. */
 static json_t *with_purged(const struct hs_face_app *app, json_t *answer)
 {
     struct hs_gallery_backups *purged;
@@ -138,7 +139,8 @@ void hs_face_post_remove(struct hs_http_request *req)
     if (!hs_face_ask_gallery(req, app) || !hs_face_ask_name(req, &name) ||
         !hs_face_ask_query_bool(req, "purge_backups", &by_query))
         return;
-    /* Also by the query, as the routes with DELETE take it: an erasure must not lose this for where it was said. */
+    /* Also accept the query parameter, as the DELETE routes do, so that a misplaced one is not
+     * ignored during an erasure. */
     if (hs_param_bool(hs_http_body(req), "purge_backups", false, &purge, &err) < 0)
         hs_face_reply_failure(req, HS_EINVAL, &err);
     else if (hs_face_ask_purge(req, purge || by_query))
@@ -147,7 +149,7 @@ void hs_face_post_remove(struct hs_http_request *req)
 
 /* ---- verify ---- */
 
-/* The best of the identity's vectors that can be compared; false if it has none. */
+/* Returns the best score of the identity's comparable embeddings; false if it has none. */
 static bool best_score(const struct hs_face_app *app, const struct hs_gallery_person *person, const float *vector,
                        double *ret_score)
 {
@@ -204,7 +206,8 @@ static int list_identity(void *arg, const struct hs_gallery_identity *identity)
     return json_array_append_new(arg, hs_face_identity_json(identity)) < 0 ? HS_ENOMEM : 0;
 }
 
-/* Names go up, so that a client which follows the cursor comes to an end, even if a name cannot be written as it is. */
+/* Names must ascend, so that a client which follows the cursor terminates, even if a name cannot be
+ * represented exactly. */
 static const char *next_cursor(const json_t *identities, const char *cursor)
 {
     size_t count = json_array_size(identities);
@@ -244,7 +247,7 @@ void hs_face_get_list(struct hs_http_request *req)
     size_t count = json_array_size(identities);
     const char *next = more ? next_cursor(identities, cursor) : NULL;
     json_t *answer = json_pack("{s:O, s:I}", "identities", identities, "count", (json_int_t) count);
-    /* Without it a client would take the list for complete. */
+    /* Without the cursor a client would take the list for complete. */
     if (next)
         answer = hs_face_with_member(answer, "next_cursor", json_string(next));
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));

@@ -17,13 +17,13 @@ void hs_face_post_remove(struct hs_http_request *req);
 void hs_face_post_verify(struct hs_http_request *req);
 void hs_face_get_list(struct hs_http_request *req);
 
-/* is_heavy of the routes that may remove: a new backup is made of the whole gallery if old ones are purged. */
+/* is_heavy of the routes that remove: purging backups makes a new backup of the whole gallery. */
 bool hs_face_purges(struct hs_http_request *req);
 
-/* is_heavy of the list: all of it is asked for, or more than a thousand identities. */
+/* is_heavy of the list: true if the request is for all identities, or for more than a thousand. */
 bool hs_face_lists_all(struct hs_http_request *req);
 
-/* routes_identity.c: /v1/database/identities/{name} and what is below it */
+/* routes_identity.c: /v1/database/identities/{name} and the paths below it */
 void hs_face_get_identity(struct hs_http_request *req);
 void hs_face_put_identity(struct hs_http_request *req);
 void hs_face_delete_identity(struct hs_http_request *req);
@@ -31,28 +31,30 @@ void hs_face_get_embeddings(struct hs_http_request *req);
 void hs_face_get_embedding(struct hs_http_request *req);
 void hs_face_delete_embedding(struct hs_http_request *req);
 
-/* ---- what they share ---- */
+/* ---- shared helpers ---- */
 
-/* NULL without memory. What another program has written and cannot be shown is told in its place: `metadata_error`. */
+/* Returns an identity as JSON; NULL if memory is short. If another program wrote metadata that
+ * cannot be shown, `metadata_error` replaces it. */
 json_t *hs_face_identity_json(const struct hs_gallery_identity *identity);
 
-/* A text of the gallery, in which bytes that are not UTF-8 become '?'. NULL for NULL, or without memory. */
+/* Returns a text of the gallery as JSON, with '?' for bytes that are not UTF-8. NULL if the text is
+ * NULL or memory is short. */
 json_t *hs_face_text_json(const char *text);
 
-/* Answers with a failure of the gallery; HS_ENOTFOUND means the identity of that name. A gallery whose file is gone is
- * also reported in the log. */
+/* Sends the response for an error of the gallery; HS_ENOTFOUND refers to the identity `name`. Also
+ * logs a gallery whose file is lost. */
 void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
                                    int code, const struct hs_error *err);
 
-/* The identity of that name; NULL if the request was answered with what is wrong. Caller frees it with
- * hs_gallery_person_destroy. */
+/* Reads the identity `name`; on failure sends the error response and returns NULL. Caller frees
+ * with hs_gallery_person_destroy. */
 struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const char *name, bool with_values);
 
-/* Removes an identity, and if `purge` the backups that hold it, and answers. */
+/* Removes an identity and, if `purge`, the backups that contain it; sends the response. */
 void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app *app, const char *name, bool purge);
 
-/* Adds to the answer what was erased and which files still hold it, or were purged; and answers. Takes the reference to
- * answer, finishes erased. */
+/* Adds to `answer` what was erased, and the files that still contain it or were purged, and sends
+ * it. Takes `answer` and finishes `erased`. */
 void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *answer,
                           struct hs_gallery_erased *erased, bool purge);
 

@@ -97,7 +97,8 @@ void hs_face_get_embeddings(struct hs_http_request *req)
     hs_gallery_person_destroy(person);
 }
 
-/* The embedding of the path, and its identity, which the caller frees; NULL: the request was answered. */
+/* Finds the embedding in the path, and its identity, which the caller frees. Returns NULL after
+ * sending an error response. */
 static const struct hs_gallery_embedding *ask_embedding(struct hs_http_request *req, bool with_values,
                                                         struct hs_gallery_person **ret_person)
 {

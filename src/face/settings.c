@@ -78,7 +78,7 @@ static const struct hs_setting face_rows[] = {
     .name = row, .type = HS_SETTING_##kind, .offset = offsetof(struct hs_face_older_settings, field)
 #define UNUSED(row, kind, field) OLDER(row, kind, field), .flags = HS_SETTING_UNUSED
 
-/* In two tables, because rows of a section stand together. */
+/* Two tables, because the rows of a section must be adjacent. */
 static const struct hs_setting older_server_rows[] = {
     { OLDER("server.debug", BOOL, debug), .fallback = "false",
       .help = "Answers with a line for each value, for people; nothing else is different" },
@@ -158,7 +158,7 @@ static const struct hs_setting database_rows[] = {
 static const struct hs_setting_group groups[] = {
     HS_GROUP(hs_server_rows, struct hs_face_settings, server),
     HS_GROUP(older_server_rows, struct hs_face_settings, older),
-    /* Without model.name, the first row: here two models have names of their own. */
+    /* Skips model.name, the first row, because this service has a setting for each of its two models. */
     { .rows = hs_model_rows + 1,
       .count = HS_ARRAY_LEN(hs_model_rows) - 1,
       .offset = offsetof(struct hs_face_settings, model) },

@@ -5,18 +5,18 @@
 #include "config/common.h"
 
 struct hs_face_section {
-    char *detection_model, *recognition_model; /* a pack's name, or "auto" */
+    char *detection_model, *recognition_model; /* name of a pack, or "auto" */
     double detection_threshold, detection_iou;
-    double recognition_threshold; /* -1: what the model's embedding space recommends */
+    double recognition_threshold; /* -1: the default of the model's embedding space */
     double min_margin;
     bool tiny_faces, large_faces;
     int max_faces;
     int embedding_dimension; /* checked against the model */
 };
 
-/* Settings of the service that this one replaces; all but `debug` are read and not used. */
+/* Settings of the predecessor service, accepted for compatibility; all except `debug` are ignored. */
 struct hs_face_older_settings {
-    bool debug; /* answers for people */
+    bool debug; /* pretty-printed responses */
     int device, batch_size, device_timeout_ms;
     char *database_path;
 };
@@ -28,13 +28,13 @@ struct hs_database_section {
     char *backup_path;
     int keep_backups;
     int max_embeddings_per_identity;
-    double backup_interval; /* seconds; 0: at each start only */
+    double backup_interval; /* seconds; 0: only at the start */
     int enrolment;          /* enum hs_enrol_gate */
 };
 
-/* The values of hs_settings_values with hs_face_schema. */
+/* The values for hs_face_schema; see hs_settings_values. */
 struct hs_face_settings {
-    HS_COMMON_SECTIONS /* model without `name`; of inference device and memory: sizes are the models' own */
+    HS_COMMON_SECTIONS /* without model.name; inference has only device and memory */
         struct hs_face_section face_recognition;
     struct hs_database_section database;
     struct hs_face_older_settings older;

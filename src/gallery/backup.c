@@ -1,4 +1,4 @@
-/* Copies of a database, and databases from copies. */
+/* Backups and restores of the database. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,13 +10,15 @@
 #include "base/str.h"
 #include "gallery/files.h"
 
-/* A restore changes everything at once. No process can make so many changes before it notices that. */
+/* A restore increases the change number by this much. No other process can make so many changes
+ * without noticing the restore. */
 enum { RESTORE_CHANGES = 1 << 20 };
 
-/* Follows the path of the database in the name of an unpacked backup. */
+/* An unpacked backup is named "<path of the database>.restore-…". */
 #define UNPACKED ".restore-"
 
-/* Deletes the files of a folder whose names begin with prefix and contain `part`: what interrupted calls left. */
+/* Deletes leftovers of interrupted calls: the files of a folder whose names begin with `prefix` and
+ * contain `part`. */
 static void delete_leftovers(const char *folder, const char *prefix, const char *part)
 {
     DIR *dir = opendir(folder);
@@ -29,7 +31,7 @@ static void delete_leftovers(const char *folder, const char *prefix, const char 
     closedir(dir);
 }
 
-/* Other galleries may be making backups in the same folder. */
+/* Deletes only this gallery's files: other galleries may be making backups in the same folder. */
 void hs_gallery_clean_up(const struct hs_gallery *gallery)
 {
     char folder[PATH_MAX], part[NAME_MAX + 16];
@@ -41,7 +43,7 @@ void hs_gallery_clean_up(const struct hs_gallery *gallery)
         delete_leftovers(folder, part, "");
 }
 
-/* Begins to copy from one database into another, which nobody else can change until end_copy. */
+/* Begins to copy one database into another; no other connection can change the target until end_copy. */
 static int begin_copy(sqlite3 *from, sqlite3 *into, sqlite3_backup **ret_copy, struct hs_error *err)
 {
     sqlite3_backup *copy = sqlite3_backup_init(into, "main", from, "main");
@@ -56,11 +58,11 @@ static int begin_copy(sqlite3 *from, sqlite3 *into, sqlite3_backup **ret_copy, s
     return 0;
 }
 
-/* If r is 0, all pages of one moment replace the others in one transaction, else nothing does. Returns r or the
- * failure. */
+/* If r is 0, replaces all pages by those of one snapshot, in one transaction; otherwise copies
+ * nothing. Returns r or the error. */
 static int end_copy(sqlite3_backup *copy, int r, struct hs_error *err)
 {
-    /* A lock that is held by others is told by the step alone. */
+    /* Only sqlite3_backup_step reports a lock held by another connection, so keep its result. */
     int step = r == 0 ? sqlite3_backup_step(copy, -1) : SQLITE_DONE, code = sqlite3_backup_finish(copy);
     if (r < 0)
         return r;
@@ -102,7 +104,8 @@ static int copy_to(struct hs_gallery *gallery, const char *path, int64_t *ret_ch
     return r;
 }
 
-/* Those without a number stay: they may be another gallery's, whose program is older. */
+/* Deletes numbered backups beyond keep_backups. Backups without a number stay: an older program of
+ * another gallery may have made them. */
 static void delete_surplus(const struct hs_gallery *gallery)
 {
     struct hs_gallery_backups *files;
@@ -182,7 +185,7 @@ int hs_gallery_list_backups(struct hs_gallery *gallery, struct hs_gallery_backup
     return hs_gallery_find_files(gallery, false, ret_backups, err);
 }
 
-/* HS_EDECODE for anything but a good database of ours. */
+/* Checks that an unpacked backup is an intact database of ours; otherwise HS_EDECODE. */
 static int check_unpacked(const struct hs_gallery *gallery, const char *path, const char *backup, struct hs_error *err)
 {
     sqlite3 *db = NULL;
@@ -250,8 +253,8 @@ int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside,
     return r == HS_EDECODE ? HS_ENOTFOUND : r;
 }
 
-/* Brings an unpacked database to the present schema, to the page size of the gallery, which cannot change, and to its
- * name and a number of changes that no index has followed. */
+/* Prepares an unpacked database for the restore: migrates it to the current schema, sets the
+ * gallery's page size (which cannot change), its uid, and a change number that no index has seen. */
 static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, struct hs_error *err)
 {
     int64_t have, wanted, orphans, same = 0;
@@ -268,7 +271,7 @@ static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, stru
         r = hs_sql_int(gallery->writer->db, "PRAGMA page_size", &wanted, err);
     if (r < 0)
         return r;
-    /* Numbers of another gallery's changes say nothing here. */
+    /* Change numbers of another gallery are meaningless here. */
     hs_str_format(sql, sizeof(sql), "DELETE FROM changes; UPDATE gallery SET uid = '%s', change = %lld%s", gallery->uid,
                   (long long) change,
                   same ? "" : "; UPDATE identities SET change = NULL; UPDATE embeddings SET change = NULL");
@@ -279,7 +282,8 @@ static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, stru
     return hs_sql_exec(db, sql, err);
 }
 
-/* No other process can change anything between the backup and the replacement. */
+/* The copy begins before the backup is made, so no other process can change anything between backup
+ * and replacement. */
 static int replace_content(struct hs_gallery *gallery, const char *unpacked, struct hs_error *err)
 {
     struct hs_gallery_conn *from = NULL;

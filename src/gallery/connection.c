@@ -10,7 +10,8 @@
 #include "gallery/gallery_internal.h"
 #include "gallery/name.h"
 
-/* While others wait for the change lock, a reader that keeps the log from being emptied is not waited for. */
+/* Limits the wait for a reader that keeps the log from being emptied, because other threads wait
+ * for the change lock. */
 enum { EMPTY_LOG_MS = 100 };
 
 int hs_gallery_no_memory(struct hs_error *err)
@@ -52,7 +53,8 @@ int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool 
         r = hs_sql_configure(conn->db, err);
     if (r == 0)
         r = hs_sql_int(conn->db, "PRAGMA auto_vacuum", &auto_vacuum, err);
-    /* A file that another program made with it has pages that the scrubber must not see. */
+    /* If another program created the file with auto_vacuum, it has pointer map pages, which the
+     * scrubber must not see. */
     if (r == 0 && auto_vacuum != 0)
         r = hs_sql_exec(conn->db, "PRAGMA auto_vacuum = 0; VACUUM", err);
     if (r == 0)
@@ -74,7 +76,7 @@ void hs_gallery_disconnect(struct hs_gallery_conn *conn)
     for (size_t i = 0; i < HS_STMT_COUNT; i++)
         sqlite3_finalize(conn->statements[i]);
     sqlite3_close(conn->db);
-    hs_mem_free_wiped(conn, sizeof(*conn)); /* the scrubber has a page */
+    hs_mem_free_wiped(conn, sizeof(*conn)); /* conn->scrub has a copy of a page */
 }
 
 int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err)
@@ -98,7 +100,7 @@ static void roll_back(struct hs_gallery_conn *conn)
 
 /* ---- readers ---- */
 
-/* An idle reader; NULL if the caller has to make one, which is counted already. */
+/* Returns an idle reader, or NULL if the caller must create one; reader_count already includes it. */
 static struct hs_gallery_conn *take_reader(struct hs_gallery *gallery)
 {
     pthread_mutex_lock(&gallery->readers_lock);
@@ -113,7 +115,7 @@ static struct hs_gallery_conn *take_reader(struct hs_gallery *gallery)
     return conn;
 }
 
-/* Drops the pages that a connection has in memory, if something was erased since it did so last. */
+/* Drops the cached pages of a connection, if something was erased since it last did so. */
 static void drop_pages(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
 {
     unsigned erasures = gallery->erasures;
@@ -122,7 +124,7 @@ static void drop_pages(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
     conn->erasures = erasures;
 }
 
-/* Readers in use do it when they are given back. */
+/* Readers in use drop their pages when they are released. */
 static void drop_pages_of_all(struct hs_gallery *gallery)
 {
     drop_pages(gallery, gallery->writer);
@@ -132,7 +134,7 @@ static void drop_pages_of_all(struct hs_gallery *gallery)
     pthread_mutex_unlock(&gallery->readers_lock);
 }
 
-/* NULL: the reader could not be made. */
+/* Releases a reader; NULL: creating it failed. */
 static void give_reader(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
 {
     pthread_mutex_lock(&gallery->readers_lock);
@@ -221,7 +223,7 @@ static int read_log_state(sqlite3 *db, struct log_state *ret_state, struct hs_er
     sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
     sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
     int code = SQLITE_IOERR;
-    /* SQLite frees the index only with a log that it has opened itself. */
+    /* SQLite unmaps the index only together with a log that it opened itself. */
     bool has_log = log && log->pMethods;
     if (has_log && file && file->pMethods && file->pMethods->iVersion >= 2)
         code = file->pMethods->xShmMap(file, 0, REGION_SIZE, 0, &index);
@@ -257,7 +259,7 @@ int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *
     return known;
 }
 
-/* Inside a transaction of the writer. A restore sets the number of changes so far ahead that `resets` falls. */
+/* Inside a transaction of the writer. A restore increases the change number so far that `resets` decreases. */
 static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
 {
     struct hs_gallery_version version;
@@ -271,7 +273,7 @@ static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
     return 0;
 }
 
-/* Requests that are wrong, and locks, say nothing of the file. */
+/* Invalid requests and lock timeouts do not indicate a problem with the file. */
 static void note_outcome(struct hs_gallery *gallery, int r)
 {
     if (r == 0 || r == HS_EIO)
@@ -286,7 +288,7 @@ int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
         return r;
     struct hs_gallery_conn *conn = gallery->writer;
     int64_t left_ns = deadline_ns - hs_clock_now_ns();
-    roll_back(conn); /* if it failed when a change ended */
+    roll_back(conn); /* needed if the rollback at the end of the last change failed */
     r = hs_gallery_check_file(gallery, err);
     if (r == 0) {
         sqlite3_busy_timeout(conn->db, left_ns > 0 ? (int) (left_ns / HS_NS_PER_MS) : 0);
@@ -310,7 +312,7 @@ int hs_gallery_touch(struct hs_gallery *gallery, int64_t identity_id, struct hs_
     return HS_GALLERY_RUN(gallery, HS_STMT_LOG_CHANGE, err, HS_NUMBER(gallery->change + 1), HS_NUMBER(identity_id));
 }
 
-/* A change gets a number, so that indexes follow the order of commits. */
+/* Numbers the change, so that indexes follow the order of commits. */
 int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err)
 {
     int64_t change = gallery->change + 1;
@@ -343,8 +345,9 @@ static int checkpoint(struct hs_gallery *gallery, struct hs_error *err)
     return code == SQLITE_OK ? 0 : hs_sql_error(code, "the log cannot be emptied", err);
 }
 
-/* The content stays as it was, so this commit need not count. It counts all the same if there was another one, or if
- * a version with it was given away already: that version must not come back with another content. */
+/* A rewrite leaves the content unchanged, so its commit does not count as a reset. It does count if
+ * another commit happened meanwhile, or if a version with this commit count was already returned:
+ * that version must not appear again with different content. */
 static int rewrite(struct hs_gallery *gallery, struct hs_error *err)
 {
     struct log_state before, after;

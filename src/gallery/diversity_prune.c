@@ -14,10 +14,10 @@ struct hs_prune_item {
     float *values;
     size_t dimension;
     double score;
-    /* The most similar one of the same space, by index: what adding and dropping has to keep right. */
+    /* Index of the most similar item in the same space; updated when items are added or dropped. */
     size_t nearest;
     float similarity;
-    bool alone; /* there is no other of the space */
+    bool alone; /* no other item in the same space */
 };
 
 void hs_prune_init(struct hs_prune *kept, size_t max)
@@ -46,7 +46,7 @@ static bool same_space(const struct hs_prune_item *a, const struct hs_prune_item
     return strcmp(a->space, b->space) == 0;
 }
 
-/* The cosine; what cannot be compared is closer than anything. */
+/* Returns the cosine similarity; 2 for an item that cannot be compared, so that it is dropped first. */
 static float similarity(const struct hs_prune_item *a, const struct hs_prune_item *b)
 {
     if (a->dimension == 0 || b->dimension == 0)
@@ -68,7 +68,7 @@ static void offer(struct hs_prune_item *one, size_t other, float value)
     one->similarity = value;
 }
 
-/* Finds the nearest of one item again. */
+/* Recomputes the nearest neighbour of one item. */
 static void find_nearest(struct hs_prune *kept, size_t at)
 {
     struct hs_prune_item *one = &kept->items[at];
@@ -87,7 +87,7 @@ static bool is_worse(const struct hs_prune_item *a, const struct hs_prune_item *
     return a->id < b->id;
 }
 
-/* The worse one of the most similar pair in the space of the last item. */
+/* Returns the worse one of the most similar pair in the space of the last item. */
 static size_t choose(const struct hs_prune *kept)
 {
     const struct hs_prune_item *last = &kept->items[kept->count - 1];

@@ -1,14 +1,14 @@
-/* Removal that leaves nothing behind. SQLite overwrites the rows (secure_delete); then the log is emptied into the
- * database, and gallery/scrub.h clears what moving rows has left in the pages written. */
+/* Removal without remains. SQLite overwrites the rows (secure_delete). Then the log is emptied into
+ * the database, and gallery/scrub.h clears the copies of moved cells in the pages written. */
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "gallery/files.h"
 
-enum { PAUSE_MS = 20 }; /* between two tries to empty the log */
+enum { PAUSE_MS = 20 }; /* between two attempts to empty the log */
 
-/* *ret_since: the number of the oldest change that made something of it; 0: not known. */
+/* *ret_since is the number of the oldest change that added any of its data; 0: not known. */
 static int remove_identity(struct hs_gallery *gallery, const char *name, int64_t *ret_embeddings, int64_t *ret_since,
                            struct hs_error *err)
 {
@@ -44,15 +44,15 @@ static int remove_embedding(struct hs_gallery *gallery, int64_t id, int64_t *ret
     return r < 0 ? r : hs_gallery_touch(gallery, identity_id, err);
 }
 
-/* A backup that was made before the erased came does not hold it. One that does not say of which change it is, because
- * an older program made it or it is being made, may. */
+/* A backup made before the data was added does not contain it. A backup without a change number
+ * may: an older program made it, or it is in progress. */
 static bool may_hold(const struct hs_gallery_backup *file, int64_t since)
 {
     int64_t change = file->set_aside ? -1 : hs_gallery_backup_change(file->path);
     return change < 0 || change >= since;
 }
 
-/* The names of the backups and set-aside files that may hold what was erased. */
+/* Lists the backups and set-aside files that may contain the erased data. */
 static void list_files(const struct hs_gallery *gallery, int64_t since, struct hs_gallery_erased *erased)
 {
     struct hs_gallery_backups *files;
@@ -76,7 +76,7 @@ void hs_gallery_erased_finish(struct hs_gallery_erased *erased)
     *erased = (struct hs_gallery_erased) { 0 };
 }
 
-/* Removes the identity of that name, or if name is NULL the embedding of that id. */
+/* Removes the identity `name`, or if `name` is NULL the embedding with that id. */
 static int erase(struct hs_gallery *gallery, const char *name, int64_t embedding_id,
                  struct hs_gallery_erased *ret_erased, struct hs_error *err)
 {
@@ -110,7 +110,8 @@ int hs_gallery_remove_embedding(struct hs_gallery *gallery, int64_t embedding_id
     return erase(gallery, NULL, embedding_id, ret_erased, err);
 }
 
-/* Between two tries others make their changes: a reader may keep the log for as long as it likes. */
+/* Releases the change lock between attempts, because a reader may keep the log in use for any
+ * length of time. */
 int hs_gallery_finish_erasing(struct hs_gallery *gallery, struct hs_error *err)
 {
     static const struct timespec pause = { .tv_nsec = PAUSE_MS * HS_NS_PER_MS };

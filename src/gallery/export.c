@@ -27,8 +27,9 @@ static int append(const char *data, size_t len, void *buf)
     return hs_buf_append(buf, data, len);
 }
 
-/* The text of a value and a NUL, in a buffer that the caller finishes whatever happens. json_dumps may give a damaged
- * text without memory: it does not look at each piece; the buffer remembers. 0 or HS_ENOMEM. */
+/* Writes the JSON text of a value, NUL-terminated, to a buffer. The caller always finishes the
+ * buffer. json_dumps may return an incomplete text if memory is short, because it does not check
+ * each append; struct hs_buf keeps the error. Returns 0 or HS_ENOMEM. */
 static int dump(const json_t *value, struct hs_buf *ret_text, struct hs_error *err)
 {
     hs_buf_init(ret_text, SIZE_MAX);
@@ -37,7 +38,7 @@ static int dump(const json_t *value, struct hs_buf *ret_text, struct hs_error *e
     return r < 0 || hs_buf_error(ret_text) < 0 || !hs_buf_str(ret_text) ? hs_gallery_no_memory(err) : 0;
 }
 
-/* Writes a line and takes the object (NULL: there was no memory for it). */
+/* Writes a line. Takes `object`; NULL: allocating it failed. */
 static int write_line(struct writer *writer, json_t *object, struct hs_error *err)
 {
     struct hs_buf text;
@@ -53,8 +54,8 @@ static int write_line(struct writer *writer, json_t *object, struct hs_error *er
     return r;
 }
 
-/* The JSON that a stored text holds. NULL for NULL, and for what another program has stored that is not valid.
- * *ret_bad: there is no memory for it. */
+/* Parses a stored JSON text. Returns NULL if the text is NULL or invalid (written by another
+ * program), and also if memory is short, with *ret_bad set. */
 static json_t *parse_stored(const char *text, int (*check)(const char *text, struct hs_error *err), bool *ret_bad)
 {
     int r = check(text, NULL);
@@ -65,13 +66,13 @@ static json_t *parse_stored(const char *text, int (*check)(const char *text, str
     return value;
 }
 
-/* A time of ours; NULL: another program has stored something else, or nothing. */
+/* Returns a valid time, or NULL if the column is empty or another program stored something else. */
 static const char *given(const char *time)
 {
     return hs_gallery_check_time("", time, NULL) == 0 ? time : NULL;
 }
 
-/* Puts a member that may be missing (NULL); json_pack would leave it out for lack of memory too. */
+/* Adds an optional member (NULL: omitted). json_pack would omit it if memory is short, too. */
 static bool put_text(json_t *object, const char *key, const char *text)
 {
     return !text || json_object_set_new(object, key, json_string(text)) == 0;
@@ -158,11 +159,11 @@ struct importer {
     struct hs_gallery *gallery;
     struct hs_gallery_imported *done;
     size_t line;
-    bool dropped;       /* an embedding, because an identity was full */
-    int64_t created_id; /* the identity that was made last */
+    bool dropped;       /* an identity was full, and an embedding of it was dropped */
+    int64_t created_id; /* the identity created last */
 };
 
-/* The next line of data from *at on, without its end; false at the end. */
+/* Reads the next line at *at, without its newline. Returns false at the end of the data. */
 static bool next_line(const char *data, size_t len, size_t *at, const char **ret_line, size_t *ret_len)
 {
     if (*at >= len)
@@ -174,14 +175,14 @@ static bool next_line(const char *data, size_t len, size_t *at, const char **ret
     return true;
 }
 
-/* *ret_object is NULL if the line is no JSON. 0 or HS_ENOMEM. */
+/* Parses a line; *ret_object is NULL if it is not valid JSON. Returns 0 or HS_ENOMEM. */
 static int parse_line(const char *line, size_t len, json_t **ret_object, struct hs_error *err)
 {
     int r = hs_gallery_parse_json(line, len, JSON_REJECT_DUPLICATES, ret_object, NULL);
     return r < 0 ? hs_gallery_no_memory(err) : 0;
 }
 
-/* The bytes before the last line have the sum that it names. *ret_len is their number. */
+/* Checks the bytes before the last line against the checksum in that line. *ret_len is their number. */
 static int check_sum(const char *data, size_t len, size_t *ret_len, struct hs_error *err)
 {
     size_t end = len;
@@ -234,12 +235,12 @@ static void refuse(struct importer *importer, int64_t embedding, const char *rea
     done->refused_count++;
 }
 
-/* What a line says of an identity, checked. */
+/* The validated fields of an identity's line. */
 struct person {
-    const char *name, *metadata, *created_at, *updated_at; /* NULL but for the name: not known */
+    const char *name, *metadata, *created_at, *updated_at; /* all except name: NULL if not known */
 };
 
-/* A new identity gets the times of the file; one that was there keeps its own. */
+/* A new identity gets the times in the file; an existing one keeps its own. */
 static int add_checked(struct importer *importer, const struct person *person, const struct hs_gallery_new_embedding *e,
                        struct hs_error *err)
 {
@@ -262,7 +263,7 @@ static int add_checked(struct importer *importer, const struct person *person, c
     return r;
 }
 
-/* The text of a member, or of the JSON that it is; *ret_bad if it is there and of another type. */
+/* Returns the text of an optional member; *ret_bad is set if the member is not a string. */
 static const char *optional_text(const json_t *object, const char *key, bool *ret_bad)
 {
     json_t *value = json_object_get(object, key);
@@ -271,7 +272,7 @@ static const char *optional_text(const json_t *object, const char *key, bool *re
     return json_string_value(value);
 }
 
-/* HS_EINVAL: this embedding is refused, err says why. */
+/* Imports one embedding. HS_EINVAL: the embedding is invalid; err has the reason. */
 static int import_embedding(struct importer *importer, const struct person *person, const json_t *object,
                             struct hs_error *err)
 {

@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* SQLite keeps these beside a file: its log, the index of that, the journal. */
+/* Files that SQLite keeps beside a database: the log, its index, the journal. */
 static const char *const side_files[] = { "-wal", "-shm", "-journal" };
 static const char backup_prefix[] = "faces-", backup_suffix[] = ".db.gz", aside_mark[] = ".corrupt-";
 enum { STAMP_LEN = HS_GALLERY_STAMP_SIZE - 1, UID_LEN = HS_GALLERY_UID_SIZE - 1 };
@@ -73,7 +73,7 @@ void hs_gallery_sync_folder(const char *path)
     }
 }
 
-/* Of a file that was just made, or -1. */
+/* `fd` is a new file, or -1. */
 static int finish_new(int fd, const char *path, struct hs_error *err)
 {
     int r = fd < 0 || hs_file_give_to_owner(fd, path) < 0 ? hs_gallery_file_error(path, err) : 0;
@@ -114,9 +114,10 @@ static int gz_error(gzFile file, const char *path, struct hs_error *err)
     return hs_error_set(err, code == Z_MEM_ERROR ? HS_ENOMEM : HS_EDECODE, "%s: %s", path, text);
 }
 
-/* The number of the change that a backup is of is in front of it, as the comment of an empty gzip member (RFC 1952). */
+/* A backup begins with the number of its last change, in the comment field of an empty gzip member
+ * (RFC 1952). */
 static const uint8_t gzip_head[] = { 0x1f, 0x8b, 8, 16, 0, 0, 0, 0, 0, 3 };
-static const uint8_t gzip_tail[] = { 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0 }; /* ends the comment, and the member */
+static const uint8_t gzip_tail[] = { 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0 }; /* ends the comment and the member */
 static const char change_mark[] = "hailo-services-gallery change ";
 
 static int write_change(int fd, int64_t change)
@@ -149,14 +150,14 @@ int64_t hs_gallery_backup_change(const char *path)
 
 enum { PIECE_SIZE = 65536 };
 
-/* A file that exists, made by us. */
+/* Opens an existing file that this program created. */
 static int open_made(const char *path, struct hs_error *err)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     return fd < 0 ? hs_gallery_file_error(path, err) : fd;
 }
 
-/* zlib's window holds pieces of the file, so it is wiped before it is freed. */
+/* zlib's window holds parts of the file, so it is wiped before it is freed. */
 static void *deflate_alloc(void *arg, unsigned items, unsigned size)
 {
     (void) arg;
@@ -233,16 +234,16 @@ int hs_gallery_compress(const char *from, const char *to, int64_t change, struct
     return r;
 }
 
-/* ---- unpacking: nothing is written that is not a database, nor more than it says to have and the disk can take ----
- */
+/* ---- unpacking: writes only databases, and no more than their header specifies and the disk has
+ * room for ---- */
 
 static uint32_t read_big_endian(const uint8_t *at)
 {
     return (uint32_t) at[0] << 24 | (uint32_t) at[1] << 16 | (uint32_t) at[2] << 8 | at[3];
 }
 
-/* The size of the database of which these are the first bytes (https://sqlite.org/fileformat2.html, 1.3); the largest
- * that is taken if it does not say. 0: no database. */
+/* Returns the size of a database from its first bytes (https://sqlite.org/fileformat2.html, 1.3),
+ * or HS_GALLERY_UNPACKED_MAX if the header does not specify it. 0: not a database. */
 static uint64_t size_of_database(const uint8_t *head, size_t len)
 {
     enum { HEADER = 100, PAGE_SIZE_AT = 16, CHANGES_AT = 24, PAGES_AT = 28, VALID_FOR_AT = 92, PAGE_MIN = 512 };
@@ -257,7 +258,7 @@ static uint64_t size_of_database(const uint8_t *head, size_t len)
     return said ? (uint64_t) page * pages : HS_GALLERY_UNPACKED_MAX;
 }
 
-/* The content is written twice: to a file of its own, and then into the log of the gallery. */
+/* The content is written twice: to a separate file, and then to the gallery's log. */
 static int check_room(int fd, uint64_t size, const char *from, struct hs_error *err)
 {
     struct statvfs fs;
@@ -271,7 +272,7 @@ static int check_room(int fd, uint64_t size, const char *from, struct hs_error *
     return 0;
 }
 
-/* zlib reads what is not compressed as it is. */
+/* gzread copies uncompressed input unchanged. */
 static int uncompress_into(gzFile in, const char *from, int fd, const char *to, uint8_t *piece, struct hs_error *err)
 {
     uint64_t size = 0, written = 0;
@@ -305,7 +306,7 @@ int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err
     if (!in)
         close(source);
     r = !piece || !in ? hs_gallery_no_memory(err) : fd < 0 ? fd : uncompress_into(in, from, fd, to, piece, err);
-    /* A file that ends in the middle of its compressed data is noticed here only. */
+    /* Only gzclose detects a file that ends in the middle of its compressed data. */
     if (in && gzclose(in) != Z_OK && r == 0)
         r = hs_error_set(err, HS_EDECODE, "%s: ends too early", from);
     if (r == 0 && fsync(fd) < 0)
@@ -318,7 +319,7 @@ int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err
 
 /* ---- names ---- */
 
-/* "YYYYMMDD-HHMMSS" at text as a time for people; false if there is none. */
+/* Formats "YYYYMMDD-HHMMSS" at `text` as a time. Returns false if the text is not such a stamp. */
 static bool read_stamp(const char *text, char ret_time[HS_GALLERY_TIME_SIZE])
 {
     for (int i = 0; i < STAMP_LEN; i++)
@@ -328,7 +329,7 @@ static bool read_stamp(const char *text, char ret_time[HS_GALLERY_TIME_SIZE])
                          text + 9, text + 11, text + 13);
 }
 
-/* The end of a name that has no number of its own: nothing or "-n", then the suffix. */
+/* Matches the rest of a name without a backup number: nothing or "-n", then the suffix. */
 static bool read_rest(const char *rest, const char *suffix)
 {
     if (*rest == '-') {
@@ -340,7 +341,8 @@ static bool read_rest(const char *rest, const char *suffix)
     return strcmp(rest, suffix) == 0;
 }
 
-/* faces-<number>-<stamp>-<uid>.db.gz, or what older programs wrote: faces-<stamp>[-n].db.gz, with ret_uid "". */
+/* Parses faces-<number>-<stamp>-<uid>.db.gz, or the name from older programs,
+ * faces-<stamp>[-n].db.gz, with ret_uid "". */
 static bool read_backup_name(const char *name, struct hs_gallery_backup *file, char ret_uid[HS_GALLERY_UID_SIZE])
 {
     if (!hs_str_starts(name, backup_prefix))
@@ -356,16 +358,17 @@ static bool read_backup_name(const char *name, struct hs_gallery_backup *file, c
     ret_uid[0] = '\0';
     if (!read_stamp(text, file->created_at) || !read_rest(text + STAMP_LEN, backup_suffix))
         return false;
-    /* A clock that was wrong must not make such a one the newest. */
+    /* A backup with a time in the future, from a wrong clock, must not count as the newest. */
     char now[HS_GALLERY_STAMP_SIZE];
     hs_gallery_stamp(now);
     file->number = strncmp(text, now, STAMP_LEN) > 0 ? -1 : 0;
     return true;
 }
 
-/* ---- finding ---- */
+/* ---- directory listing ---- */
 
-/* Calls `each` for the names in a folder until it returns other than 0. HS_ENOTFOUND: there is no such folder. */
+/* Calls `each` for the names in a folder until it returns other than 0. HS_ENOTFOUND: the folder
+ * does not exist. */
 static int for_each_name(const char *folder, int (*each)(void *arg, const char *name), void *arg, struct hs_error *err)
 {
     DIR *dir = opendir(folder);
@@ -385,7 +388,7 @@ static int append_file(struct hs_gallery_backups *files, const char *folder, con
     char path[PATH_MAX];
     struct stat st = { .st_size = 0 };
     if (!hs_path_join(path, sizeof(path), folder, name) || (stat(path, &st) < 0 && !unfinished))
-        return 0; /* gone meanwhile */
+        return 0; /* deleted meanwhile */
     struct hs_gallery_backup *items = reallocarray(files->items, files->count + 1, sizeof(*items));
     if (items)
         files->items = items;
@@ -402,9 +405,9 @@ static int append_file(struct hs_gallery_backups *files, const char *folder, con
 struct finding {
     const struct hs_gallery *gallery;
     struct hs_gallery_backups *files;
-    char folder[PATH_MAX], prefix[PATH_MAX]; /* of set-aside files */
-    bool unfinished;                         /* look for backups that are being made: ".<name>.copy" */
-    bool others;                             /* another gallery has files there */
+    char folder[PATH_MAX], prefix[PATH_MAX]; /* folder and name prefix of set-aside files */
+    bool unfinished;                         /* look for backups in progress: ".<name>.copy" */
+    bool others;                             /* another gallery has files in the folder */
     struct hs_error *err;
 };
 
@@ -439,8 +442,8 @@ static int take_set_aside(void *arg, const char *name)
     return append_file(finding->files, finding->folder, name, file, false, finding->err);
 }
 
-/* Newest first. Without numbers by time, and of one second the higher "-n", which has the longer or the greater text.
- */
+/* Orders newest first. Backups without numbers are ordered by time, and within a second by "-n",
+ * which is higher if the name is longer or compares greater. */
 static int compare_files(const void *pa, const void *pb)
 {
     const struct hs_gallery_backup *a = pa, *b = pb;
@@ -453,7 +456,7 @@ static int compare_files(const void *pa, const void *pb)
     return la != lb ? (la < lb ? 1 : -1) : strcmp(b->path, a->path);
 }
 
-/* Keeps the first of each path, and those without a number only if the folder is not shared. */
+/* Removes duplicate paths, and in a shared folder backups without a number. */
 static void sift(struct hs_gallery_backups *files, bool shared)
 {
     size_t kept = 0;
@@ -488,7 +491,8 @@ int hs_gallery_find_files(const struct hs_gallery *gallery, bool unfinished, str
     finding.files = calloc(1, sizeof(*finding.files));
     if (!finding.files)
         return hs_gallery_no_memory(err);
-    /* In this order, so that a backup which is finished meanwhile is found once at least. */
+    /* Unfinished backups are listed first, so that a backup which completes meanwhile is found at
+     * least once. */
     int r = gallery->backup_dir && unfinished ? for_each_name(gallery->backup_dir, take_backup, &finding, err) : 0;
     finding.unfinished = false;
     if (gallery->backup_dir && r == 0)
@@ -522,7 +526,7 @@ int hs_gallery_next_backup(const struct hs_gallery *gallery, char ret_name[HS_GA
     return 0;
 }
 
-/* ---- whose a damaged file is ---- */
+/* ---- finding the uid of a damaged file ---- */
 
 struct search {
     struct hs_gallery *gallery;

@@ -1,4 +1,4 @@
-/* Reading: embeddings for the index, counts and checks. */
+/* Reads embeddings for the index, and counts and checks the content. */
 #include "gallery/gallery.h"
 
 #include <sodium.h>
@@ -8,12 +8,12 @@
 #include "gallery/gallery_internal.h"
 #include "gallery/validate.h"
 
-enum { VERSION_TRIES = 1000 }; /* each fails only if a commit falls into its few microseconds */
+enum { VERSION_TRIES = 1000 }; /* a try fails only if a commit falls into its few microseconds */
 
-/* Blobs are little-endian float32, as the first programs wrote them. */
+/* Blobs are little-endian float32. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "embeddings are stored as they lie in memory");
 
-/* Runs ALL_EMBEDDINGS or CHANGED_EMBEDDINGS. */
+/* Runs ALL_EMBEDDINGS or CHANGED_EMBEDDINGS and calls `each` for the rows. */
 static int walk(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t since, hs_gallery_each each,
                 void *arg, struct hs_error *err)
 {
@@ -39,7 +39,7 @@ static int walk(struct hs_gallery_conn *conn, enum hs_gallery_statement which, i
     return stopped ? stopped : r;
 }
 
-/* Begins to read, and says of which version. */
+/* Begins a read transaction and determines its version. */
 static int begin_version(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn,
                          struct hs_gallery_version *ret_version, struct hs_error *err)
 {
@@ -72,7 +72,8 @@ int hs_gallery_for_each(struct hs_gallery *gallery, hs_gallery_each each, void *
     return hs_gallery_for_each_since(gallery, NULL, NULL, each, arg, ret_version, err);
 }
 
-/* All changes after `since` are in the log, and did not touch so much (an import does) that reading all is quicker. */
+/* Checks that all changes after `since` are recorded, and that they are few enough: after an
+ * import, for example, reading everything is faster. */
 static int check_log(struct hs_gallery_conn *conn, int64_t since, int64_t now, struct hs_error *err)
 {
     sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_COUNT_CHANGES, HS_NUMBER(since));
@@ -178,7 +179,7 @@ int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err)
     return r;
 }
 
-/* ---- looking at a file ---- */
+/* ---- inspecting a file ---- */
 
 void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1])
 {
@@ -190,7 +191,7 @@ void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space
     ret_space[0] = '\0';
     if (hs_sql_open(path, SQLITE_OPEN_READONLY, NULL, busy_timeout_ms, &db, &code, NULL) < 0)
         return;
-    /* Files of the first programs have no such column. */
+    /* The oldest schema has no such column; then the result is "". */
     hs_sql_text(db, query, ret_space, HS_GALLERY_SPACE_MAX + 1, NULL);
     sqlite3_close(db);
 }

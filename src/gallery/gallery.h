@@ -1,9 +1,11 @@
-/* The gallery: identities and their embeddings in one SQLite file. The search index in memory is built from it
- * (hs_gallery_for_each) and follows its changes in the order of their commits (hs_gallery_for_each_since).
+/* The gallery: identities and their face embeddings in one SQLite file. The search index in memory
+ * is built with hs_gallery_for_each and follows later changes, in commit order, with
+ * hs_gallery_for_each_since.
  *
- * Several threads may use a struct hs_gallery, and several processes may have one file open. Changes run one at a time;
- * reading never waits for a change. Every change is one transaction: when a call returns 0 it is on disk, when it
- * returns an error nothing of it is. Callbacks must not call into the gallery. Not across fork.
+ * Several threads may share a struct hs_gallery, and several processes may open the same file.
+ * Changes run one at a time; a read never waits for a change. Each change is one transaction: if a
+ * call returns 0, the change is on disk; if it returns an error, nothing of it is. A callback must
+ * not call into the gallery unless the function allows it. A gallery must not be used across fork.
  *
  * Errors of all calls: HS_EBUSY (a change, here or in another process, took longer than busy_timeout_ms), HS_EIO (disk
  * full, not readable, damaged; for changes also: the file was deleted or replaced while it was open), HS_ENOMEM,
@@ -22,29 +24,29 @@
 struct hs_gallery;
 
 enum {
-    HS_GALLERY_NAME_MAX = 255,       /* bytes of a name; see gallery/name.h for what may be one */
-    HS_GALLERY_SPACE_MAX = 127,      /* bytes of the name of a space or of a model */
+    HS_GALLERY_NAME_MAX = 255,       /* bytes of a name; gallery/name.h lists the rules */
+    HS_GALLERY_SPACE_MAX = 127,      /* bytes of a space name or a model name */
     HS_GALLERY_DIMENSION_MAX = 4096, /* floats of an embedding; at least 1 */
-    HS_GALLERY_METADATA_MAX = 4096,  /* bytes of metadata, and of quality */
-    HS_GALLERY_TIME_SIZE = 20,       /* a time and its NUL */
+    HS_GALLERY_METADATA_MAX = 4096,  /* bytes of metadata; also the limit for quality */
+    HS_GALLERY_TIME_SIZE = 20,       /* bytes of a time with its NUL */
 };
 
-/* The space of embeddings of which it is not known what made them. */
+/* The space of embeddings whose model is not known. */
 #define HS_GALLERY_NO_SPACE "unknown"
 
 struct hs_gallery_options {
-    const char *path;                /* made, with mode 0600, if it does not exist; its folder must */
-    const char *backup_dir;          /* made when first needed. NULL: no backups, and so none to restore from */
-    int keep_backups;                /* 1 or more: after each backup, older ones than the newest that many go */
-    int max_embeddings_per_identity; /* in each space; at most 1000. 0: no limit */
-    int busy_timeout_ms;             /* how long a change waits for other changes */
-    const char *legacy_space;        /* of embeddings from files that name none; NULL: HS_GALLERY_NO_SPACE */
+    const char *path;                /* created with mode 0600 if missing; its folder must exist */
+    const char *backup_dir;          /* created on first use. NULL: no backups, and no restore */
+    int keep_backups;                /* at least 1: the newest this many are kept after each backup */
+    int max_embeddings_per_identity; /* per space; at most 1000. 0: no limit */
+    int busy_timeout_ms;             /* longest wait of a change for other changes */
+    const char *legacy_space;        /* assigned to embeddings without a space; NULL: HS_GALLERY_NO_SPACE */
     const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
-    bool must_exist;                 /* no file is made: HS_ENOTFOUND */
+    bool must_exist;                 /* fail with HS_ENOTFOUND instead of creating the file */
     bool erase_later;                /* see hs_gallery_finish_erasing */
 };
 
-/* The result of opening. A text is empty if nothing of the kind happened. */
+/* The result of hs_gallery_open. A text is empty if its event did not happen. */
 struct hs_gallery_opened {
     bool created;                 /* there was no file, and no backup was restored */
     int migrated_from;            /* schema version before; -1 if it was the present one or the file is new */
@@ -69,13 +71,13 @@ void hs_gallery_close(struct hs_gallery *gallery);
 
 /* ---- adding ---- */
 
-/* An embedding to be stored. Everything is only read during the call. */
+/* An embedding to store. hs_gallery_add only reads it during the call. */
 struct hs_gallery_new_embedding {
     const float *values; /* finite, of length 1 (within 1e-3) */
     size_t dimension;
     const char *space;         /* embeddings of different spaces cannot be compared */
-    const char *model;         /* what made it; NULL: not known */
-    const char *quality;       /* JSON object of numbers; "score" (0..1) is the overall one. NULL: not known */
+    const char *model;         /* name of the model; NULL: not known */
+    const char *quality;       /* JSON object of numbers; "score" (0..1) is the overall quality. NULL: not known */
     const char *source_sha256; /* of the picture, 64 hexadecimal digits; NULL: not known */
     const char *created_at;    /* a time; NULL: now */
 };
@@ -83,39 +85,43 @@ struct hs_gallery_new_embedding {
 struct hs_gallery_added {
     int64_t identity_id, embedding_id;
     bool identity_created;
-    int64_t embedding_dropped; /* id of the one that went because the identity was full; 0: none */
+    int64_t embedding_dropped; /* id of the embedding dropped because the identity was full; 0: none */
 };
 
-/* Names a request, so that the same one is not done twice. Kept for 24 hours, of the newest HS_GALLERY_REQUESTS_MAX, as
- * long as its identity is there; of a merge or a rename it follows the identity. */
+/* Identifies a request, so that a retry does not repeat it. The gallery remembers the newest
+ * HS_GALLERY_REQUESTS_MAX requests for 24 hours, each as long as its identity exists; a request
+ * follows its identity through a merge or a rename. */
 enum { HS_GALLERY_REQUESTS_MAX = 10000 };
 struct hs_gallery_request {
     const char *key_sha256, *body_sha256; /* 64 hexadecimal digits */
 };
 
-/* A name is looked for as it is, then in the form in which it would be stored (hs_gallery_clean_name); so are all other
- * names that are asked for. Identities that older programs made under other names keep them.
+/* Adds an embedding to the identity `name`, and creates the identity if needed. `metadata` (a JSON
+ * object) replaces the identity's metadata; NULL leaves it unchanged. An identity keeps at most
+ * max_embeddings_per_identity in each space, and keeps the most diverse ones: of the most similar
+ * pair it drops the one with lower quality, or else the older one; this may be the new embedding
+ * itself. Stores `request` (NULL: none) in the same transaction.
  *
- * Adds an embedding to the identity of that name, which is made if there is none. `metadata` (a JSON object) replaces
- * what the identity has; NULL leaves it. An identity has at most max_embeddings_per_identity in each space, and keeps
- * those that are most different: of the most similar pair the one of lower quality goes, then the older one; that may
- * be the new one itself. `request` (NULL: none) is remembered in the same transaction.
- * HS_EINVAL: request, name, metadata or embedding; HS_ECONFLICT: that request was done already. */
+ * Like every function here that takes an existing name, it looks up the exact name first, then the
+ * normalized form (hs_gallery_clean_name). Identities that older programs stored under other names
+ * keep them.
+ *
+ * HS_EINVAL: request, name, metadata or embedding; HS_ECONFLICT: the request was already done. */
 int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
                    const char *metadata, const struct hs_gallery_new_embedding *embedding,
                    struct hs_gallery_added *ret_added, struct hs_error *err);
 
-/* The name of the identity that hs_gallery_add would add to, or make. HS_EINVAL: name. */
+/* Returns the name of the identity that hs_gallery_add would add to or create. HS_EINVAL: invalid name. */
 int hs_gallery_resolve_name(struct hs_gallery *gallery, const char *name, char ret_name[HS_GALLERY_NAME_MAX + 1],
                             struct hs_error *err);
 
 struct hs_gallery_recalled {
     char body_sha256[65];
-    char name[HS_GALLERY_NAME_MAX + 1]; /* of the identity now */
+    char name[HS_GALLERY_NAME_MAX + 1]; /* the identity's current name */
     struct hs_gallery_added added;
 };
 
-/* What the request of that key did. HS_ENOTFOUND: none is remembered. */
+/* Returns the result of the request with that key. HS_ENOTFOUND: no such request is remembered. */
 int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct hs_gallery_recalled *ret_recalled,
                       struct hs_error *err);
 
@@ -129,9 +135,10 @@ struct hs_gallery_identity {
     char created_at[HS_GALLERY_TIME_SIZE], updated_at[HS_GALLERY_TIME_SIZE];
 };
 
-/* Calls `each` for at most `limit` identities whose names follow `after` (NULL: from the first), in the byte order of
- * the names. It may call into the gallery; identities that change meanwhile may be as before or as after. A result
- * other than 0 ends the walk, which returns it. *ret_more (may be NULL): others follow. */
+/* Calls `each` for at most `limit` identities whose names follow `after` (NULL: from the first), in
+ * byte order of the names. `each` may call into the gallery. An identity that changes during the
+ * walk may appear in its old or its new state. Stops and returns the result of `each` if that is
+ * not 0. Sets *ret_more (may be NULL) if more identities follow. */
 int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, size_t limit,
                                  int (*each)(void *arg, const struct hs_gallery_identity *identity), void *arg,
                                  bool *ret_more, struct hs_error *err);
@@ -139,7 +146,7 @@ int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, 
 struct hs_gallery_embedding {
     int64_t id;
     size_t dimension;
-    float *values; /* NULL unless asked for */
+    float *values; /* NULL unless requested */
     char *space;
     char *model, *quality, *source_sha256; /* NULL: not known */
     char created_at[HS_GALLERY_TIME_SIZE];
@@ -151,54 +158,58 @@ struct hs_gallery_person {
     size_t count;
 };
 
-/* One identity with its embeddings. Caller frees *ret_person with hs_gallery_person_destroy. HS_ENOTFOUND. */
+/* Reads one identity with its embeddings. Caller frees *ret_person with hs_gallery_person_destroy.
+ * HS_ENOTFOUND. */
 int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_values,
                    struct hs_gallery_person **ret_person, struct hs_error *err);
 void hs_gallery_person_destroy(struct hs_gallery_person *person);
 
-/* One embedding as hs_gallery_for_each shows it; valid during the callback. */
+/* One embedding as passed to hs_gallery_each; valid during the callback. */
 struct hs_gallery_entry {
     int64_t id, identity_id;
     const char *name, *space;
-    const float *values; /* NULL: they cannot be compared, because they are not finite or not of length 1 */
-    size_t dimension;    /* 0: not a whole number of values, or too many */
+    const float *values; /* NULL: not comparable, because not finite or not of length 1 */
+    size_t dimension;    /* 0: the stored size is not a whole number of floats, or too large */
 };
 
-/* The vector of an embedding, of exactly `dimension` numbers. HS_ENOTFOUND: there is no such embedding, or its vector
- * is of another size. */
+/* Copies an embedding of exactly `dimension` floats. HS_ENOTFOUND: no embedding has this id, or its
+ * dimension differs. */
 int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, float *ret_values, size_t dimension,
                            struct hs_error *err);
 
-/* The state of the file: equal versions have equal content. */
+/* The state of the file. Equal versions have equal content. */
 struct hs_gallery_version {
-    int64_t change;  /* number of the last change; the file has it */
-    uint32_t resets; /* another value: there were changes without a number (by another program), or a restore */
-    uint32_t frames; /* of the log */
+    int64_t change;  /* number of the last change in the file */
+    uint32_t resets; /* differs after changes without a number (by another program) or a restore */
+    uint32_t frames; /* frames in the log */
 };
 
-/* The content of `later` may differ from that of `version`, although no change was counted in between: there were
- * changes without a number, or the log grew without a commit (SQLite found one of a process that was killed). */
+/* Returns true if the content may have changed from `version` to `later` although no change was
+ * counted: another program made changes without a number, or the log grew without a commit (SQLite
+ * recovered the commit of a killed process). */
 static inline bool hs_gallery_is_reset(const struct hs_gallery_version *version, const struct hs_gallery_version *later)
 {
     return later->resets != version->resets || (later->change == version->change && later->frames > version->frames);
 }
 
-/* Called for every embedding. A result other than 0 ends the walk, which returns it. */
+/* Called for each embedding. Any result other than 0 stops the walk, which returns that result. */
 typedef int (*hs_gallery_each)(void *arg, const struct hs_gallery_entry *entry);
 typedef void (*hs_gallery_touched)(void *arg, int64_t identity_id);
 
-/* Calls `each` for every embedding, by id, of one moment: that of *ret_version (may be NULL). */
+/* Calls `each` for all embeddings, ordered by id, in one snapshot; *ret_version (may be NULL) is
+ * its version. */
 int hs_gallery_for_each(struct hs_gallery *gallery, hs_gallery_each each, void *arg,
                         struct hs_gallery_version *ret_version, struct hs_error *err);
 
-/* Leads from `since` to *ret_version: calls `touched` for every identity that was changed, removed or made after
- * `since`, then `each` for all embeddings that these have now. HS_ENOTFOUND: the changes are not all known any more,
- * and nothing was called. */
+/* Reports the changes from `since` to *ret_version: calls `touched` for each identity that was
+ * changed, removed or created after `since`, then `each` for all current embeddings of these
+ * identities. HS_ENOTFOUND: the file no longer records all of these changes; neither callback was
+ * called. */
 int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_gallery_version *since,
                               hs_gallery_touched touched, hs_gallery_each each, void *arg,
                               struct hs_gallery_version *ret_version, struct hs_error *err);
 
-/* Cheap, and does not wait for changes: may be asked before each search. */
+/* Reads the current version. Cheap enough to call before each search; does not wait for changes. */
 int hs_gallery_get_version(struct hs_gallery *gallery, struct hs_gallery_version *ret_version, struct hs_error *err);
 
 struct hs_gallery_counts {
@@ -209,99 +220,109 @@ struct hs_gallery_counts {
     bool failing;       /* the last change failed because the file or its disk cannot be used */
 };
 
-/* Never waits for a change. What cannot be counted now is as it was last counted. */
+/* Returns the counts. Never waits for a change: a count that cannot be read now keeps its last value. */
 struct hs_gallery_counts hs_gallery_get_counts(struct hs_gallery *gallery);
 
-/* SQLite's full integrity check and the foreign keys. HS_EIO with the first problem in err. Takes long. */
+/* Runs SQLite's full integrity check and checks the foreign keys. HS_EIO with the first problem in
+ * err. Slow. */
 int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err);
 
 /* ---- changing ---- */
 
-/* HS_ENOTFOUND, HS_EINVAL: new name, HS_ECONFLICT: it is taken. */
+/* Renames an identity. HS_ENOTFOUND; HS_EINVAL: invalid new_name; HS_ECONFLICT: new_name is taken. */
 int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err);
 
-/* Name and metadata at once, in one transaction: what is NULL stays. Errors as of rename; HS_EINVAL: metadata. */
+/* Changes name and metadata in one transaction. A NULL field leaves its value unchanged. Errors as
+ * for hs_gallery_rename; also HS_EINVAL: invalid metadata. */
 struct hs_gallery_update {
     const char *new_name;
-    const char *metadata; /* a JSON object; "" removes what is there */
+    const char *metadata; /* a JSON object; "" removes the metadata */
 };
 int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
                       struct hs_error *err);
 
-/* Moves the embeddings of `from` to `into` (as many as may stay: see hs_gallery_add) and removes `from`. `into` keeps
- * its metadata, or gets that of `from` if it has none. HS_ENOTFOUND, HS_EINVAL: both are the same. */
+/* Moves the embeddings of `from` to `into`, within the limit described at hs_gallery_add, and
+ * removes `from`. If `into` has no metadata, it gets that of `from`. HS_ENOTFOUND; HS_EINVAL: both
+ * names are the same identity. */
 int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err);
 
 /* ---- erasing ---- */
 
 struct hs_gallery_erased {
-    int64_t embeddings; /* how many went */
-    /* The log still holds the data, because a backup or another process is reading, or the disk failed; or another
-     * program may have left copies in the file. The next change, the next opening, hs_gallery_finish_erasing or
-     * hs_gallery_close erases it. */
+    int64_t embeddings; /* number removed */
+    /* The erased data may still be in the log, because a backup or another process was reading or
+     * the disk failed, or in copies that another program left in the file. The next change, the
+     * next opening, hs_gallery_finish_erasing or hs_gallery_close erases it. */
     bool pending;
-    /* Files that hold the data, or may: backups that were made after it came, or that do not say when they were made,
-     * and damaged files set aside. hs_gallery_purge_all deletes them. */
+    /* Files that hold or may hold the data: backups made after the data was added, backups that do
+     * not record their change number, and damaged files that were set aside. hs_gallery_purge_all
+     * deletes them. */
     char **files;
     size_t file_count;
 };
 
-/* Removes an identity, or one embedding, so that no byte of the vectors, the name or the metadata is left in the
- * database, its log or its free pages. (What the file system or the disk keeps below the file is out of reach.)
- * ret_erased may be NULL; else the caller frees the content with hs_gallery_erased_finish. A backup that is being made
- * is among its files, by the name that it will have. HS_ENOTFOUND. */
+/* Removes an identity, or one embedding, so that no byte of its vectors, name or metadata remains
+ * in the database, its log or its free pages. Copies kept by the file system or the disk are out of
+ * reach. ret_erased may be NULL; otherwise the caller frees its content with
+ * hs_gallery_erased_finish. ret_erased->files includes a backup in progress, under its final name.
+ * HS_ENOTFOUND. */
 int hs_gallery_remove(struct hs_gallery *gallery, const char *name, struct hs_gallery_erased *ret_erased,
                       struct hs_error *err);
 int hs_gallery_remove_embedding(struct hs_gallery *gallery, int64_t embedding_id, struct hs_gallery_erased *ret_erased,
                                 struct hs_error *err);
 void hs_gallery_erased_finish(struct hs_gallery_erased *erased);
 
-/* Does what an erasure left pending. With options.erase_later a removal does not wait for readers, and does not look
- * through the file for what another program may have left, but says `pending`; this is to be called then, from a thread
- * that has time. Rarely it rewrites the file; others may read meanwhile. HS_EBUSY: a reader is active; try again. */
+/* Completes a pending erasure. With options.erase_later a removal neither waits for readers nor
+ * searches the file for copies that another program may have left, but sets `pending`; then call
+ * this function from a background thread. Sometimes it rewrites the file; other threads can read
+ * meanwhile. HS_EBUSY: a reader is active; try again. */
 int hs_gallery_finish_erasing(struct hs_gallery *gallery, struct hs_error *err);
 
 /* ---- backups ---- */
 
 struct hs_gallery_backup {
     char *path;
-    char created_at[HS_GALLERY_TIME_SIZE]; /* as the clock was */
-    int64_t number;                        /* newer backups have greater ones; 0: made before backups had numbers */
+    char created_at[HS_GALLERY_TIME_SIZE]; /* by the clock of that time */
+    int64_t number;                        /* greater in newer backups; 0: made by an older program */
     int64_t size_bytes;
-    bool set_aside; /* a damaged database, not a backup */
+    bool set_aside; /* a damaged database instead of a backup */
 };
 
 struct hs_gallery_backups {
-    struct hs_gallery_backup *items; /* newest first, whatever the clock says; damaged files last */
+    struct hs_gallery_backup *items; /* newest first, regardless of the clock; damaged files last */
     size_t count;
 };
 
-/* Writes backup_dir/faces-NNNNNN-YYYYMMDD-HHMMSS-<id>.db.gz: a copy of one moment, checked, compressed, renamed into
- * place. The number follows that of the newest backup, and the id is the gallery's: galleries may share a folder.
- * Backups without number and id, of older programs, count as this gallery's unless another one's are in the folder.
- * Others may read and write meanwhile. ret_path may be NULL. HS_EUNSUPPORTED: there is no backup folder. */
+/* Writes backup_dir/faces-NNNNNN-YYYYMMDD-HHMMSS-<id>.db.gz: copies one snapshot, checks and
+ * compresses it, and renames it into place. The number follows that of the newest backup. The id is
+ * the gallery's uid, so several galleries may share a folder. Backups of older programs, without
+ * number and id, count as this gallery's unless the folder also has backups of another gallery.
+ * Other threads and processes may read and write meanwhile. ret_path may be NULL. HS_EUNSUPPORTED:
+ * no backup folder is configured. */
 int hs_gallery_backup(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err);
 
-/* Caller frees *ret_backups with hs_gallery_backups_destroy. */
+/* Lists backups and set-aside files. Caller frees *ret_backups with hs_gallery_backups_destroy. */
 int hs_gallery_list_backups(struct hs_gallery *gallery, struct hs_gallery_backups **ret_backups, struct hs_error *err);
 void hs_gallery_backups_destroy(struct hs_gallery_backups *backups);
 
-/* Replaces all content by that of a backup (a path, or a name in the backup folder), once it has been unpacked and
- * checked. What was there is backed up first, and nobody can change it meanwhile. HS_ENOTFOUND, HS_EDECODE: no good
- * backup, or its tables are not ours. */
+/* Replaces all content with that of a backup (a path, or a file name in the backup folder), after
+ * unpacking and checking it. Backs up the current content first; no other change can run in
+ * between. HS_ENOTFOUND; HS_EDECODE: the backup is damaged or its tables are not ours. */
 int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs_error *err);
 
-/* Deletes all backups and set-aside files, which may hold what was erased since. If there are backups among them, a
- * new one is made before, so that there is always one: *ret_backup ("" if none was made) names it. What an erasure
- * left pending is done first. On success the caller frees *ret_purged, what went, with hs_gallery_backups_destroy;
- * if it fails, some of the files may be gone. */
+/* Deletes all backups and set-aside files, because they may hold data erased later. If any of them
+ * is a backup, makes a new backup first, so that one always exists; *ret_backup names it ("" if
+ * none was made). Completes a pending erasure first. On success *ret_purged lists the deleted
+ * files; caller frees it with hs_gallery_backups_destroy. On failure some of the files may already
+ * be deleted. */
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err);
 
-/* ---- a look at a file that changes nothing: not migrated, not repaired, not made; see also survey.h ---- */
+/* ---- read-only inspection of a file: does not migrate, repair or create it; see also survey.h ---- */
 
-/* The embedding space that most embeddings of the file are in, HS_GALLERY_NO_SPACE left out; "" if there is no file,
- * none has one, or it cannot be told. Looks at nothing else. */
+/* Finds the space with the most embeddings in the file, ignoring HS_GALLERY_NO_SPACE. *ret_space is
+ * "" if the file does not exist, no embedding has a space, or the file cannot be read. Performs no
+ * other checks. */
 void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1]);
 
 #endif

@@ -1,8 +1,8 @@
-/* Inside the gallery: what its files share.
+/* Declarations shared by the gallery's source files.
  *
- * One connection writes, guarded by the change lock: a mutex for threads of this process, BEGIN IMMEDIATE for other
- * processes. Up to HS_GALLERY_READERS other connections read, each in a transaction of its own; the log (WAL) lets them
- * read while a change waits or runs. */
+ * One connection writes, guarded by the change lock: a mutex among the threads of this process,
+ * BEGIN IMMEDIATE among processes. Up to HS_GALLERY_READERS other connections read, each in its own
+ * transaction; the log (WAL) lets them read while a change waits or runs. */
 #ifndef HS_GALLERY_GALLERY_INTERNAL_H
 #define HS_GALLERY_GALLERY_INTERNAL_H
 
@@ -15,12 +15,12 @@
 #include "gallery/scrub.h"
 #include "gallery/sql.h"
 
-/* Of metadata longer than may be stored, which only another program can have written, no more is read than shows that.
- */
+/* Reads one character more than HS_GALLERY_METADATA_MAX, enough to detect oversized metadata, which
+ * only another program can have written. */
 #define HS_GALLERY_METADATA "substr(metadata, 1, 4097)"
 
-/* The statements that are prepared once, when the gallery opens. Embeddings of older files, or written by older
- * programs since, name no space: ?9 stands for theirs. */
+/* The statements prepared when the gallery opens. Older programs write embeddings without a space;
+ * ?9 is the space used for them. */
 #define HS_GALLERY_STATEMENTS(X)                                                                                       \
     X(BEGIN_READ, "BEGIN")                                                                                             \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
@@ -88,16 +88,16 @@ enum hs_gallery_statement {
 
 enum {
     HS_GALLERY_READERS = 8,
-    HS_GALLERY_CHANGES_MAX = 1000, /* changes that the file remembers, for hs_gallery_for_each_since */
+    HS_GALLERY_CHANGES_MAX = 1000, /* changes recorded in the file for hs_gallery_for_each_since */
     HS_GALLERY_UID_SIZE = 17,      /* 16 hexadecimal digits and NUL */
 };
 
 struct hs_gallery_conn {
     sqlite3 *db;
-    const char *legacy_space; /* the gallery's */
+    const char *legacy_space; /* borrowed from the gallery */
     sqlite3_stmt *statements[HS_STMT_COUNT];
-    struct hs_gallery_conn *next; /* of the idle readers */
-    unsigned erasures;            /* the gallery's, when its pages in memory were last dropped */
+    struct hs_gallery_conn *next; /* next idle reader */
+    unsigned erasures;            /* the gallery's count when this connection last dropped its cached pages */
     struct hs_scrub scrub;
 };
 
@@ -110,35 +110,35 @@ struct hs_gallery {
     dev_t dev;                     /* of the file */
     ino_t ino;
 
-    /* The change lock: `changing` is true while a thread has it, and then that thread owns what follows up to the
-     * readers. Taken after the folder's lock (files.h), before `readers_lock`. */
+    /* The change lock. `changing` is true while a thread holds it; that thread owns the fields up
+     * to readers_lock. Lock order: the folder's lock (files.h), the change lock, readers_lock. */
     pthread_mutex_t change_lock;
     pthread_cond_t change_ends;
     bool changing;
     struct hs_gallery_conn *writer;
-    uint32_t resets; /* when `change` was last read */
+    uint32_t resets; /* read together with `change` */
     int64_t change;  /* number of the last change in the file */
     bool logged;     /* the change in progress has touched something */
     bool suspect;    /* another program may have left old content in unused parts of the file */
 
-    pthread_mutex_t readers_lock; /* guards what follows */
+    pthread_mutex_t readers_lock; /* guards the fields up to reader_count */
     pthread_cond_t reader_is_idle;
     struct hs_gallery_conn *idle;
     int reader_count;
 
-    pthread_mutex_t version_lock; /* guards what follows */
-    uint32_t first_uncounted;     /* the number of commits less that of changes, when the gallery opened */
-    uint32_t rewritten;           /* the number of commits after the file was rewritten last, if by nobody else */
-    bool rewritten_seen;          /* a version was read with this number */
+    pthread_mutex_t version_lock; /* guards the fields up to rewritten_seen */
+    uint32_t first_uncounted;     /* commits minus changes when the gallery opened */
+    uint32_t rewritten;           /* commit count after the last rewrite of the file, if this process made it */
+    bool rewritten_seen;          /* a version with this commit count was returned */
 
     atomic_uint erasures;      /* changes that erased something: pages that a reader still has in memory hold it */
     atomic_bool erase_pending; /* the log, or an unused part of the file, still holds what was erased */
     atomic_bool lost;          /* the file was deleted or replaced */
     atomic_bool failing;       /* the last change found the file or its disk unusable */
 
-    pthread_mutex_t counts_lock; /* guards what follows */
+    pthread_mutex_t counts_lock; /* guards the fields below */
     struct hs_gallery_counts counts;
-    struct hs_gallery_version counted; /* when that was counted */
+    struct hs_gallery_version counted; /* version at the time of the count */
 };
 
 /* ---- connections ---- */
@@ -159,55 +159,60 @@ void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *con
 
 /* ---- changes ---- */
 
-/* Waits for the change lock, at most busy_timeout_ms (HS_EBUSY). */
+/* Acquires the change lock; waits at most busy_timeout_ms (HS_EBUSY). */
 int hs_gallery_lock_change(struct hs_gallery *gallery, struct hs_error *err);
 void hs_gallery_unlock_change(struct hs_gallery *gallery);
 
-/* Takes the change lock and begins a transaction of the writer. On failure neither is held. HS_EBUSY: another process
- * writes; HS_EIO: the file was deleted or replaced. */
+/* Acquires the change lock and begins a transaction of the writer. On failure, neither is held.
+ * HS_EBUSY: another process is writing; HS_EIO: the file was deleted or replaced. */
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err);
 
-/* Inside a change: remembers that this identity was touched, for indexes. */
+/* Inside a change: records that this identity changed, for search indexes. */
 int hs_gallery_touch(struct hs_gallery *gallery, int64_t identity_id, struct hs_error *err);
 
-/* Ends a change: commits if r is 0, and rolls back otherwise. Empties the log if the change erased something or an
- * erasure is pending. Gives the lock back. Returns r or the failure. */
+/* Ends a change: commits if r is 0, otherwise rolls back. Empties the log if `erases` is set or an
+ * erasure is pending. Releases the change lock. Returns r, or the error of the commit. */
 int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err);
 
-/* As the first thing in a transaction: the version that it reads. 1: yes, 0: something was committed meanwhile, so it
- * is not known which; begin again. */
+/* Reads the version of the current transaction, which must not have read anything else before.
+ * Returns 1 on success, and 0 if a commit happened meanwhile, so that the version is ambiguous;
+ * then begin a new transaction. */
 int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *conn,
                             struct hs_gallery_version *ret_version, struct hs_error *err);
 
-/* With the change lock held: moves everything from the log into the database and cuts it to nothing, and rewrites the
- * file if its unused parts hold something. Returns what failed; erase_pending says so too. Waits for readers only
- * briefly (HS_EBUSY). With erase_later a file is looked at only if `thoroughly`, as that takes long. */
+/* With the change lock held: checkpoints the log, truncates it to zero bytes, and rewrites the file
+ * if its unused parts hold old content. Returns the error; on failure erase_pending stays set.
+ * Waits only briefly for readers (HS_EBUSY). With erase_later, inspects the file only if
+ * `thoroughly`, because that is slow. */
 int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err);
 
-/* Inside a change, with arguments that were checked but for the name: what hs_gallery_add does; and whether the
- * identity of that name has this very embedding. */
+/* Inside a change, with all arguments checked except the name: hs_gallery_add_inside does the work
+ * of hs_gallery_add; hs_gallery_has_inside checks if the identity `name` already has an identical
+ * embedding. */
 int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
                           const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
                           struct hs_error *err);
 int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err);
 
-/* Inside a change: the identity of these very bytes, or else that of the clean name. HS_ENOTFOUND names it. */
+/* Inside a change: finds the identity with exactly this name, or else with the normalized name.
+ * HS_ENOTFOUND; the message contains the name. */
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
 
-/* FIND_IDENTITY or GET with the name as it is and as it would be stored (NULL: it could not be). `clean` must live
- * until the statement is released. NULL: no memory. */
+/* Binds FIND_IDENTITY or GET to the exact name and its normalized form (NULL if the name is
+ * invalid). `clean` must stay valid until the statement is released. Returns NULL if memory is
+ * short. */
 sqlite3_stmt *hs_gallery_bind_name(struct hs_gallery_conn *conn, enum hs_gallery_statement which, const char *name,
                                    char clean[HS_GALLERY_NAME_MAX + 1], struct hs_error *err);
 
 /* ---- statements ---- */
 
-/* The value of a parameter. Texts (NULL allowed) and floats are borrowed until the statement is released. */
+/* The value of a parameter. Texts (may be NULL) and floats are borrowed until the statement is released. */
 struct hs_gallery_value {
     enum { HS_VALUE_NUMBER, HS_VALUE_TEXT, HS_VALUE_FLOATS } kind;
     int64_t number;
     const void *data;
-    size_t count; /* of floats */
+    size_t count; /* number of floats */
 };
 #define HS_NUMBER(n) ((struct hs_gallery_value) { .kind = HS_VALUE_NUMBER, .number = (n) })
 #define HS_TEXT(text) ((struct hs_gallery_value) { .kind = HS_VALUE_TEXT, .data = (text) })
@@ -216,38 +221,41 @@ struct hs_gallery_value {
     (const struct hs_gallery_value[]){ __VA_ARGS__ },                                                                  \
         sizeof((const struct hs_gallery_value[]) { __VA_ARGS__ }) / sizeof(struct hs_gallery_value)
 
-/* Sets the parameters from ?1 on, and ?9. The caller steps through the statement and releases it. */
+/* Binds the parameters ?1, ?2, … and ?9. The caller steps the statement and releases it. */
 #define HS_GALLERY_BIND(conn, which, ...) hs_gallery_bind(conn, which, HS_GALLERY_VALUES(__VA_ARGS__))
 sqlite3_stmt *hs_gallery_bind(struct hs_gallery_conn *conn, enum hs_gallery_statement which,
                               const struct hs_gallery_value *values, size_t count);
 
-/* Inside a change: runs a statement that has no rows. */
+/* Inside a change: runs a statement that returns no rows. */
 #define HS_GALLERY_RUN(gallery, which, err, ...) hs_sql_run(HS_GALLERY_BIND((gallery)->writer, which, __VA_ARGS__), err)
 
-/* The first column of the first row, and releases the statement. 1; or 0 and *ret 0 if there is no row. */
+/* Reads the first column of the first row and releases the statement. Returns 1, or 0 with *ret 0
+ * if the result is empty. */
 int hs_gallery_read_number(sqlite3_stmt *stmt, int64_t *ret, struct hs_error *err);
 
-/* Copies at most `max` floats of a blob. The count, or 0 if it is not a whole vector. */
+/* Copies the floats of a blob. Returns their number, or 0 if the blob is NULL, longer than `max`
+ * floats, or not a whole number of floats. */
 size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max);
 
-/* ---- the schema: PRAGMA user_version has its number; 0 is the file of the first programs, two tables ---- */
+/* ---- schema: PRAGMA user_version is its number; 0 is the two-table file of the first programs ---- */
 
 enum { HS_GALLERY_SCHEMA = 6 };
 
-/* *ret_version is -1 for a file without our tables. HS_EVERSION: newer than this program knows. */
+/* Reads the schema version; -1 for a file without our tables. HS_EVERSION: newer than this program supports. */
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err);
 
-/* Takes the file to the present schema, each step in a transaction of its own. Embeddings without an identity are
- * erased and counted; those that name no space get legacy_space. A file without a uid gets this one. */
+/* Migrates the file to the current schema, one transaction per step. Erases and counts embeddings
+ * without an identity; assigns legacy_space to embeddings without a space; assigns `uid` to a file
+ * without one. */
 int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, const char *uid, int64_t *ret_orphans,
                        struct hs_error *err);
 
-/* HS_EDECODE: a file of any schema has triggers, views, virtual tables, indexes, constraints or tables that are not
- * ours; the message names the first. The other one looks at the columns too, which must be those of the present schema.
- */
+/* hs_gallery_check_objects returns HS_EDECODE if a file of any schema has triggers, views, virtual
+ * tables, indexes, constraints or tables that are not ours; the message names the first.
+ * hs_gallery_check_schema also requires the columns of the current schema. */
 int hs_gallery_check_objects(sqlite3 *db, struct hs_error *err);
 int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err);
 
-int hs_gallery_no_memory(struct hs_error *err); /* HS_ENOMEM */
+int hs_gallery_no_memory(struct hs_error *err); /* returns HS_ENOMEM */
 
 #endif

@@ -10,17 +10,17 @@
 #include "gallery/name.h"
 #include "gallery/validate.h"
 
-/* Identities that are in memory at once. */
+/* Maximum number of identities in memory at once. */
 enum { PAGE_SIZE = 1000 };
 
-/* A time of a row; text that is no time of ours is cut. */
+/* Copies a row's time; truncates a text that is not a valid time. */
 static void copy_time(sqlite3_stmt *stmt, int column, char ret_time[HS_GALLERY_TIME_SIZE])
 {
     const char *text = (const char *) sqlite3_column_text(stmt, column);
     hs_str_copy(ret_time, HS_GALLERY_TIME_SIZE, text ? text : "");
 }
 
-/* Copies the text of a column, NULL for NULL; false without memory. */
+/* Copies a text column; NULL stays NULL. Returns false if memory is short. */
 static bool column_text(sqlite3_stmt *stmt, int column, char **ret_text)
 {
     if (sqlite3_column_type(stmt, column) == SQLITE_NULL) {
@@ -32,7 +32,7 @@ static bool column_text(sqlite3_stmt *stmt, int column, char **ret_text)
     return *ret_text != NULL;
 }
 
-/* A row of LIST or GET. What was read before a failure is in *identity, for its owner to free. */
+/* Reads a row of LIST or GET. After a failure *identity holds what was read so far; its owner frees it. */
 static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identity, struct hs_error *err)
 {
     *identity = (struct hs_gallery_identity) { .id = sqlite3_column_int64(stmt, 0) };
@@ -44,8 +44,8 @@ static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identit
     return 0;
 }
 
-/* Reads at most `limit` identities whose names follow `after`. The caller finishes the *ret_count of them that there
- * are, also after a failure. */
+/* Reads at most `limit` identities whose names follow `after`. The caller finishes the *ret_count
+ * identities read, also after a failure. */
 static int read_page(struct hs_gallery *gallery, const char *after, size_t limit,
                      struct hs_gallery_identity *identities, size_t *ret_count, bool *ret_more, struct hs_error *err)
 {
@@ -73,7 +73,7 @@ int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, 
     struct hs_gallery_identity *page = calloc(page_size + 1, sizeof(*page));
     if (!page)
         return hs_gallery_no_memory(err);
-    char *last = NULL; /* of the pages so far */
+    char *last = NULL; /* last name of the previous page */
     bool more = true;
     int r = 0;
     while (r == 0 && more && limit > 0) {
@@ -114,7 +114,7 @@ void hs_gallery_person_destroy(struct hs_gallery_person *person)
     free(person);
 }
 
-/* A row of EMBEDDINGS_OF; what was read before a failure is in *e. */
+/* Reads a row of EMBEDDINGS_OF. After a failure *e holds what was read so far. */
 static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_gallery_embedding *e, struct hs_error *err)
 {
     e->id = sqlite3_column_int64(stmt, 0);
@@ -207,8 +207,8 @@ int hs_gallery_resolve_name(struct hs_gallery *gallery, const char *name, char r
 
 /* ---- adding ---- */
 
-/* Inside a change: drops embeddings of an identity until no space has more than may stay; the last one's id in
- * *ret_dropped, else 0. */
+/* Inside a change: drops embeddings of an identity until no space exceeds the limit. *ret_dropped
+ * is the id of the last one dropped, or 0. */
 static int trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err)
 {
     if (gallery->max_embeddings_per_identity == 0)
@@ -221,7 +221,7 @@ static int trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dr
     while ((r = hs_sql_step(stmt, err)) > 0) {
         size_t dimension = hs_gallery_column_floats(stmt, 1, values, HS_GALLERY_DIMENSION_MAX);
         const char *space = (const char *) sqlite3_column_text(stmt, 2);
-        bool no_quality = sqlite3_column_type(stmt, 4) == SQLITE_NULL; /* asked before it is made text */
+        bool no_quality = sqlite3_column_type(stmt, 4) == SQLITE_NULL; /* before conversion to text */
         const char *quality = (const char *) sqlite3_column_text(stmt, 4);
         double score;
         if (!hs_gallery_is_unit_vector(values, dimension))
@@ -289,7 +289,7 @@ int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
     return 0;
 }
 
-/* Inside a change. */
+/* Inside a change: stores the request with its result. */
 static int remember(struct hs_gallery *gallery, const struct hs_gallery_request *request,
                     const struct hs_gallery_added *added, struct hs_error *err)
 {

@@ -1,10 +1,10 @@
-/* The steps from each older schema to the present one. */
+/* Migrations from each older schema to the current one. */
 #include "base/mem.h"
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
 
-/* The statements of each step, in order and one by one, so that ?1 can be the space of older embeddings (in step 5 the
- * uid). Steps are never changed once released: a new one is added below. */
+/* The statements of each step, in order, one by one, so that ?1 can be the space of older
+ * embeddings (in step 5 the uid). A released step is never changed; new steps are added below. */
 static const char *const step_1[] = {
     "CREATE TABLE IF NOT EXISTS identities (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL,"
     " created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP)",
@@ -12,7 +12,7 @@ static const char *const step_1[] = {
     " embedding BLOB NOT NULL, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,"
     " FOREIGN KEY (identity_id) REFERENCES identities(id) ON DELETE CASCADE)",
     "CREATE INDEX IF NOT EXISTS idx_embeddings_identity ON embeddings(identity_id)",
-    /* Names that could be asked for by no one, because a text of ours ends at its first NUL. */
+    /* Names with a NUL cannot be looked up, because strings here end at the first NUL. */
     "UPDATE identities SET name = substr(name, 1, instr(name, char(0)) - 1) || '#' || id WHERE instr(name, char(0))",
     NULL,
 };
@@ -31,7 +31,8 @@ static const char *const step_3[] = {
     NULL,
 };
 
-/* Additions that a client named, so that the same one is not done twice. Only sums of what it sent are kept. */
+/* Additions with an idempotency key, so that a retry does not repeat them. Only hashes of the
+ * client's data are stored. */
 static const char *const step_4[] = {
     "CREATE TABLE IF NOT EXISTS requests (key_sha256 TEXT PRIMARY KEY NOT NULL, body_sha256 TEXT NOT NULL,"
     " identity_id INTEGER NOT NULL, embedding_id INTEGER NOT NULL, identity_created INTEGER NOT NULL,"
@@ -42,7 +43,7 @@ static const char *const step_4[] = {
     NULL,
 };
 
-/* The number of the last change, what the newest changes touched, and a name for the gallery: ?1. */
+/* The number of the last change, the identities that the newest changes touched, and the gallery's uid: ?1. */
 static const char *const step_5[] = {
     "CREATE TABLE IF NOT EXISTS gallery (uid TEXT NOT NULL, change INTEGER NOT NULL)",
     "INSERT INTO gallery (uid, change) SELECT ?1, 0 WHERE NOT EXISTS (SELECT 1 FROM gallery)",
@@ -51,7 +52,8 @@ static const char *const step_5[] = {
     NULL,
 };
 
-/* The number of the change that made it, which tells the backups that hold it; NULL: an older program did. */
+/* The number of the change that added the row, which identifies the backups that contain it. NULL:
+ * added by an older program. */
 static const char *const step_6[] = {
     "ALTER TABLE identities ADD COLUMN change INTEGER",
     "ALTER TABLE embeddings ADD COLUMN change INTEGER",
@@ -96,7 +98,7 @@ static int run_step(sqlite3 *db, int from, const char *value, struct hs_error *e
     int r = hs_sql_exec(db, "BEGIN IMMEDIATE", err);
     if (r < 0)
         return r;
-    /* Another process may have done it before our turn came. */
+    /* Another process may have migrated the file before this one got the lock. */
     int64_t now;
     r = hs_sql_int(db, "PRAGMA user_version", &now, err);
     if (r == 0 && now == from) {
@@ -109,7 +111,7 @@ static int run_step(sqlite3 *db, int from, const char *value, struct hs_error *e
     }
     if (r == 0)
         r = hs_sql_exec(db, "COMMIT", err);
-    /* SQLite ends the transaction by itself after some failures. */
+    /* After some errors SQLite ends the transaction itself. */
     if (r != 0 && !sqlite3_get_autocommit(db))
         hs_sql_exec(db, "ROLLBACK", NULL);
     return r;
@@ -128,12 +130,13 @@ static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err
     return r;
 }
 
-/* ---- whether the tables are ours ---- */
+/* ---- schema checks ---- */
 
 #define OUR_TABLES "('identities'), ('embeddings'), ('requests'), ('gallery'), ('changes')"
 
-/* Each gives the name of something that is not ours, or nothing. Differences in the texts of the statements do not
- * matter, because older programs wrote them in other words; but these words were in none of them. */
+/* Each query returns the name of an object that is not ours, or nothing. Differences in the
+ * statement texts do not matter, because older programs formatted them differently; but no version
+ * used the words searched for here. */
 static const char *const foreign[] = {
     "SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND type <> 'index'"
     " AND NOT (type = 'table' AND name IN (VALUES " OUR_TABLES "))",
@@ -176,7 +179,7 @@ int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err)
 
 /* ---- names ---- */
 
-/* A name that is not UTF-8 can be asked for by no one: what is wrong in it becomes '?', and the id makes it unique. */
+/* A name that is not UTF-8 cannot be looked up: invalid bytes become '?', and the id makes the name unique. */
 static int mend_name(sqlite3 *db, int64_t id, const char *text, int len, struct hs_error *err)
 {
     char name[HS_GALLERY_NAME_MAX + 1], mended[HS_GALLERY_NAME_MAX + 32], sql[80];
@@ -225,7 +228,7 @@ int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, const char *uid, i
         r = mend_names(db, err);
     if (r == 0)
         r = erase_orphans(db, &orphans, err);
-    /* Older programs deleted without overwriting: what they left in free pages goes too. */
+    /* Older programs deleted without overwriting, so also clear what they left in free pages. */
     if (r == 0 && (orphans > 0 || (from >= 0 && from < HS_GALLERY_SCHEMA)))
         r = hs_sql_exec(db, "VACUUM", err);
     if (r == 0)

@@ -10,12 +10,13 @@
 
 #include "base/str.h"
 
-/* A longer text is not looked at: normalization shortens text to a third at most. */
+/* INPUT_MAX: a longer text is rejected at once, because normalization shortens text to a third at most. */
 enum { INPUT_MAX = 4096, ZERO_WIDTH_NON_JOINER = 0x200c, ZERO_WIDTH_JOINER = 0x200d, VIRAMA_CLASS = 9 };
 
 /* ---- characters ---- */
 
-/* The nearest character before or behind `at` that joining looks at: marks are transparent to it. -1: there is none. */
+/* Returns the joining type of the nearest character before or after `at`, skipping transparent ones
+ * (marks). -1: none. */
 static int joining_type_beside(const ucs4_t *text, size_t len, size_t at, bool before)
 {
     for (size_t i = at; before ? i-- > 0 : ++i < len;) {
@@ -26,7 +27,8 @@ static int joining_type_beside(const ucs4_t *text, size_t len, size_t at, bool b
     return -1;
 }
 
-/* RFC 5892, appendix A.1 and A.2: behind a virama; and the non-joiner between two letters that would be joined. */
+/* RFC 5892, appendix A.1 and A.2: joiners are allowed after a virama, and the non-joiner also
+ * between two letters that would be joined. */
 static bool joiner_is_allowed(const ucs4_t *text, size_t len, size_t at)
 {
     if (at > 0 && uc_combining_class(text[at - 1]) == VIRAMA_CLASS)
@@ -59,7 +61,7 @@ static int not_converted(struct hs_error *err)
 
 /* ---- names ---- */
 
-/* Compatibility forms and case are the same to a reader: "ＵＮＫＮＯＷＮ". */
+/* Compatibility forms and case look the same to a reader: "ＵＮＫＮＯＷＮ". */
 static int check_meaning(const uint8_t *name, size_t len, struct hs_error *err)
 {
     static const char nobody[] = HS_GALLERY_NOBODY;
@@ -74,7 +76,7 @@ static int check_meaning(const uint8_t *name, size_t len, struct hs_error *err)
     return same ? hs_error_set(err, HS_EINVAL, "name: '%s' stands for a face that nobody matches", nobody) : 0;
 }
 
-/* Cuts white space off both ends. */
+/* Trims white space at both ends. */
 static const ucs4_t *trim(const ucs4_t *text, size_t *len)
 {
     while (*len > 0 && uc_is_property_white_space(text[*len - 1]))
@@ -86,7 +88,7 @@ static const ucs4_t *trim(const ucs4_t *text, size_t *len)
     return text;
 }
 
-/* Normalization form C of code points, as UTF-8. HS_EINVAL: too long. */
+/* Converts code points to UTF-8 in normalization form C. HS_EINVAL: too long. */
 static int normalize(const ucs4_t *text, size_t len, char ret_name[HS_GALLERY_NAME_MAX + 1], struct hs_error *err)
 {
     size_t composed_len, bytes_len;

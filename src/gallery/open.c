@@ -1,4 +1,4 @@
-/* Opening: what is looked at first, and what is done about a damaged or an old file. */
+/* Opens a gallery: checks the file, and repairs or migrates it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -41,7 +41,8 @@ static bool is_uid(const char *text)
     return strspn(text, "0123456789abcdef") == HS_GALLERY_UID_SIZE - 1 && !text[HS_GALLERY_UID_SIZE - 1];
 }
 
-/* Beside the file, for the case that it is damaged or deleted: then its backups are still known as its own. */
+/* Writes the uid beside the file, so that the gallery's backups are still recognised if the file is
+ * damaged or deleted. */
 static int write_uid(const struct hs_gallery *gallery, struct hs_error *err)
 {
     char path[PATH_MAX];
@@ -146,7 +147,8 @@ static const char *name_user(uid_t uid, char ret_name[64])
     return ret_name;
 }
 
-/* Looks at an existing file. One that others may read is given to its owner alone, and so are the files beside it. */
+/* Checks access to an existing file. Removes the permissions of group and others from it and the
+ * files beside it. */
 static int check_access(const char *path, bool *ret_tightened, struct hs_error *err)
 {
     static const char *const ends[] = { "", "-wal", "-shm" };
@@ -204,7 +206,7 @@ static int migrate(struct hs_gallery *gallery, struct hs_gallery_opened *opened,
     return r;
 }
 
-/* *ret_damaged: there is none, or it is not one of ours. */
+/* *ret_damaged is set if the uid is missing or invalid. */
 static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_error *err)
 {
     char uid[HS_GALLERY_UID_SIZE + 1];
@@ -228,7 +230,8 @@ static bool has_log(const char *path)
     return !hs_str_format(log, sizeof(log), "%s-wal", path) || (stat(log, &st) == 0 && st.st_size > 0);
 }
 
-/* A file of the present version whose tables are not ours is damaged, even if SQLite finds every page well. */
+/* A file of the current schema version whose tables are not ours is damaged, even if SQLite finds
+ * every page intact. */
 static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
                         struct hs_error *err)
 {
@@ -249,20 +252,21 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
         r = hs_gallery_get_version(gallery, &version, err);
     if (r < 0)
         return r;
-    /* It does nothing, so it is no reason to keep the service from starting. */
+    /* The object is inactive, so the service can start nevertheless. */
     struct hs_error found;
     if (hs_gallery_check_objects(gallery->writer->db, &found) == HS_EDECODE)
         hs_str_copy(opened->foreign, sizeof(opened->foreign), found.message);
     gallery->first_uncounted = version.resets;
     hs_gallery_clean_up(gallery);
-    /* A crash may have left a log with what was erased, and another program old content in the file. */
+    /* A crash may have left erased content in the log, and another program old content in the file. */
     gallery->suspect = hs_scrub_is_needed(gallery->writer->db);
     if (gallery->suspect || has_log(gallery->path))
         hs_gallery_empty_log(gallery, false, NULL);
     return 0;
 }
 
-/* Not every file system can refuse to replace; the folder's lock keeps others of our kind away. */
+/* Some file systems cannot refuse to replace; then the folder's lock excludes other instances of
+ * this program. */
 static int rename_new(const char *from, const char *to)
 {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
@@ -276,7 +280,7 @@ static int rename_new(const char *from, const char *to)
     return rename(from, to);
 }
 
-/* Renames from to "<base>[-n]", the first that is free, without ever replacing a file. */
+/* Renames `from` to "<base>[-n]", the first free name. Never replaces a file. */
 static int rename_free(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err)
 {
     bool fits = hs_str_copy(ret_path, PATH_MAX, base);
@@ -293,7 +297,7 @@ static int rename_free(const char *from, const char *base, char ret_path[PATH_MA
     return 0;
 }
 
-/* Renames the damaged file and its log, so that they can still be looked into. */
+/* Renames the damaged file and its log, so that they can still be examined. */
 static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
     char base[PATH_MAX], log[PATH_MAX], log_aside[PATH_MAX], index[PATH_MAX], stamp[HS_GALLERY_STAMP_SIZE];

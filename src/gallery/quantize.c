@@ -6,20 +6,20 @@
 
 #include "gallery/search.h"
 
-/* So much larger is a length computed in double precision made, that the true one is not above it. */
+/* Factor that rounds up a length computed in double precision, so that the true length does not exceed it. */
 #define ROUND_UP (1 + 1e-9)
 
-/* Sums and maxima go through so many variables, by position, which lets them overlap. */
+/* Number of accumulators for sums and maxima, indexed by position, so that the operations can overlap. */
 enum { LANES = 8 };
 
-/* A vector, less scale * codes if there are some. A code times a scale is exact in double. */
+/* A vector, minus scale * codes if `codes` is set. A code times a scale is exact in double precision. */
 struct source {
     const float *vector;
     const int8_t *codes;
     double scale;
 };
 
-/* Component i to i + LANES; zeros past the end. */
+/* Loads the components i to i + LANES - 1; zeros past the end. */
 static inline void load(const struct source *from, size_t dimension, size_t i, double ret[LANES])
 {
     size_t count = dimension - i < LANES ? dimension - i : LANES;
@@ -30,7 +30,7 @@ static inline void load(const struct source *from, size_t dimension, size_t i, d
         for (size_t k = 0; k < LANES; k++)
             ret[k] = k < count ? from->vector[i + k] : 0;
     }
-    /* Codes are padded to more than LANES. */
+    /* Codes are padded to a multiple of HS_SEARCH_ALIGN, so LANES of them can be read here. */
     for (size_t k = 0; from->codes && k < LANES; k++)
         ret[k] -= from->scale * from->codes[i + k];
 }
@@ -48,13 +48,13 @@ static double largest_of(const struct source *from, size_t dimension)
     return largest;
 }
 
-/* Half away from zero. */
+/* Rounds half away from zero. */
 static inline double round_small(double x)
 {
     return (double) (int) (x + copysign(0.5, x));
 }
 
-/* Returns the square of what is missing, measured on the codes as they are, so it holds however they were rounded. */
+/* Returns the squared error, measured with the codes as written, so it is valid for any rounding. */
 static double write_codes(const struct source *from, size_t dimension, double scale, int8_t *codes)
 {
     double missing[LANES] = { 0 }, x[LANES], sum = 0, inverse = scale > 0 ? 1 / scale : 0;
@@ -78,7 +78,7 @@ static struct hs_search_scale encode(const struct source *from, size_t dimension
 {
     struct hs_search_scale result = { .scale = (float) (largest_of(from, dimension) / 127) };
     if (result.scale < FLT_MIN)
-        result.scale = 0; /* a subnormal scale is too coarse for codes to stay below 128 */
+        result.scale = 0; /* a subnormal scale is too coarse to keep codes below 128 */
     memset(codes, 0, stride);
     double missing = write_codes(from, dimension, result.scale, codes);
     result.error = nextafterf((float) (sqrt(missing) * ROUND_UP), INFINITY);
@@ -105,11 +105,12 @@ double hs_search_norm(const float *vector, size_t dimension)
 
 bool hs_search_is_unit(const float *vector, size_t dimension)
 {
-    /* A component that is not finite makes this infinite or not a number, for which the comparison is false. */
+    /* If a component is not finite, the norm is infinite or NaN, and the comparison is false. */
     return fabs(hs_search_norm(vector, dimension) - 1) <= HS_SEARCH_MAX_NORM - 1;
 }
 
-/* A product of two floats has at most 48 significant bits, so it is exact and a fused addition gives the same. */
+/* A product of two floats has at most 48 significant bits, so it is exact, and a fused multiply-add
+ * returns the same. */
 double hs_search_score(const float *a, const float *b, size_t dimension)
 {
     double sums[LANES] = { 0 };

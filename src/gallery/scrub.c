@@ -24,7 +24,8 @@ static bool is_zero(const uint8_t *data, size_t len)
     return len == 0 || (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
 }
 
-/* The bytes between the cell pointers and the cells of the b-tree page at `at`; false for any other page. */
+/* Finds the bytes between the cell pointers and the cells of the b-tree page at offset `at`.
+ * Returns false for any other page. */
 static bool find_gap(const uint8_t *page, size_t size, int64_t at, size_t *ret_begin, size_t *ret_end)
 {
     const uint8_t *header = page + (at == 0 ? FILE_HEADER : 0);
@@ -39,7 +40,8 @@ static bool find_gap(const uint8_t *page, size_t size, int64_t at, size_t *ret_b
 
 static int write_scrubbed(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
 {
-    /* The methods are the first member, and the buffer is of the connection, which one thread uses at a time. */
+    /* `methods` is the first member of struct hs_scrub, so the cast is valid. The page buffer
+     * belongs to the connection, which only one thread uses at a time. */
     struct hs_scrub *scrub = (struct hs_scrub *) (uintptr_t) file->pMethods;
     size_t size = (size_t) len, begin, end;
     bool is_page = size >= PAGE_MIN && size <= HS_SCRUB_PAGE_MAX && (size & (size - 1)) == 0 && at % len == 0;
@@ -69,9 +71,9 @@ int hs_scrub_attach(struct hs_scrub *scrub, sqlite3 *db, struct hs_error *err)
     return 0;
 }
 
-/* ---- looking ---- */
+/* ---- inspection ---- */
 
-/* A b-tree page whose gap or free blocks hold anything. */
+/* Returns true if the gap or a free block of a b-tree page is not zero. */
 static bool page_is_dirty(const uint8_t *page, size_t size, int64_t at)
 {
     size_t begin, end;
@@ -85,13 +87,13 @@ static bool page_is_dirty(const uint8_t *page, size_t size, int64_t at)
         if (len < 4 || block + len > size || !is_zero(page + block + 4, len - 4))
             return true;
         if (next != 0 && next < block + len)
-            return true; /* damaged: blocks are in ascending order */
+            return true; /* damaged: free blocks must be in ascending order */
         block = next;
     }
     return false;
 }
 
-/* Free pages: trunks name them, and hold nothing else. `page` has room for two. */
+/* Checks the free pages. Trunk pages list them and must contain nothing else. `page` has room for two pages. */
 static bool free_pages_are_dirty(sqlite3_file *file, uint8_t *page, size_t size, int64_t pages)
 {
     uint8_t *leaf = page + size;
@@ -105,7 +107,7 @@ static bool free_pages_are_dirty(sqlite3_file *file, uint8_t *page, size_t size,
         size_t count = read_4(page + 4);
         for (size_t i = 0; i < size / 4 - 2; i++) {
             int64_t number = read_4(page + 8 + 4 * i);
-            /* Numbers that were in the list before may follow it. */
+            /* Numbers of former list entries may follow the list. */
             if (number > pages || (number == 0 && i < count))
                 return true;
             if (i < count &&
@@ -129,7 +131,8 @@ static bool is_dirty(sqlite3_file *file, uint8_t *page, size_t size)
     return bytes > 0 && free_pages_are_dirty(file, page, size, bytes / (sqlite3_int64) size);
 }
 
-/* Through SQLite's own handle: opening and closing the file by hand would drop this process's locks on it. */
+/* Reads through SQLite's file handle: opening and closing the file separately would drop this
+ * process's locks on it. */
 bool hs_scrub_is_needed(sqlite3 *db)
 {
     int64_t size;

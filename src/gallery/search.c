@@ -1,30 +1,31 @@
-/* Exact search over copies in eight bits.
+/* Exact search over copies with eight bits per component.
  *
- * A vector v is kept as v' = s c: codes c in -127..127 and a scale s, so v = v' + e, where the length |e| of what is
- * missing was measured when v was added. The query q is coded likewise, q = q' + f. Then
+ * A vector v is stored as v' = s c, with codes c in -127..127 and a scale s. So v = v' + e; the length |e| of the
+ * error is measured when v is added. The query q is coded in the same way, q = q' + f. Then
  *
- *     q.v - q'.v'  =  q.e + f.v'       and by Cauchy and Schwarz
+ *     q.v - q'.v'  =  q.e + f.v'       and by Cauchy-Schwarz
  *    |q.v - q'.v'| <= |q| |e| + |f| |v'| <= |q| |e| + |f| (1.01 + |e|),
  *
- * where 1.01 is the largest |v| that is accepted and |v'| <= |v| + |e|. q'.v' is the dot product of the codes, an
- * exact integer, times both scales; rounding of the few operations after it is covered by a fixed slack. So each score
- * lies between a lower and an upper bound, about 0.015 to both sides for 512 dimensions.
+ * because 1.01 is the largest |v| that is accepted and |v'| <= |v| + |e|. q'.v' is the dot product of the codes, an
+ * exact integer, times both scales; a fixed slack covers the rounding of the few operations after it. So each score
+ * lies between a lower and an upper bound, about 0.015 to either side for 512 dimensions.
  *
- * 1. The scan reads all codes once. It keeps the k best lower bounds, of different identities. k scores are at least
- *    the worst of these, so what has its upper bound below it cannot be in the answer.
- * 2. What is left is looked at again with q in two sets of codes, which makes |f| two hundred times smaller.
- * 3. Vectors are fetched and scored in full, highest upper bound first, until the next bound is below the k-th score.
+ * 1. The scan reads all codes once. It keeps the k best lower bounds of different identities. k scores are at least
+ *    the worst of these bounds, so a row with a lower upper bound cannot be in the result.
+ * 2. The remaining rows are compared again with q in two sets of codes, which makes |f| two hundred times smaller.
+ * 3. Vectors are fetched and scored exactly, highest upper bound first, until the next bound is below the k-th score.
  *
- * The answer is hence that of scoring every vector. Fetching a handful of vectors (8 for k = 5 in a random gallery) is
- * cheaper than a second copy in memory: sixteen bits a component would take half of what the vectors take. The worst
- * case is a gallery of equal vectors, all of which must be fetched if the threshold does not rule them out.
+ * The result therefore equals that of scoring every vector. Fetching a handful of vectors (8 for k = 5 in a random
+ * gallery) is cheaper than a second copy in memory: sixteen bits per component would take half the memory of the
+ * vectors. The worst case is a gallery of equal vectors: all of them are fetched, unless the threshold excludes them.
  *
- * If the store no longer has a vector that the index still knew, the scan is done again without it: it may have
- * raised the limit for others.
+ * If the store no longer has a vector that is still in the index, the scan is repeated without it, because it may
+ * have raised the limit for others.
  *
- * The kernels are our own because Debian has no library for them: SimSIMD is not packaged, and faiss scans float32 or
- * bytes that it turns into float32, and knows no bounds. On a Zen 4 core a scan takes as long as a plain read of the
- * same bytes, 0.15 to 0.25 of what faiss 1.15 takes with its flat float32 index (100,000 and 1,000,000 vectors). */
+ * The kernels are our own because Debian has no library for them: SimSIMD is not packaged, and faiss scans float32,
+ * or bytes that it converts to float32, and does not use bounds. On a Zen 4 core a scan takes as long as a plain read
+ * of the same bytes: 0.15 to 0.25 of the time of faiss 1.15 with its flat float32 index (100,000 and 1,000,000
+ * vectors). */
 #include "gallery/search.h"
 
 #include <assert.h>
@@ -37,24 +38,24 @@
 #include "base/pool.h"
 #include "gallery/search_scan.h"
 
-/* Galleries up to this many rows are scanned by the caller's thread alone. */
+/* The calling thread scans galleries of up to this many rows alone. */
 enum { ALONE_ROWS = 50000 };
 
 struct hs_search {
     size_t dimension;
     hs_search_fetch fetch;
     void *ctx;
-    int threads; /* at most so many scan for one query */
+    int threads; /* maximum number of threads per query */
 
-    pthread_mutex_t pool_lock; /* guards the two that follow */
-    struct hs_pool *pool;      /* NULL until a large scan wants it, or if threads could not be started */
+    pthread_mutex_t pool_lock; /* guards the next two fields */
+    struct hs_pool *pool;      /* NULL until the first large scan, or if starting threads failed */
     bool pool_tried;
 
     pthread_rwlock_t lock; /* guards rows; not held while vectors are fetched */
     struct hs_search_rows rows;
 };
 
-/* A writer that waits comes before readers that come later, so a busy service cannot keep changes out. */
+/* Prefers waiting writers over later readers, so that a busy service cannot block changes forever. */
 static void init_lock(pthread_rwlock_t *lock)
 {
     pthread_rwlockattr_t attr;
@@ -149,16 +150,16 @@ size_t hs_search_memory(struct hs_search *search)
     return bytes;
 }
 
-/* ---- one scan by several threads ---- */
+/* ---- parallel scan ---- */
 
-/* A scan under way. Whoever is free takes the next block. */
+/* A running scan. Each thread takes the next block when it is free. */
 struct work {
     const struct hs_search_rows *rows;
     const struct hs_search_query *query;
     atomic_size_t next;
     pthread_mutex_t lock; /* guards `ended` */
     pthread_cond_t done;
-    int ended; /* helpers */
+    int ended; /* number of helpers that have finished */
 };
 
 struct helper {
@@ -166,7 +167,7 @@ struct helper {
     struct hs_search_scan scan;
 };
 
-/* NULL if threads could not be started: without helpers a scan is slower, not wrong. */
+/* Returns NULL if threads could not be started: without helpers a scan is slower, but correct. */
 static struct hs_pool *pool_of(struct hs_search *search)
 {
     pthread_mutex_lock(&search->pool_lock);
@@ -199,8 +200,8 @@ static void help(void *arg)
     pthread_mutex_unlock(&work->lock);
 }
 
-/* Starts helpers and returns their number; none if others still wait: when queries meet, each has a thread already.
- */
+/* Starts helpers and returns their number. Starts none if other scans still wait for threads: then
+ * each query already has its own thread. */
 static int start(struct hs_pool *pool, struct work *work, struct helper *helpers, int wanted,
                  const struct hs_top_k *best)
 {
@@ -240,7 +241,8 @@ static void scan_together(struct hs_search *search, struct work *work, struct hs
     free(helpers);
 }
 
-/* The rows that may be among the best, with the lock held for reading. Caller frees *ret_findings with free(). */
+/* Returns the rows that may be among the best k. Call with the lock held for reading. Caller frees
+ * *ret_findings with free(). */
 static int scan_all(struct hs_search *search, const struct hs_search_query *query, const struct hs_top_k *best,
                     struct hs_search_finding **ret_findings, size_t *ret_count)
 {
@@ -260,8 +262,8 @@ static int scan_all(struct hs_search *search, const struct hs_search_query *quer
 
 /* ---- queries ---- */
 
-/* Scores the findings until no other can be among the best. *ret_gone: the store does not have one any more, which was
- * noted in the query. */
+/* Scores the findings until no other can be among the best k. *ret_gone is set if the store no
+ * longer has one of them; its id is added to the query. */
 static int decide(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
                   const struct hs_search_finding *findings, size_t count, struct hs_top_k *best, bool *ret_gone,
                   struct hs_error *err)
@@ -285,7 +287,7 @@ static int decide(struct hs_search *search, struct hs_search_query *query, const
     return 0;
 }
 
-/* One pass over the rows, and the true scores of what it leaves. */
+/* Scans the rows once and computes the exact scores of the findings. */
 static int pass(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
                 struct hs_top_k *best, bool *ret_again, struct hs_error *err)
 {

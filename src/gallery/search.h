@@ -1,11 +1,12 @@
-/* The exact index of face embeddings in memory: which identities are closest to a vector.
+/* Exact nearest-neighbour search over face embeddings in memory.
  *
- * Vectors have unit length, so that their dot product is the cosine. The index holds a copy of eight bits a component
- * (about 0.27 of the float32 vectors at 512 dimensions, all told); the vectors themselves stay in the store, and a
- * query fetches the few that the copy cannot decide. The answer is that of hs_search_score over every vector.
+ * Vectors have unit length, so their dot product is the cosine similarity. The index holds a copy
+ * with eight bits per component (in total about 0.27 of the float32 vectors at 512 dimensions). The
+ * vectors themselves stay in the store; a query fetches the few for which the copy does not decide.
+ * The results are those of hs_search_score over every vector.
  *
- * Any thread may call any function but create and destroy. Queries run beside one another; a change waits for the
- * queries that are scanning and keeps new ones waiting, and is itself short. */
+ * Any thread may call any function except create and destroy. Queries run in parallel. A change
+ * waits for running scans and blocks new ones while it runs; changes are short. */
 #ifndef HS_GALLERY_SEARCH_H
 #define HS_GALLERY_SEARCH_H
 
@@ -18,47 +19,51 @@ struct hs_search;
 
 enum { HS_SEARCH_MAX_DIMENSION = 8192, HS_SEARCH_MAX_K = 1024 };
 
-/* An identity found, with its best embedding. */
+/* A matching identity, with its best embedding. */
 struct hs_search_hit {
     int64_t identity, id;
     double score;
 };
 
-/* Writes the vector that was added as `id` to dst (the index's dimension). 0; HS_ENOTFOUND if the store does not
- * have it any more: then the answer is as if it had been removed; another code ends the query. Called from the thread
- * that asks, without a lock held, so it may take the locks that are held around add and remove. */
+/* Writes the vector added as `id` to dst (the index's dimension). Returns 0, or HS_ENOTFOUND if the
+ * store no longer has it (then the query ignores it), or another error, which ends the query.
+ * Called from the thread that runs the query without a lock held, so it may take locks that the
+ * caller holds around add and remove. */
 typedef int (*hs_search_fetch)(void *ctx, int64_t id, float *dst, struct hs_error *err);
 
-/* `threads` >= 1 is how many may scan for one query, the one that asks included; those of large galleries are started
- * when one becomes large. `fetch` and `ctx` are borrowed. Caller frees with hs_search_destroy. */
+/* `threads` (at least 1) is the maximum number of threads that scan for one query, including the
+ * caller's. The others start with the first query of a large gallery. Borrows `fetch` and `ctx`.
+ * Caller frees *ret_search with hs_search_destroy. */
 int hs_search_create(size_t dimension, int threads, hs_search_fetch fetch, void *ctx, struct hs_search **ret_search,
                      struct hs_error *err);
 
-/* NULL allowed. Nobody may be inside another function. */
+/* NULL allowed. No other thread may be inside a function of this index. */
 void hs_search_destroy(struct hs_search *search);
 
-/* Makes room for so many vectors in all, in one go: for loading a gallery at the start, which then is also searched
- * faster. Memory of removed vectors is kept for later ones. HS_ENOMEM. */
+/* Reserves memory for `count` vectors in total at once. Call it before loading a gallery, which
+ * makes later searches faster, too. Memory of removed vectors is kept for reuse. HS_ENOMEM. */
 int hs_search_reserve(struct hs_search *search, size_t count, struct hs_error *err);
 
-/* `vector` is only read during the call. HS_EINVAL: its length is not 1 (by more
- * than a hundredth) or not a number; HS_ENOMEM. Nothing changes on failure. The id must not be there already. */
+/* Adds a vector, which is only read during the call. The id must not be in the index yet. Nothing
+ * changes on failure. HS_EINVAL: the length differs from 1 by more than a hundredth, or is not a
+ * number; HS_ENOMEM. */
 int hs_search_add(struct hs_search *search, int64_t id, int64_t identity, const float *vector, struct hs_error *err);
 
-/* Removes all embeddings of an identity and returns how many there were. Looks at all identities: 50 us of 100,000. */
+/* Removes all embeddings of an identity and returns their number. Scans all rows: about 50 us for 100,000. */
 size_t hs_search_remove_identity(struct hs_search *search, int64_t identity);
 
 size_t hs_search_count(struct hs_search *search);
-size_t hs_search_memory(struct hs_search *search); /* bytes, what is reserved included */
+size_t hs_search_memory(struct hs_search *search); /* bytes, including reserved memory */
 
-/* The best `k` (1 to HS_SEARCH_MAX_K) of those that score more than `above` (-INFINITY: all), best first, equal scores
- * by ascending identity, then id. ret_hits has room for k. *ret_count is 0 in an empty index. A threshold makes a query
- * faster if nobody is similar. HS_EINVAL as for add; HS_ENOMEM; what `fetch` returned. */
+/* Finds the best `k` (1 to HS_SEARCH_MAX_K) identities that score more than `above` (-INFINITY:
+ * all), best first; equal scores by ascending identity, then id. ret_hits has room for k.
+ * *ret_count is 0 if the index is empty. A threshold makes a query without similar identities
+ * faster. HS_EINVAL as for hs_search_add; HS_ENOMEM; errors of `fetch`. */
 int hs_search_identities(struct hs_search *search, const float *vector, size_t k, double above,
                          struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err);
 
-/* The dot product: each product is exact in double precision, and the order of the sum is fixed, so every machine and
- * compiler gives the same. */
+/* Computes the dot product. Each product is exact in double precision and the order of the sum is
+ * fixed, so every machine and compiler returns the same value. */
 double hs_search_score(const float *a, const float *b, size_t dimension);
 
 #endif

@@ -10,8 +10,9 @@ static bool usable(void)
     return __builtin_cpu_supports("avx2") != 0;
 }
 
-/* vpmaddubsw wants one side without sign: |q| and r with the sign of q. Two products are at most 2 * 127 * 127, which
- * sixteen bits hold, since -128 does not occur; so nothing saturates. */
+/* vpmaddubsw needs one unsigned operand: use |q|, and r with the sign of q. The sum of two products
+ * is at most 2 * 127 * 127, which fits in sixteen bits, because -128 does not occur; so it never
+ * saturates. */
 AVX2 static inline __m256i add_products(__m256i sum, __m256i query, __m256i magnitude, const int8_t *row)
 {
     __m256i signed_row = _mm256_sign_epi8(_mm256_load_si256((const __m256i *) row), query);

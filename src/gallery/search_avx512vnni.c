@@ -11,8 +11,8 @@ static bool usable(void)
            __builtin_cpu_supports("avx512vnni");
 }
 
-/* vpdpbusd multiplies bytes without sign by bytes with one. Flipping a row's sign bits adds 128 to each component, and
- * so 128 times the sum of the query to the result, which is the same for every row. */
+/* vpdpbusd multiplies unsigned by signed bytes. Flipping the sign bits of a row adds 128 to each
+ * component, and so 128 times the sum of the query to the result, the same for every row. */
 VNNI static inline __m512i add_products(__m512i sum, __m512i query, const int8_t *row)
 {
     __m512i shifted = _mm512_xor_si512(_mm512_load_si512(row), _mm512_set1_epi8((char) 0x80));
@@ -24,7 +24,7 @@ VNNI static inline __m256i halves(__m512i v)
     return _mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
 }
 
-/* The sums of four vectors, side by side. */
+/* Returns the sums of the elements of each of four vectors. */
 VNNI static inline __m128i totals(__m512i a, __m512i b, __m512i c, __m512i d)
 {
     __m256i ab = _mm256_hadd_epi32(halves(a), halves(b)), cd = _mm256_hadd_epi32(halves(c), halves(d));
@@ -32,8 +32,9 @@ VNNI static inline __m128i totals(__m512i a, __m512i b, __m512i c, __m512i d)
     return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 }
 
-/* Rows are read one after the other: four at once would be one loop less, but the prefetcher of many processors does
- * not follow four streams in a page (three times slower in a large gallery on Zen 4). */
+/* Processes one row at a time. Four at once would save a loop, but the prefetcher of many
+ * processors does not follow four streams in one page: it was three times slower in a
+ * large gallery on Zen 4. */
 VNNI static inline __m512i row_products(const int8_t *query, const int8_t *row, size_t stride)
 {
     __m512i even = _mm512_setzero_si512(), odd = even;

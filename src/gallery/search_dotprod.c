@@ -16,7 +16,7 @@ static bool usable(void)
     return (getauxval(AT_HWCAP) >> 20 & 1) != 0;
 }
 
-/* Four sums keep both pipes busy. */
+/* Four accumulators keep both pipelines busy. */
 DOTPROD static int32_t one_row(const int8_t *query, const int8_t *row, size_t stride)
 {
     int32x4_t a = vdupq_n_s32(0), b = a, c = a, d = a;

@@ -3,13 +3,13 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
-/* Every aarch64 processor has it. */
+/* Mandatory on aarch64. */
 static bool usable(void)
 {
     return true;
 }
 
-/* Two products are at most 2 * 127 * 127, which sixteen bits hold, since -128 does not occur. */
+/* The sum of two products is at most 2 * 127 * 127, which fits in sixteen bits, because -128 does not occur. */
 static inline int32x4_t add_products(int32x4_t sum, int8x16_t query, const int8_t *row)
 {
     int8x16_t r = vld1q_s8(row);

@@ -8,8 +8,8 @@
 #include "gallery/search_kernel.h"
 #include "hs/status.h"
 
-/* The codes of a full block fill a huge page, which spares a scan most misses of the address cache (a fifth of the
- * time on Zen 4). */
+/* The codes of a full block fill one huge page, which avoids most TLB misses of a scan (a fifth of
+ * the time on Zen 4). */
 enum { BLOCK_BYTES = 2 << 20, ROUND_ROWS = 64 };
 
 void hs_search_rows_init(struct hs_search_rows *rows, size_t dimension)
@@ -25,7 +25,7 @@ static size_t row_bytes(const struct hs_search_rows *rows)
     return rows->stride + 2 * sizeof(int64_t) + 2 * sizeof(float);
 }
 
-/* A face can be recognised by its codes as by its vector. */
+/* Codes identify a face as well as its vector does, so wipe them. */
 static void free_block(const struct hs_search_rows *rows, struct hs_search_block *block)
 {
     sodium_memzero(block->codes, block->capacity * rows->stride);
@@ -102,7 +102,8 @@ static int grow_last(struct hs_search_rows *rows, size_t capacity)
     return 0;
 }
 
-/* A step of a sixteenth: small galleries take little memory, and no addition copies more than a block. */
+/* Grows by at least a sixteenth: small galleries use little memory, and an addition copies at most
+ * one block. */
 int hs_search_rows_reserve(struct hs_search_rows *rows, size_t count)
 {
     if (count > UINT32_MAX)
@@ -118,8 +119,8 @@ int hs_search_rows_reserve(struct hs_search_rows *rows, size_t count)
     return r;
 }
 
-/* Not for blocks that single additions make: the first touch of a huge page can take milliseconds if the system has
- * to move others out of its way. A wish; it works without. */
+/* Called only when a gallery is loaded, not for blocks added one row at a time: the first touch of
+ * a huge page can take milliseconds if the kernel has to compact memory. Best effort. */
 void hs_search_rows_use_huge_pages(struct hs_search_rows *rows)
 {
     for (size_t i = 0; i < rows->block_count; i++)
@@ -150,12 +151,12 @@ void hs_search_rows_remove(struct hs_search_rows *rows, uint32_t row)
     struct hs_search_block *last = hs_search_rows_block(rows, (uint32_t) rows->count - 1, &last_at);
     if (row != rows->count - 1)
         copy_rows(rows, block, at, last, last_at, 1);
-    /* A face that was removed leaves no trace in memory either. */
+    /* Wipe the removed face from memory, too. */
     memset(last->codes + last_at * rows->stride, 0, rows->stride);
     rows->count--;
 }
 
-/* From the end, so that the row which takes a removed one's place was looked at already. */
+/* Starts at the end, so that the row which replaces a removed one was already checked. */
 static void remove_from_block(struct hs_search_rows *rows, size_t at, int64_t identity)
 {
     const int64_t *identities = rows->blocks[at].identities;

@@ -6,13 +6,14 @@
 #include "base/mem.h"
 #include "gallery/search_kernel.h"
 
-/* Rows between two looks at the limit; FEW of them are compared with it at once, without a branch. */
+/* SLICE rows are scanned between two reads of the limit; FEW of them are compared with it at once,
+ * without a branch. */
 enum { SLICE = 128, FEW = 16, FIRST_CANDIDATES = 512 };
 
-/* More than rounding can add to a bound computed in float: the score and the bound are below 4, and less than ten
- * operations of relative error 2^-24 lead there. */
+/* More than rounding can add to a bound computed in float: score and bound are below 4, and result
+ * from fewer than ten operations of relative error 2^-24. */
 #define FLOAT_SLACK 4e-6f
-/* The same in double precision, and for the sum that is the score. */
+/* The same in double precision; also covers the sum in hs_search_score. */
 #define DOUBLE_SLACK 1e-10
 
 int hs_search_query_init(struct hs_search_query *query, const struct hs_search_rows *rows, const float *vector)
@@ -67,7 +68,7 @@ void hs_search_scan_finish(struct hs_search_scan *scan)
     free(scan->candidates);
 }
 
-/* As a float that is not above it. */
+/* Returns the limit as a float that does not exceed it. */
 static float limit_of(const struct hs_search_scan *scan)
 {
     double limit = hs_top_k_limit(&scan->lower);
@@ -75,7 +76,7 @@ static float limit_of(const struct hs_search_scan *scan)
     return (double) rounded > limit ? nextafterf(rounded, -INFINITY) : rounded;
 }
 
-/* Forgets candidates that a limit which rose meanwhile rules out. */
+/* Drops the candidates that the current limit rules out. */
 static void prune(struct hs_search_scan *scan)
 {
     float limit = limit_of(scan);
@@ -86,7 +87,7 @@ static void prune(struct hs_search_scan *scan)
     scan->count = kept;
 }
 
-/* Grows only if forgetting does not leave half of it free. */
+/* Prunes the candidates first; grows the array only if it is still more than half full. */
 static bool make_room(struct hs_search_scan *scan)
 {
     prune(scan);
@@ -104,7 +105,7 @@ static void push(struct hs_search_scan *scan, struct hs_search_candidate candida
     scan->candidates[scan->count++] = candidate;
 }
 
-/* The bounds of a slice: approximations and how far off they may be. */
+/* Bounds of a slice: approximate scores and their maximum errors. */
 struct slice {
     float scores[SLICE], margins[SLICE];
 };
@@ -120,7 +121,7 @@ static void take(struct hs_search_scan *scan, const struct hs_search_block *bloc
         hs_top_k_offer(&scan->lower, (struct hs_search_hit) { block->identities[at], block->ids[at], lower });
 }
 
-/* Inline, so that a full slice has a constant length: compilers then make vector code of the loop. */
+/* Inline, so that a full slice has a constant length, which lets compilers vectorize the loop. */
 static inline void bound(const struct hs_search_block *block, const struct hs_search_query *query, size_t from,
                          size_t count, const int32_t *restrict dots, struct slice *restrict slice)
 {
@@ -188,7 +189,8 @@ void hs_search_scan_merge(struct hs_search_scan *scan, const struct hs_search_sc
         scan->status = other->status;
 }
 
-/* A row's score with both parts of the query, so that nearly all that is missing is the row's own error. */
+/* Computes a row's score with both parts of the query, so that the row's own error is nearly all
+ * that remains. */
 static double closer_score(const struct hs_search_rows *rows, const struct hs_search_query *query,
                            const struct hs_search_block *block, size_t at, double *ret_margin)
 {
@@ -257,7 +259,7 @@ void hs_top_k_clear(struct hs_top_k *best)
     best->count = best->worst = 0;
 }
 
-/* Negative if a comes first. */
+/* Returns a negative value if a comes first. */
 static int compare(const void *pa, const void *pb)
 {
     const struct hs_search_hit *a = pa, *b = pb;

@@ -1,5 +1,5 @@
-/* From all rows to the few that may be in the answer, by bounds on their scores. The opening of search.c derives them.
- */
+/* Reduces all rows to the few that may be in the result, by bounds on their scores. The comment at
+ * the top of search.c derives the bounds. */
 #ifndef HS_GALLERY_SEARCH_SCAN_H
 #define HS_GALLERY_SEARCH_SCAN_H
 
@@ -10,40 +10,41 @@
 #include "gallery/search.h"
 #include "gallery/search_rows.h"
 
-/* ---- the best k of a stream of scores, one for each identity. Not thread-safe ---- */
+/* ---- the best k scores of a stream, one per identity; not thread-safe ---- */
 
 struct hs_top_k {
     struct hs_search_hit *hits;
-    size_t k, count, worst; /* `worst` is an index, once there are k */
-    double floor;           /* nothing at or below it is wanted */
+    size_t k, count, worst; /* `worst` is an index, valid once count is k */
+    double floor;           /* scores at or below it are ignored */
 };
 
 int hs_top_k_init(struct hs_top_k *best, size_t k, double floor); /* HS_ENOMEM */
 void hs_top_k_finish(struct hs_top_k *best);
 void hs_top_k_clear(struct hs_top_k *best);
 
-/* Of two offers for the same identity the better counts. */
+/* Offers a hit. For each identity only its best hit is kept. */
 void hs_top_k_offer(struct hs_top_k *best, struct hs_search_hit hit);
 
-/* A lower score than this can no longer be among them; an equal one can. */
+/* Returns the limit: a lower score can no longer be among the best k; an equal one can. */
 static inline double hs_top_k_limit(const struct hs_top_k *best)
 {
     double worst = best->count == best->k ? best->hits[best->worst].score : best->floor;
     return worst > best->floor ? worst : best->floor;
 }
 
-/* Best first; equal scores by identity, then id. The object may only be cleared or finished afterwards. */
+/* Sorts best first; equal scores by identity, then id. Afterwards the object may only be cleared or
+ * finished. */
 void hs_top_k_sort(struct hs_top_k *best);
 
 /* ---- scanning ---- */
 
-/* The vector asked for, in codes. */
+/* The query vector in codes. */
 struct hs_search_query {
     int8_t *coarse, *fine; /* one allocation, `stride` bytes each */
     size_t stride;
     struct hs_search_scale coarse_scale, fine_scale;
     double norm;
-    /* ids that the store no longer has: as if their rows were absent */
+    /* ids that the store no longer has; the scan skips their rows */
     int64_t *gone;
     size_t gone_count;
 };
@@ -57,31 +58,32 @@ struct hs_search_candidate {
     float upper;
 };
 
-/* The findings of one thread. */
+/* The results of one thread. */
 struct hs_search_scan {
     struct hs_top_k lower; /* lower bounds of scores */
     struct hs_search_candidate *candidates;
     size_t count, capacity;
-    int status; /* 0, or HS_ENOMEM once memory was short; then nothing else counts */
+    int status; /* 0, or HS_ENOMEM; then the other fields are invalid */
 };
 
-/* HS_ENOMEM. Either way to be finished. */
+/* HS_ENOMEM. The caller finishes the scan also after a failure. */
 int hs_search_scan_init(struct hs_search_scan *scan, size_t k, double above);
 void hs_search_scan_finish(struct hs_search_scan *scan);
 
 void hs_search_scan_block(struct hs_search_scan *scan, const struct hs_search_rows *rows,
                           const struct hs_search_query *query, size_t at);
 
-/* Adds what another thread has found. */
+/* Adds the results of another thread. */
 void hs_search_scan_merge(struct hs_search_scan *scan, const struct hs_search_scan *other);
 
-/* A row that needs its true score; that is at most `upper`. */
+/* A row that needs an exact score, which is at most `upper`. */
 struct hs_search_finding {
     int64_t identity, id;
     double upper;
 };
 
-/* Compares the candidates more exactly. Those that are left, highest bound first: caller frees with free(). */
+/* Compares the candidates with tighter bounds. Returns those that remain, highest bound first.
+ * Caller frees with free(). */
 int hs_search_scan_findings(struct hs_search_scan *scan, const struct hs_search_rows *rows,
                             const struct hs_search_query *query, struct hs_search_finding **ret_findings,
                             size_t *ret_count);

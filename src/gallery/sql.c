@@ -71,7 +71,7 @@ bool hs_sql_is_damage(int code)
     return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
 }
 
-/* ---- memory: SQLite's pages, rows and bound values hold vectors, so what it gives back is wiped ---- */
+/* ---- memory: SQLite's pages, rows and bound values hold vectors, so freed memory is wiped ---- */
 
 static sqlite3_mem_methods plain;
 
@@ -92,8 +92,9 @@ static void *wipe_and_resize(void *data, int size)
     return larger;
 }
 
-/* Pages that SQLite would keep for each connection from its beginning are never given back, so there are none. A
- * program that has used SQLite before goes on as it was. */
+/* The default page cache preallocates pages for each connection and never frees them; turn that
+ * off, so that all pages are wiped. If the program has used SQLite before, the configuration fails
+ * and stays as it was. */
 static void set_memory_up(void)
 {
     sqlite3_mem_methods wiping;
@@ -106,7 +107,7 @@ static void set_memory_up(void)
         sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
 }
 
-/* A file from elsewhere may name functions in its schema; none of them is ever run. */
+/* A foreign file may name functions in its schema. Never run any of them. */
 static void distrust_schema(sqlite3 *db)
 {
     sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
@@ -123,7 +124,7 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
     struct stat st;
     pthread_once(&memory_is_set_up, set_memory_up);
     *ret_code = SQLITE_CANTOPEN;
-    /* SQLite would wait for the other end of a pipe. */
+    /* SQLite would block until the other end of a pipe is opened. */
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return hs_error_set(err, HS_EIO, "%s: not a regular file", hs_path_base(path));
     int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX, vfs);
@@ -188,7 +189,7 @@ void hs_sql_release(sqlite3_stmt *stmt)
     sqlite3_clear_bindings(stmt);
 }
 
-/* As hs_sql_step for the first row; the caller finalizes *ret_stmt in any case. */
+/* Steps to the first row, as hs_sql_step does. The caller always finalizes *ret_stmt. */
 static int step_first(sqlite3 *db, const char *sql, sqlite3_stmt **ret_stmt, struct hs_error *err)
 {
     *ret_stmt = NULL;
@@ -219,7 +220,7 @@ int hs_sql_text(sqlite3 *db, const char *sql, char *ret_text, size_t size, struc
     return r < 0 ? r : 0;
 }
 
-/* A page that could not be read is a complaint like any other, with SQLite's code at its end: "error code=522". */
+/* An unreadable page is reported as a problem, too, with SQLite's code at the end: "error code=522". */
 static bool complaint_is_damage(const char *text)
 {
     const char *mark = "error code=";
@@ -237,7 +238,7 @@ int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_erro
         code = sqlite3_step(stmt);
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
         r = hs_sql_error(code, "check", err);
-        /* The statement is right, so what SQLite cannot make sense of is the file's format or schema. */
+        /* The statement is valid, so SQLITE_ERROR means an invalid file format or schema. */
         damaged = hs_sql_is_damage(code) || (code & 0xff) == SQLITE_ERROR;
     } else if (code == SQLITE_ROW) {
         const char *text = (const char *) sqlite3_column_text(stmt, 0);

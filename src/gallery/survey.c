@@ -21,7 +21,7 @@ enum hs_gallery_use hs_gallery_use_of(const struct hs_gallery_entry *entry, cons
     return same ? HS_GALLERY_USABLE : HS_GALLERY_UNKNOWN_SPACE;
 }
 
-/* ---- looking ---- */
+/* ---- inspection ---- */
 
 static void list(struct hs_gallery_listed *listed, const char *name, const char *reason)
 {
@@ -60,7 +60,7 @@ static int list_name(sqlite3 *db, const char *name, struct hs_gallery_listed *na
     return r < 0 ? r : 0;
 }
 
-/* Names and metadata. */
+/* Checks names and metadata. */
 static int survey_identities(sqlite3 *db, struct hs_gallery_survey *survey, struct hs_error *err)
 {
     static const char with_metadata[] = "SELECT name, " HS_GALLERY_METADATA " FROM identities ORDER BY name";
@@ -68,7 +68,7 @@ static int survey_identities(sqlite3 *db, struct hs_gallery_survey *survey, stru
     sqlite3_stmt *stmt;
     int r = hs_sql_prepare(db, survey->schema_version < 3 ? without_metadata : with_metadata, &stmt, err);
     while (r >= 0 && (r = hs_sql_step(stmt, err)) > 0) {
-        bool no_metadata = sqlite3_column_type(stmt, 1) == SQLITE_NULL; /* asked before it is made text */
+        bool no_metadata = sqlite3_column_type(stmt, 1) == SQLITE_NULL; /* before conversion to text */
         const char *name = (const char *) sqlite3_column_text(stmt, 0);
         const char *metadata = (const char *) sqlite3_column_text(stmt, 1);
         struct hs_error why = { .message = "" };
@@ -172,7 +172,7 @@ int hs_gallery_survey_file(const char *path, int busy_timeout_ms, const char *sp
 
 /* ---- embeddings of an unknown space ---- */
 
-/* Brings a vector to length 1; false if it has none, or is not finite. */
+/* Scales a vector to length 1; returns false if its length is 0 or it is not finite. */
 static bool scale(float *values, size_t dimension, bool *ret_scaled)
 {
     double sum = 0;
@@ -196,7 +196,7 @@ struct assigning {
     struct hs_gallery_assigned done;
 };
 
-/* A row of the embeddings of unknown space, in the order of their identities. */
+/* Processes a row of the embeddings of unknown space; rows are ordered by identity. */
 static int assign(struct assigning *a, sqlite3_stmt *row, struct hs_error *err)
 {
     float values[HS_GALLERY_DIMENSION_MAX];
@@ -253,7 +253,7 @@ int hs_gallery_set_space(struct hs_gallery *gallery, const char *space, const ch
         r = hs_gallery_begin(gallery, err);
     if (r < 0)
         return r;
-    /* Vectors that are written again leave old copies, as erased ones do. */
+    /* Updated vectors leave old copies in the file, as erased ones do. */
     r = hs_gallery_end(gallery, assign_all(&a, err), true, err);
     if (r == 0)
         *ret_assigned = a.done;

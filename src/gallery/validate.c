@@ -7,10 +7,10 @@
 #include "base/str.h"
 #include "gallery/name.h"
 
-/* An answer has room for so many levels of JSON and a few of its own. */
+/* DEPTH_MAX: a response has room for this many levels of nesting and a few of its own. */
 enum { SHA256_DIGITS = 64, DEPTH_MAX = 32 };
 
-/* UTF-8 of 1..max bytes without control characters (C0, DEL, C1). */
+/* Checks that a text is UTF-8 of 1..max bytes without control characters (C0, DEL, C1). */
 static int check_text(const char *what, const char *text, size_t max, struct hs_error *err)
 {
     size_t len = text ? strnlen(text, max + 1) : 0;
@@ -34,7 +34,7 @@ int hs_gallery_check_name(const char *name, struct hs_error *err)
     return hs_gallery_clean_name(name, clean, err);
 }
 
-/* True if nothing is nested deeper than `depth` levels. */
+/* Returns true if no value is nested deeper than `depth` levels. */
 static bool is_shallow(json_t *value, int depth)
 {
     bool shallow = depth > 0 || !(json_is_object(value) || json_is_array(value));
@@ -55,7 +55,7 @@ int hs_gallery_parse_json(const char *text, size_t len, size_t flags, json_t **r
     return 0;
 }
 
-/* A text that must be a JSON object, and with `numbers` one whose members are numbers. */
+/* Checks that a text is a JSON object and, with `numbers`, that all its members are numbers. */
 static int check_object(const char *what, const char *text, bool numbers, struct hs_error *err)
 {
     size_t len = strnlen(text, HS_GALLERY_METADATA_MAX + 1);
@@ -117,7 +117,7 @@ bool hs_gallery_is_unit_vector(const float *values, size_t dimension)
     double sum = 0;
     for (size_t i = 0; i < dimension; i++)
         sum += (double) values[i] * (double) values[i];
-    return fabs(sqrt(sum) - 1) <= 1e-3; /* false if the sum is not a number */
+    return fabs(sqrt(sum) - 1) <= 1e-3; /* false if the sum is NaN */
 }
 
 int hs_gallery_check_space(const char *space, const char *model, struct hs_error *err)

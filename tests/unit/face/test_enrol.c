@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "face/enrol.h"
 
-/* A face that every gate takes. */
+/* Returns a face that every gate accepts. */
 static struct hs_face_found good_face(float *vector)
 {
     return (struct hs_face_found) {
@@ -75,7 +75,7 @@ static void test_all_reasons_at_once(void **state)
     assert_non_null(strstr(text, "face_too_small (size 30, limit 50); "));
     hs_enrol_reasons_text(&verdict, cut, sizeof(cut));
     assert_true(strlen(cut) < sizeof(cut));
-    /* The caller chose the face: others do not matter, its own faults do. */
+    /* If the client chose the face, others do not matter, but its own defects do. */
     hs_enrol_quality_gate(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, true, &verdict);
     assert_false(has(&verdict, "multiple_faces", "faces"));
     assert_int_equal(verdict.count, 6);
@@ -83,7 +83,7 @@ static void test_all_reasons_at_once(void **state)
     assert_int_equal(verdict.count, 0);
 }
 
-/* A face at each bound passes, one just beyond it does not. */
+/* A face at each limit passes; one just beyond it does not. */
 static void test_bounds(void **state)
 {
     (void) state;
@@ -126,7 +126,7 @@ static void test_bounds(void **state)
             }
             assert_true(has(&verdict, cases[k].code, cases[k].measure));
         }
-        /* Without quality its measures do not count. */
+        /* A face without quality is not judged by it. */
         struct hs_face_found face = good_face(vector);
         const struct hs_face_result result = { .faces = &face, .count = 1, .dimension = 4 };
         struct hs_enrol_verdict verdict;
@@ -171,7 +171,7 @@ static void test_sentences(void **state)
     }
 }
 
-/* Somebody small in the background does not matter to the standard gate. */
+/* A small face in the background does not matter to the standard gate. */
 static void test_background(void **state)
 {
     (void) state;
@@ -196,7 +196,7 @@ static void test_odd_faces(void **state)
     assert_null(verdict.face);
     hs_enrol_quality_gate(NULL, &nothing, false, &verdict);
     assert_int_equal(verdict.count, 0);
-    /* Numbers that are none do not pass. */
+    /* NaN values do not pass. */
     float vector[4] = { 1 };
     struct hs_face_found face = good_face(vector);
     face.quality.sharpness = NAN;
@@ -225,7 +225,7 @@ static void test_warnings(void **state)
     hs_enrol_warnings(&result, false, &warnings);
     assert_int_equal(warnings.count, 0);
 
-    /* Anybody else counts, however small, and whether or not they are listed. */
+    /* Any other face counts, however small, and also if it is not listed. */
     faces[1].face.box = (struct hs_rect) { 0, 0, 5, 5 };
     result.count = 2;
     result.found = 7;
@@ -249,7 +249,7 @@ static void test_warnings(void **state)
     hs_enrol_warning_text(find(&warnings, "extreme_pose"), text, sizeof(text));
     assert_string_equal(text, "The face is turned away: yaw 45 degrees, at most 40 are recommended");
 
-    /* On its side: one warning for that instead of the one about roll. */
+    /* A face on its side has one warning for that, instead of the one about roll. */
     faces[0].quality.pose.roll = -90;
     hs_enrol_warnings(&result, false, &warnings);
     assert_int_equal(warnings.count, 3);
@@ -257,7 +257,7 @@ static void test_warnings(void **state)
     hs_enrol_warning_text(find(&warnings, "sideways"), text, sizeof(text));
     assert_non_null(strstr(text, "roll -90 degrees"));
     assert_null(strstr(text, "EXIF"));
-    /* The file says that it is to be turned, whatever the face looks like; 2 is only mirrored. */
+    /* An EXIF orientation that requires a rotation causes the warning, for any face; 2 is mirrored only. */
     faces[0] = good_face(vector);
     for (int turn = 1; turn <= 8; turn++) {
         result.turn = turn;
@@ -270,7 +270,7 @@ static void test_warnings(void **state)
     result.count = result.found = 0;
     hs_enrol_warnings(&result, false, &warnings);
     assert_int_equal(warnings.count, 0);
-    /* All at once fit. */
+    /* All reasons together fit. */
     faces[0].face.box = (struct hs_rect) { 0, 0, 9, 9 };
     faces[0].face.score = 0.1f;
     faces[0].quality = (struct hs_face_quality) { .pose = { 80, 80, 80 } };
@@ -292,7 +292,7 @@ static void test_warnings(void **state)
     json_decref(answer);
 }
 
-/* `index` counts all faces of the picture by score, of which a box may have chosen one. */
+/* `index` counts all faces of the picture by score; a box may have selected one of them. */
 static void test_which_face(void **state)
 {
     (void) state;
@@ -319,7 +319,7 @@ static void test_which_face(void **state)
 
 static const char sum_1[] = "1111111111111111111111111111111111111111111111111111111111111111";
 
-/* unit_vector(seed), turned a little towards unit_vector(other). */
+/* Writes unit_vector(seed), rotated slightly towards unit_vector(other). */
 static void near(unsigned seed, unsigned other, float share, float values[DIMENSION])
 {
     float towards[DIMENSION];
@@ -368,7 +368,7 @@ static void test_gallery(void **state)
     assert_true(verdict.count == 1 && has(&verdict, "identity_conflict", "similarity"));
     assert_string_equal(verdict.reasons[0].identity, "Ann");
     assert_true(verdict.reasons[0].value > 0.9 && verdict.reasons[0].limit == 0.6);
-    /* The same vector, or the same picture. */
+    /* The same embedding, or the same picture. */
     near(1, 4, 0.001f, vector);
     compare(&against, "Ann", NULL, vector, &verdict);
     assert_true(verdict.count == 1 && has(&verdict, "duplicate", "similarity"));
@@ -378,7 +378,7 @@ static void test_gallery(void **state)
     hs_face_index_destroy(against.index);
 }
 
-/* A face and its quality are stored, or neither is. */
+/* Both the face and its quality are stored, or neither is. */
 struct storing {
     struct hs_face_app app;
     struct hs_face_result result;
@@ -409,7 +409,7 @@ static int store(void *arg)
         assert_true(hs_gallery_remove(s->app.gallery, "Ann", NULL, NULL) == 0 ||
                     hs_gallery_remove(s->app.gallery, "Ann", NULL, NULL) == 0);
     }
-    /* The JSON library does not always tell a lack of memory from bad metadata. */
+    /* Jansson sometimes reports a lack of memory as invalid metadata. */
     return r == HS_EINVAL ? HS_ENOMEM : r;
 }
 
@@ -425,7 +425,7 @@ static void test_store(void **state)
         .faces = &s.face, .count = 1, .dimension = DIMENSION, .space = "test", .model = "made"
     };
     s.app.gallery = fixture_open(f);
-    json_set_alloc_funcs(malloc, free); /* those of this test, which count */
+    json_set_alloc_funcs(malloc, free); /* this test's counting allocator */
     assert_true(hs_fail_each_allocation(store, &s) > 10);
 }
 

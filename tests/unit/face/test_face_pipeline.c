@@ -1,4 +1,4 @@
-/* A picture through detector and embedder to its faces, and with each allocation on the way failing. */
+/* Finds the faces in a picture with detector and embedder, also with each allocation failing. */
 #include "../unit.h"
 
 #include <math.h>
@@ -22,7 +22,7 @@ static const struct hs_pack embedder_pack = {
     .embedding = { .space = "made", .dimension = HS_SIM_VECTOR_SIZE, .threshold = 0.25f },
 };
 
-/* Faces of a picture: the first one is the largest, for which the device has the highest score. */
+/* Faces in the picture; the first is the largest, and has the highest score. */
 static const struct hs_rect places[FACES] = {
     { 64, 64, 320, 400 },
     { 400, 64, 560, 256 },
@@ -34,14 +34,14 @@ struct scene {
     struct hs_buf picture;
     struct hs_face_pipeline pipeline;
     struct hs_face_request request;
-    size_t count;      /* wanted */
-    int wanted[FACES]; /* places */
+    size_t count;      /* expected number */
+    int wanted[FACES]; /* indices into `places` */
     bool vectors[FACES];
-    float first[HS_SIM_VECTOR_SIZE]; /* vector of the first face that has one, once known */
+    float first[HS_SIM_VECTOR_SIZE]; /* vector of the first face with an embedding, once known */
     bool known;
 };
 
-/* Bright faces with darker marks, so that they are not all alike. */
+/* Draws bright faces with darker marks, so that they differ. */
 static void make_picture(struct hs_buf *out, bool png)
 {
     struct hs_image *image;
@@ -145,7 +145,7 @@ static void faces_are_found_or_the_picture_is_refused(void **state)
             s.known = false;
             assert_true(hs_fail_each_allocation(find_faces, &s) > 6);
             tear_down(&s);
-            /* One face, by a box around it, and by one that is looked at by itself. */
+            /* Selects one face by a box around it, and one by a box that is searched by itself. */
             set_up(&s, png);
             embed_all(&s, embed);
             s.count = 1;
@@ -163,7 +163,8 @@ static void faces_are_found_or_the_picture_is_refused(void **state)
     }
 }
 
-/* The subject of the picture has a vector, the others are listed without; max_faces has no effect then. */
+/* Only the subject of the picture has an embedding; the others are listed without, and max_faces
+ * has no effect. */
 static void the_subject_is_embedded(void **state)
 {
     (void) state;
@@ -220,7 +221,7 @@ static void bounds_are_kept(void **state)
         assert_string_equal(result.device, "sim");
         hs_face_result_finish(&result);
     }
-    /* Which of them a box chose is told. */
+    /* first_index reports which face the box selected. */
     static const struct hs_rect second = { 400, 64, 560, 256 };
     struct hs_face_result result;
     s.request.score_threshold = 0.3f;
@@ -237,8 +238,9 @@ static void paint(struct hs_image *image, int x, int y, int side)
         memset(image->pixels + (size_t) row * image->stride + (size_t) x * 3, 255, (size_t) side * 3);
 }
 
-/* The second look has four tiles, which overlap in columns 252 to 388 and rows 172 to 308 of the picture. A face that
- * the edge of a tile cuts is left to the neighbour, one in the middle is not listed four times. */
+/* The second pass has four tiles, which overlap in columns 252 to 388 and rows 172 to 308 of the
+ * picture. A face cut by the edge of a tile is taken from the neighbouring tile; one in the middle
+ * is not listed four times. */
 static void tiny_faces_are_found_once_each(void **state)
 {
     (void) state;
@@ -336,7 +338,8 @@ static void what_cannot_be_answered_is_refused(void **state)
         hs_face_find(&s.pipeline, s.picture.data, s.picture.len, &s.request, hs_clock_now_ns(), NULL, &result, &err),
         HS_ETIMEOUT);
     hs_face_result_finish(&result);
-    /* An embedder whose vectors are of another length than its pack says, a detector of another network. */
+    /* An embedder whose vectors have another length than its pack specifies, and a detector of
+     * another network. */
     static struct hs_pack other;
     other = embedder_pack;
     other.embedding.dimension = HS_SIM_VECTOR_SIZE - 1;

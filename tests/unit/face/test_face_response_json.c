@@ -1,4 +1,4 @@
-/* Answers as they are sent, word for word; and without memory: whole, or none at all. */
+/* Checks responses literally, and that a response is complete or NULL if memory is short. */
 #include "../gallery/fixture.h"
 
 #include <string.h>
@@ -14,7 +14,7 @@
 
 static const char text_of_size[] = "test";
 
-/* Two faces in a picture of 100 x 80; the second one at its border, without landmarks, vector and quality. */
+/* Two faces in a picture of 100 x 80; the second is at its border, without landmarks, embedding and quality. */
 struct scene {
     float vectors[2][DIMENSION];
     struct hs_face_found faces[2];
@@ -64,7 +64,7 @@ static void set_up(struct scene *s)
     s->app.recognition_threshold = 0.5;
 }
 
-/* Takes the reference. */
+/* Takes `json`. */
 static void check(json_t *json, const char *text)
 {
     char *got = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(6) | JSON_ENCODE_ANY);
@@ -112,7 +112,8 @@ static void a_vector_comes_with_its_space(void **state)
           "\"quality\":" QUALITY ",\"device\":\"sim\"}");
 }
 
-/* The threshold of the app's own space is the configured one, that of another its pack's; it has to be passed. */
+/* In the app's own space the configured threshold applies, in another space that of its pack; the
+ * score must exceed it. */
 static void two_faces_are_compared(void **state)
 {
     (void) state;
@@ -183,7 +184,7 @@ static void faces_are_recognised(void **state)
     how.candidates = 1;
     check(recognize(&s, &how), "{\"faces\":[" KNOWN ",\"candidates\":[{\"identity\":\"Ann\",\"score\":1.0}]}]" END "}");
     how.candidates = 0;
-    /* A second name: the margin is that between the two, however far away. */
+    /* With a second identity, the margin is the difference between both scores, however low the second is. */
     add(f->gallery, "Bob", 2);
     double margin = 1;
     for (int i = 0; i < DIMENSION; i++)
@@ -199,7 +200,7 @@ static void faces_are_recognised(void **state)
     json_decref(answer);
     how.margin = margin + 1e-4;
     check(recognize(&s, &how), "{\"faces\":[" UNKNOWN "}]" END "}");
-    /* A score has to be above the threshold. */
+    /* A score must be above the threshold. */
     how.margin = 0;
     how.threshold = 1;
     check(recognize(&s, &how), "{\"faces\":[" UNKNOWN "}]" END "}");
@@ -217,7 +218,7 @@ static void faces_are_recognised(void **state)
     assert_string_equal(json_string_value(json_object_get(warning, "message")),
                         "threshold 0.24 is below 0.25, below which made takes strangers for people of the gallery");
     json_decref(answer);
-    /* A gallery that cannot be searched is an error. */
+    /* A gallery that cannot be searched causes an error. */
     run_sql(f->path, "ALTER TABLE embeddings RENAME TO gone");
     struct hs_error err = { 0 };
     hs_face_index_destroy(s.app.index);
@@ -228,14 +229,14 @@ static void faces_are_recognised(void **state)
     hs_face_index_destroy(s.app.index);
 }
 
-/* ---- without memory ---- */
+/* ---- allocation failures ---- */
 
 struct making {
     struct scene scene;
     struct hs_face_recognize how;
     struct hs_enrol_verdict verdict;
     json_t *(*make)(struct making *m);
-    char *whole; /* the answer, once known */
+    char *whole; /* the complete response, once known */
 };
 
 static json_t *make_detect(struct making *m)
@@ -269,7 +270,7 @@ static json_t *make_enrolled(struct making *m)
     return hs_enrol_add_face(json_object(), &m->scene.faces[0], &m->scene.result, &m->verdict);
 }
 
-/* An answer that is there is the whole one. */
+/* A response that is returned must be complete. */
 static int make_answer(void *arg)
 {
     struct making *m = arg;
@@ -308,7 +309,7 @@ static void answers_are_whole_or_none(void **state)
     m.verdict.reasons[0] = (struct hs_enrol_reason) { .code = "blurred", .measure = "sharpness", .limit = 0.3 };
     m.verdict.reasons[1] =
         (struct hs_enrol_reason) { .code = "identity_conflict", .measure = "similarity", .identity = "Bob" };
-    json_set_alloc_funcs(malloc, free); /* those of this test, which count */
+    json_set_alloc_funcs(malloc, free); /* this test's counting allocator */
     for (size_t i = 0; i < HS_ARRAY_LEN(makers); i++) {
         m.make = makers[i];
         m.whole = NULL;

@@ -14,7 +14,7 @@ static void each_rule_has_its_face(void **state)
     assert_ptr_equal(hs_face_select(&result, HS_FACE_BEST), &faces[0]);
     assert_ptr_equal(hs_face_select(&result, HS_FACE_LARGEST), &faces[1]);
     assert_ptr_equal(hs_face_select(&result, HS_FACE_MIDDLE), &faces[2]);
-    faces[2].face.box = faces[1].face.box; /* of equal ones the first */
+    faces[2].face.box = faces[1].face.box; /* of equal ones the first is selected */
     assert_ptr_equal(hs_face_select(&result, HS_FACE_LARGEST), &faces[1]);
     result.count = 0;
     assert_null(hs_face_select(&result, HS_FACE_BEST));
@@ -31,11 +31,11 @@ static void the_subject_of_a_portrait_is_the_best_face(void **state)
         { .face = { .box = { 100, 0, 200, 90 }, .score = .6f }, .embedding = vector },
     };
     struct hs_face_result result = { .faces = faces, .count = 4, .width = 200, .height = 120 };
-    assert_ptr_equal(hs_face_best(&result), &faces[2]); /* 100 of 200; the first one has no vector */
+    assert_ptr_equal(hs_face_best(&result), &faces[2]); /* 100 of 200; the first has no embedding */
     faces[2].face.box.y2 = 99;
     assert_ptr_equal(hs_face_best(&result), &faces[3]);
     faces[3].face.box.x1 = 101;
-    assert_ptr_equal(hs_face_best(&result), &faces[1]); /* none is so large: the score decides */
+    assert_ptr_equal(hs_face_best(&result), &faces[1]); /* no face is that large: the score decides */
     result.count = 1;
     assert_null(hs_face_best(&result));
 }

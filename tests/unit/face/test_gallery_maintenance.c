@@ -13,7 +13,7 @@ enum { PATIENCE_MS = 20000 };
 
 static struct hs_face_index *the_index;
 
-/* interval_s below 0: without backups. */
+/* interval_s below 0: no backups. */
 static struct hs_face_maintenance *start(struct fixture *f, double interval_s)
 {
     struct hs_face_maintenance *maintenance = NULL;
@@ -108,7 +108,7 @@ static void test_start(void **state)
     stop(maintenance);
 }
 
-/* Only what has changed is backed up again. */
+/* A backup is made only if the gallery has changed. */
 static void test_interval(void **state)
 {
     struct fixture *f = *state;
@@ -124,7 +124,7 @@ static void test_interval(void **state)
     stop(maintenance);
 }
 
-/* A new gallery is not backed up, until there is something. */
+/* A new gallery is not backed up until it has content. */
 static void test_new(void **state)
 {
     struct fixture *f = *state;
@@ -155,7 +155,7 @@ static void test_erasing(void **state)
     f->options.erase_later = true;
     open_with(f, 1);
     fixture_plant(f, 1);
-    /* The first backup might still find her there. */
+    /* Disables backups, because the first one might still contain her. */
     struct hs_face_maintenance *maintenance = start(f, -1);
     assert_int_equal(hs_gallery_remove(f->gallery, "Ann", NULL, NULL), 0);
     hs_face_maintenance_erased(maintenance);
@@ -165,7 +165,7 @@ static void test_erasing(void **state)
     hs_face_maintenance_erased(NULL);
 }
 
-/* One that was never started ends too. */
+/* An object whose thread was never started can be destroyed, too. */
 static void test_not_started(void **state)
 {
     struct fixture *f = *state;
@@ -176,7 +176,8 @@ static void test_not_started(void **state)
     hs_face_maintenance_destroy(NULL);
 }
 
-/* Damaged files that were set aside are no backups, also if they are newer; and looking at them comes to an end. */
+/* Damaged files that were set aside do not count as backups, even if they are newer; listing them
+ * terminates. */
 static void test_set_aside_is_no_backup(void **state)
 {
     struct fixture *f = *state;
@@ -204,7 +205,7 @@ static void test_set_aside_is_no_backup(void **state)
     stop(maintenance);
 }
 
-/* A purge makes a backup beside those of the thread. */
+/* A purge makes a backup in addition to those of the thread. */
 static void test_backup_of_a_purge(void **state)
 {
     struct fixture *f = *state;

@@ -1,4 +1,4 @@
-/* Sentences about a gallery, word for word. */
+/* Checks report lines about a gallery literally. */
 #include "../unit.h"
 
 #include <stdio.h>

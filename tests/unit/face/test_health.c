@@ -69,7 +69,7 @@ static void test_damaged(void **state)
     tear_down(&app);
 }
 
-/* A reading that failed is told, and a later one that works ends it. */
+/* A failed read is reported, and a later successful one clears it. */
 static void test_failed(void **state)
 {
     struct fixture *f = *state;
@@ -91,7 +91,7 @@ static void test_failed(void **state)
     tear_down(&app);
 }
 
-/* What cannot match is counted by its reason, in the answer and in the metrics. */
+/* Faces that cannot match are counted by reason, in the response and in the metrics. */
 static void test_counts(void **state)
 {
     struct fixture *f = *state;
@@ -134,7 +134,7 @@ static void test_counts(void **state)
     tear_down(&app);
 }
 
-/* A file that was migrated says from which schema, one that is gone what does not work. */
+/* A migrated file is reported with its previous schema, a lost file with what does not work. */
 static void test_opened(void **state)
 {
     struct fixture *f = *state;
@@ -172,7 +172,7 @@ static void test_without_a_gallery(void **state)
     assert_null(hs_face_health_gallery_reason(&app, detail));
 }
 
-/* ---- nothing waits ---- */
+/* ---- health does not wait ---- */
 
 static atomic_bool holds, let_go;
 
@@ -199,7 +199,7 @@ static void test_in_use(void **state)
     pthread_t holder;
     add(fixture_open(f), "Ann", 1);
     set_up(f, &app);
-    json_decref(hs_face_health_database(&app)); /* counted once */
+    json_decref(hs_face_health_database(&app)); /* counts once, so that the last count exists */
     pthread_create(&holder, NULL, hold, f->gallery);
     while (!holds)
         usleep(1000);

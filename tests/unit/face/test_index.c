@@ -20,7 +20,7 @@ static struct hs_face_index *create(struct fixture *f)
     return index;
 }
 
-/* The name that is as unit_vector(seed) is; "" where there is none. */
+/* Returns the name that matches unit_vector(seed); "" if there is none. */
 static const char *who(struct hs_face_index *index, unsigned seed)
 {
     static struct hs_face_match match;
@@ -56,7 +56,7 @@ static void test_changes(void **state)
     hs_face_index_destroy(index);
 }
 
-/* What can match is counted as the index follows, and is what reading everything says. */
+/* Usability is counted while the index follows changes, with the same result as reading everything. */
 static void test_usability(void **state)
 {
     struct fixture *f = *state;
@@ -71,7 +71,8 @@ static void test_usability(void **state)
             add(g, name, step);
         else if (step % 8 == 3)
             hs_gallery_remove(g, name, NULL, NULL);
-        /* Another program: the newest face is of another model, of another size, damaged, or of an unknown model. */
+        /* Changes by another program: the newest face is of another model, of another size,
+         * damaged, or of an unknown model. */
         static const char *const changes[] = { "space = 'x'", "embedding = x'00000000'",
                                                "embedding = zeroblob(length(embedding))", "space = NULL" };
         if (step % 3 == 1) {
@@ -96,7 +97,8 @@ static void test_usability(void **state)
 
 /* ---- other processes ---- */
 
-/* Changes of other processes, by our programs or by others, are followed in the order of their commits. */
+/* The index follows changes of other processes, through our programs or others, in the order of
+ * their commits. */
 static void test_others(void **state)
 {
     struct fixture *f = *state;
@@ -114,12 +116,12 @@ static void test_others(void **state)
     assert_string_equal(who(index, 2), "Bob");
     run_sql(f->path, "UPDATE identities SET name = 'Zoe'");
     assert_string_equal(who(index, 2), "Zoe");
-    /* That and one of ours before the index looks again. */
+    /* A foreign change and one of ours, before the next refresh. */
     run_sql(f->path, "UPDATE identities SET name = 'Eve'");
     add(f->gallery, "Fay", 3);
     assert_string_equal(who(index, 2), "Eve");
     assert_string_equal(who(index, 3), "Fay");
-    /* One of another program, and one of ours by another process that did not see the file before. */
+    /* A foreign change, and one of ours by another process that had not opened the file before. */
     run_sql(f->path, "PRAGMA foreign_keys = ON; DELETE FROM identities WHERE name = 'Fay'; UPDATE identities SET"
                      " name = 'Gil'");
     hs_gallery_close(other);
@@ -132,8 +134,8 @@ static void test_others(void **state)
     hs_face_index_destroy(index);
 }
 
-/* A vector went without a trace, as another program counted the change as one of Bob: the index is read again instead
- * of failing for ever. */
+/* A vector was removed without a record, because another program counted the change as one of Bob:
+ * the index is rebuilt instead of failing forever. */
 static void test_vanished_vector(void **state)
 {
     struct fixture *f = *state;
@@ -148,7 +150,7 @@ static void test_vanished_vector(void **state)
     hs_face_index_destroy(index);
 }
 
-/* A change that failed, because another process held the file, changes nothing. */
+/* A change that failed because another process held the file has no effect. */
 static void test_failed_change(void **state)
 {
     struct fixture *f = *state;
@@ -183,8 +185,8 @@ static void *wait_to_add(void *arg)
     return NULL;
 }
 
-/* A query is answered while a change of ours waits for another process: it does not depend on time here, since the
- * lock is held until the query is done. */
+/* A query is served while a change of ours waits for another process. The test does not depend on
+ * timing, because the lock is held until the query is done. */
 static void test_query_beside_waiting_change(void **state)
 {
     struct fixture *f = *state;
@@ -206,7 +208,8 @@ static void test_query_beside_waiting_change(void **state)
     hs_face_index_destroy(index);
 }
 
-/* What another program has committed is known to a query although changes of ours wait, or hold the change lock. */
+/* A query sees changes that another program has committed, even if changes of ours wait or hold the
+ * change lock. */
 static void test_query_beside_locked_change(void **state)
 {
     struct fixture *f = *state;
@@ -221,8 +224,8 @@ static void test_query_beside_locked_change(void **state)
     hs_face_index_destroy(index);
 }
 
-/* Leaves the index of the log as a process does that is killed while it writes it: SQLite makes it again. A process of
- * its own does so, because closing the file would drop SQLite's locks. */
+/* Leaves the index of the log like a process that was killed while writing it: SQLite rebuilds it.
+ * Uses a child process, because closing the file would drop SQLite's locks. */
 static void spoil_log_index(struct fixture *f)
 {
     char path[PATH_MAX];
@@ -237,7 +240,8 @@ static void spoil_log_index(struct fixture *f)
     assert_int_equal(status, 0);
 }
 
-/* The number of commits begins at 0 again if the index of the log was made again: this is not taken for no change. */
+/* The commit counter starts at 0 again after the index of the log was rebuilt. This must not look
+ * like no change. */
 static void test_new_log_index(void **state)
 {
     struct fixture *f = *state;
@@ -275,7 +279,8 @@ static void *rename_often(void *arg)
     return NULL;
 }
 
-/* Two names change places in one order of commits; the index ends as the file does, and knows nobody else meanwhile. */
+/* Two names are exchanged in one sequence of commits. The index ends like the file, and returns no
+ * other name meanwhile. */
 static void test_renames(void **state)
 {
     struct fixture *f = *state;
@@ -303,9 +308,10 @@ static void test_renames(void **state)
     hs_face_index_destroy(index);
 }
 
-/* ---- without memory ---- */
+/* ---- allocation failures ---- */
 
-/* Those who are as unit_vector(seed) is. A query that fails without memory is asked again, and *r says so. */
+/* Finds the names that match unit_vector(seed). If the query fails for lack of memory, repeats it
+ * and sets *r. */
 static size_t ask(struct hs_face_index *index, unsigned seed, struct hs_face_match matches[3], int *r)
 {
     struct hs_error err = { 0 };
@@ -321,7 +327,8 @@ static size_t ask(struct hs_face_index *index, unsigned seed, struct hs_face_mat
     return count;
 }
 
-/* An index is made, read, and follows a change and a removal; what fails on the way is made good by the next query. */
+/* Creates an index, reads the gallery, and follows a change and a removal. After a failure the next
+ * query recovers. */
 static int follow(void *arg)
 {
     struct fixture *f = arg;
@@ -337,7 +344,7 @@ static int follow(void *arg)
     r = hs_face_index_refresh(index, HS_NO_DEADLINE, &err);
     assert_int_equal(r, err.code);
     assert_int_equal(hs_face_index_is_read(index), r == 0);
-    /* Somebody of another program comes, and a face goes. */
+    /* Another program adds an identity, and a face is removed. */
     run_sql(f->path, "INSERT INTO identities (name) VALUES ('Dan'); INSERT INTO embeddings (identity_id, embedding,"
                      " space) SELECT last_insert_rowid(), embedding, space FROM embeddings WHERE id = 1;"
                      " DELETE FROM embeddings WHERE id = 3");
@@ -356,7 +363,7 @@ static int follow(void *arg)
     return r;
 }
 
-/* Each attempt has the same gallery. */
+/* Runs `follow` with the same gallery for each attempt. */
 static int follow_fresh(void *arg)
 {
     struct fixture *f = arg;
@@ -381,7 +388,7 @@ static void test_memory(void **state)
 static _Thread_local bool held;
 static atomic_bool holds, let_go;
 
-/* SQLite calls this again and again while it reads. */
+/* SQLite calls this repeatedly while it reads. */
 static int hold(void *arg)
 {
     (void) arg;

@@ -41,7 +41,7 @@ static void columns_may_come_in_any_order_and_cells_in_quotes(void **state)
     assert_true(p->pictures[1].boxed && !p->pictures[0].boxed);
     const struct hs_rect *box = &p->pictures[1].box;
     assert_true(box->x1 == 10 && box->y1 == 20 && box->x2 == 40 && box->y2 == 60);
-    assert_true(p->pairs[1].a == 2 && p->pairs[1].b == 3); /* another box is another face */
+    assert_true(p->pairs[1].a == 2 && p->pairs[1].b == 3); /* a different box is a different face */
     assert_true(p->pictures[3].box.x2 == 4.5f);
     hs_face_pairs_destroy(p);
 }
@@ -82,7 +82,7 @@ static void bad_files_are_refused_with_their_line(void **state)
     assert_int_equal(hs_face_pairs_parse("a,b,same\np\0,q,1\n", 16, "t.csv", &pairs, NULL), HS_EINVAL);
 }
 
-/* As many columns as a line may have, and one more. */
+/* A line with the maximum number of columns, and with one more. */
 static void lines_have_bounds(void **state)
 {
     (void) state;
@@ -145,7 +145,7 @@ static int parse(void *arg)
     assert_int_equal(p == NULL, r != 0);
     if (r == 0) {
         assert_int_equal(p->pair_count, 3);
-        assert_int_equal(p->picture_count, 4); /* x.jpg with a box and without */
+        assert_int_equal(p->picture_count, 4); /* x.jpg with and without a box */
         assert_true(p->pairs[2].a == p->pairs[0].a && p->pairs[1].b != p->pairs[0].a);
     }
     hs_face_pairs_destroy(p);

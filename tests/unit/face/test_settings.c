@@ -5,7 +5,7 @@
 #include "config/settings.h"
 #include "face/settings.h"
 
-/* The whole file of the service that this one replaces, with its defaults. */
+/* The complete configuration file of the predecessor service, with its defaults. */
 static const char older[] = "server:\n  host: \"0.0.0.0\"\n  port: 5002\n  debug: true\n"
                             "face_recognition:\n  detection_model: scrfd_10g\n"
                             "  recognition_model: arcface_mobilefacenet\n  embedding_dimension: 512\n"
@@ -30,7 +30,7 @@ static void older_files_are_read_without_a_warning(void **state)
     assert_int_equal(hs_doc_parse(older, sizeof(older) - 1, "t.yaml", &doc, NULL), 0);
     hs_settings_apply_doc(settings, doc, "t.yaml", &problems);
     assert_int_equal(problems.errors + problems.warnings, 0);
-    /* What has no effect is noted, with what has. */
+    /* A setting without effect is reported with the setting that replaces it. */
     bool found = false;
     for (size_t i = 0; i < problems.count; i++)
         found = found || (strstr(problems.items[i].text, "t.yaml:15: face_recognition.database_path") &&

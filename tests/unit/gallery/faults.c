@@ -8,7 +8,7 @@
 
 #include "../alloc_fail.h"
 
-static long left[3]; /* calls until the failure; 0: none to come. Allocations are counted by alloc_fail.c. */
+static long left[3]; /* calls until the failure; 0: none pending. alloc_fail.c counts allocations. */
 static bool failed;
 static enum fault armed;
 
@@ -46,7 +46,7 @@ int __wrap_flock(int fd, int operation)
     return fails(FAULT_LOCK) ? -1 : __real_flock(fd, operation);
 }
 
-/* ---- SQLite's ---- */
+/* ---- SQLite's allocator ---- */
 
 static sqlite3_mem_methods real_memory;
 
@@ -60,7 +60,7 @@ static void *faulty_realloc(void *old, int size)
     return hs_alloc_fails() ? NULL : real_memory.xRealloc(old, size);
 }
 
-/* ---- its files ---- */
+/* ---- SQLite's files ---- */
 
 struct faulty_file {
     sqlite3_file base;
@@ -74,7 +74,7 @@ static sqlite3_file *real_of(sqlite3_file *file)
     return ((struct faulty_file *) file)->real;
 }
 
-/* What only passes the call on. */
+/* Methods that only forward the call. */
 #define PASS(name, parameters, arguments)                                                                              \
     static int faulty_##name parameters                                                                                \
     {                                                                                                                  \
@@ -82,7 +82,7 @@ static sqlite3_file *real_of(sqlite3_file *file)
         return real->pMethods->name arguments;                                                                         \
     }
 
-/* What fails with `code` when its turn has come. */
+/* Methods that fail with `code` when the counter reaches zero. */
 #define FAIL(name, code, parameters, arguments)                                                                        \
     static int faulty_##name parameters                                                                                \
     {                                                                                                                  \

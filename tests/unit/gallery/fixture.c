@@ -13,7 +13,7 @@ int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    /* In memory where that is to be had: these tests sync a lot. */
+    /* Use a file system in memory if possible, because these tests sync often. */
     bool memory = access("/dev/shm", W_OK) == 0;
     hs_str_copy(f->dir, sizeof(f->dir), memory ? "/dev/shm/hs-gallery-XXXXXX" : "/tmp/hs-gallery-XXXXXX");
     assert_non_null(mkdtemp(f->dir));

@@ -33,7 +33,7 @@ static void test_backup_and_restore(void **state)
     assert_int_equal(count_of(other, "a"), 1);
     assert_int_equal(hs_gallery_get_version(other, &after, NULL), 0);
     assert_true(after.change > before.change + 1000);
-    /* What was replaced was backed up. */
+    /* The restore backed up the replaced content. */
     struct hs_gallery_backups *list;
     assert_int_equal(hs_gallery_list_backups(g, &list, NULL), 0);
     assert_int_equal(list->count, 2);
@@ -61,7 +61,7 @@ static void test_keep(void **state)
     assert_true(hs_file_exists(third));
 }
 
-/* Moves a backup to another name of the folder, whose part up to the id is `start`. */
+/* Renames a backup within its folder; `start` replaces the part of the name before the id. */
 static void rename_backup(const struct fixture *f, char path[PATH_MAX], const char *start, bool numbered)
 {
     char to[PATH_MAX];
@@ -73,7 +73,8 @@ static void rename_backup(const struct fixture *f, char path[PATH_MAX], const ch
 
 static void damage(struct fixture *f);
 
-/* Backups that a wrong clock dated into the future are not the newest, and do not make the next one go. */
+/* Backups with a future time, from a wrong clock, do not count as the newest, and do not cause the
+ * next one to be deleted. */
 static void test_clock(void **state)
 {
     struct fixture *f = *state;
@@ -106,7 +107,7 @@ static void test_clock(void **state)
     assert_int_equal(count_of(f->gallery, "b"), 1);
 }
 
-/* Two galleries with one backup folder: neither takes, counts or deletes what is the other's. */
+/* Two galleries share a backup folder: neither uses, counts or deletes the other's files. */
 static void test_shared_folder(void **state)
 {
     struct fixture *f = *state, *other;
@@ -144,7 +145,7 @@ static void test_shared_folder(void **state)
     fixture_teardown(&own);
 }
 
-/* Two machines with the same path and one backup folder. */
+/* Two machines have the same database path and share a backup folder. */
 static void test_same_path(void **state)
 {
     struct fixture *f = *state, *other;
@@ -167,7 +168,7 @@ static void test_same_path(void **state)
     assert_int_equal(hs_gallery_list_backups(f->gallery, &list, NULL), 0);
     assert_int_equal(list->count, 1);
     hs_gallery_backups_destroy(list);
-    /* A file that was deleted leaves its backups to the next one. */
+    /* The backups of a deleted file belong to the gallery that replaces it. */
     fixture_close(f);
     unlink(f->path);
     fixture_open(f);
@@ -178,7 +179,7 @@ static void test_same_path(void **state)
     fixture_teardown(&own);
 }
 
-/* A restoration that another process kept from happening is none. */
+/* A restore that fails because another process holds the lock changes nothing. */
 static void test_busy(void **state)
 {
     struct fixture *f = *state;
@@ -206,7 +207,8 @@ static void *restore(void *arg)
     return NULL;
 }
 
-/* A restore that waits for the folder keeps nobody from making changes; a purge takes the locks in the same order. */
+/* A restore that waits for the folder's lock does not block changes. A purge takes the locks in the
+ * same order. */
 static void test_restore_waits(void **state)
 {
     struct fixture *f = *state;
@@ -232,7 +234,7 @@ static void test_restore_waits(void **state)
 static const char *late_path;
 static int late_code;
 
-/* Another process makes a change when the copy for the backup is done and is being checked. */
+/* Makes a change in another process once the copy for the backup is complete and is being checked. */
 static int change_late(unsigned kind, void *context, void *stmt, void *text)
 {
     (void) kind, (void) context, (void) stmt;
@@ -254,7 +256,7 @@ static int watch_copy(sqlite3 *db)
     return SQLITE_OK;
 }
 
-/* A change is in what was backed up first or in what is there afterwards, or it failed. */
+/* The change is in the backup made first, or in the content after the restore, or it failed. */
 static void test_change_while_restoring(void **state)
 {
     struct fixture *f = *state;
@@ -276,7 +278,8 @@ static void test_change_while_restoring(void **state)
     assert_true(kept == (late_code == SQLITE_OK));
 }
 
-/* A file whose schema does more than ours is not restored; what such a file does when it is opened is nothing. */
+/* A file whose schema has foreign objects is not restored, and its triggers and views have no
+ * effect when it is opened. */
 static void test_crafted(void **state)
 {
     static const char *const crafts[] = {
@@ -304,7 +307,7 @@ static void test_crafted(void **state)
     add(fixture_open(f), "b", 2);
     assert_int_equal(count_of(f->gallery, "a"), 1);
     assert_int_equal(count_of(f->gallery, "b"), 1);
-    /* Nor does such a backup take the place of a damaged file. */
+    /* Such a backup does not replace a damaged file, either. */
     backup(f, other);
     damage(f);
     fixture_open(f);
@@ -323,7 +326,7 @@ static void test_no_folder(void **state)
     hs_gallery_backups_destroy(list);
 }
 
-/* Overwrites one byte in the middle of a file, or cuts the file there. */
+/* Overwrites one byte in the middle of a file, or truncates the file there. */
 static void spoil(const char *path, bool cut)
 {
     uint8_t *data;
@@ -351,7 +354,7 @@ static void test_bad_backups(void **state)
     assert_int_equal(hs_gallery_restore(g, other, NULL), HS_EDECODE);
     assert_int_equal(hs_gallery_restore(g, "nothing", NULL), HS_ENOTFOUND);
     assert_int_equal(count_of(g, "a"), 1);
-    /* An old file is one, too. */
+    /* A file with an old schema is a valid backup, too. */
     unlink(other);
     write_first_schema(other);
     assert_int_equal(hs_gallery_restore(g, other, NULL), 0);
@@ -388,7 +391,7 @@ static void test_damaged_file(void **state)
     assert_false(f->opened.created);
     assert_int_equal(count_of(g, "a"), 1);
     assert_int_equal(count_of(g, "b"), -1);
-    /* It is named as something that may hold erased data. */
+    /* The set-aside file is reported as one that may hold erased data. */
     struct hs_gallery_erased erased;
     assert_int_equal(hs_gallery_remove(g, "a", &erased, NULL), 0);
     assert_int_equal(erased.file_count, 3);
@@ -412,7 +415,7 @@ static void test_damaged_without_backup(void **state)
     assert_true(hs_file_exists(f->opened.set_aside));
 }
 
-/* Whichever byte is flipped: it opens, and what it then shows is whole. */
+/* With any byte flipped, the gallery opens, and its content is consistent. */
 static void test_flipped_bytes(void **state)
 {
     struct fixture *f = *state;
@@ -430,7 +433,7 @@ static void test_flipped_bytes(void **state)
         struct hs_error err = { 0 };
         int r = hs_gallery_open(&f->options, &g, &f->opened, &err);
         if (r < 0) {
-            /* The version number is part of the file, and so may seem to be of the future. */
+            /* The flipped byte may be in the version number, which then looks like a newer version. */
             if (r != HS_EVERSION)
                 print_error("byte %zu: %s\n", i, err.message);
             assert_int_equal(r, HS_EVERSION);
@@ -443,7 +446,7 @@ static void test_flipped_bytes(void **state)
     free(data);
 }
 
-/* Whole pages, but a column that is not ours. */
+/* The pages are intact, but one column is not ours. */
 static void test_foreign_tables(void **state)
 {
     struct fixture *f = *state;

@@ -1,4 +1,5 @@
-/* A program that adds and removes is killed at any moment: what it has said to be done is done. */
+/* A program that adds and removes is killed at a random moment. Every step that it reported as done
+ * must be done. */
 #include "fixture.h"
 
 #include <signal.h>
@@ -11,7 +12,7 @@
 
 enum { ROUNDS = 12, STEPS = 3000 };
 
-/* Step k adds identity k; every third one removes the one added before it instead. */
+/* Step k adds identity k. Every third step instead removes the identity added before it. */
 static bool is_removal(int step)
 {
     return step % 3 == 2;
@@ -30,7 +31,7 @@ static int run_step(struct hs_gallery *gallery, int step)
                             : try_add(gallery, name, (unsigned) step, NULL);
 }
 
-/* The child: a byte into the pipe for each step done. Its own process, so no cmocka here. */
+/* The child writes one byte to the pipe for each completed step. A separate process cannot use cmocka. */
 static void work(const struct hs_gallery_options *options, int fd)
 {
     struct hs_gallery *gallery;
@@ -42,7 +43,7 @@ static void work(const struct hs_gallery_options *options, int fd)
     _exit(0);
 }
 
-/* Kills the child once it has done `enough` steps and a little more; the number of steps it said to have done. */
+/* Kills the child shortly after it has completed `enough` steps. Returns the number of steps it reported. */
 static int run_and_kill(const struct hs_gallery_options *options, int enough, unsigned delay_us)
 {
     int fds[2], done = 0;

@@ -10,7 +10,7 @@ static void feed(struct hs_prune *kept, int64_t id, const char *space, float x, 
     assert_int_equal(hs_prune_add(kept, id, space, values, 2, score), 0);
 }
 
-/* Of the most similar pair (1 and 3) the one of lower quality goes; each space counts by itself. */
+/* Of the most similar pair (1 and 3) the one of lower quality is dropped; each space is counted separately. */
 static void test_lower_score_goes(void **state)
 {
     (void) state;
@@ -75,7 +75,7 @@ static void feed_angle(struct hs_prune *kept, int64_t id, float degrees, double 
     feed(kept, id, "a", cosf(radians), sinf(radians), score);
 }
 
-/* The last one's nearest goes, so its nearest has to be found again among the others: it is not its own. */
+/* Drops the nearest neighbour of the last item. Its new nearest neighbour must be another item, not itself. */
 static void test_nearest_of_the_last(void **state)
 {
     (void) state;
@@ -87,7 +87,7 @@ static void test_nearest_of_the_last(void **state)
     feed_angle(&kept, 4, 10, 0.9);
     assert_int_equal(kept.dropped_count, 1);
     assert_int_equal(kept.dropped[0], 1);
-    /* 2 and 3 are nearest to each other now: 80 degrees, all others at least 85. */
+    /* 2 and 3 are now the nearest pair: 80 degrees, all others at least 85. */
     feed_angle(&kept, 5, 285, 0.9);
     assert_int_equal(kept.dropped_count, 2);
     assert_int_equal(kept.dropped[1], 3);

@@ -57,7 +57,7 @@ static void test_dropped_goes(void **state)
     assert_int_equal(folder_has(f, 1) + folder_has(f, 2), 1);
 }
 
-/* Pages split and merge, so that rows move about. */
+/* Pages split and merge, so rows move. */
 static void test_many(void **state)
 {
     struct fixture *f = *state;
@@ -77,7 +77,7 @@ static void test_many(void **state)
         assert_int_equal(folder_has(f, 1000 + i), i % 3 != 1);
 }
 
-/* Old copies that SQLite knows nothing of are found and go. */
+/* Old copies that SQLite does not know are found and erased. */
 static void test_residue(void **state)
 {
     struct fixture *f = *state;
@@ -87,7 +87,7 @@ static void test_residue(void **state)
     assert_false(folder_has(f, 1));
 }
 
-/* The same, rewritten when there is time; the index need not be built anew for it. */
+/* With erase_later the file is rewritten later; the index need not be rebuilt after that. */
 static void test_residue_later(void **state)
 {
     struct fixture *f = *state;
@@ -103,7 +103,7 @@ static void test_residue_later(void **state)
     hs_gallery_erased_finish(&erased);
     assert_true(hs_gallery_get_counts(f->gallery).erase_pending);
     assert_true(folder_has(f, 1));
-    /* A backup has nothing of it, and neither does another change end it. */
+    /* A backup does not contain the data, and another change does not clear the pending state. */
     assert_int_equal(hs_gallery_backup(f->gallery, path, NULL), 0);
     add(f->gallery, "c", 3);
     assert_true(hs_gallery_get_counts(f->gallery).erase_pending);
@@ -120,7 +120,7 @@ static void test_residue_later(void **state)
     assert_int_equal(hs_gallery_finish_erasing(f->gallery, NULL), 0);
 }
 
-/* A removal that finds nothing to rewrite is not pending. */
+/* A removal with nothing to rewrite is not pending. */
 static void test_nothing_later(void **state)
 {
     struct fixture *f = *state;
@@ -131,7 +131,7 @@ static void test_nothing_later(void **state)
     assert_false(erased.pending);
     hs_gallery_erased_finish(&erased);
     assert_false(folder_has(f, 1));
-    /* What is pending at the end is done then. */
+    /* Closing the gallery completes a pending erasure. */
     add(f->gallery, "b", 2);
     fixture_plant(f, 2);
     assert_int_equal(hs_gallery_remove(f->gallery, "b", &erased, NULL), 0);
@@ -141,7 +141,7 @@ static void test_nothing_later(void **state)
     assert_false(folder_has(f, 2));
 }
 
-/* A change by another process while the file is rewritten is not overlooked. */
+/* A change by another process during the rewrite is detected. */
 static void test_foreign_change_before_rewriting(void **state)
 {
     struct fixture *f = *state;
@@ -216,7 +216,7 @@ static void *finish(void *arg)
     return NULL;
 }
 
-/* A change does not wait until a reader lets the log be emptied. */
+/* A change does not wait for a reader that keeps the log from being emptied. */
 static void test_change_while_erasing(void **state)
 {
     struct fixture *f = *state;
@@ -256,7 +256,8 @@ static void test_backups_are_named(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
 }
 
-/* One that is being made may have copied what is erased just now: it is named without waiting for its end. */
+/* A backup in progress may have copied the data just erased. The backup is listed without waiting until it
+ * is complete. */
 static void test_unfinished_backup_is_named(void **state)
 {
     struct fixture *f = *state;
@@ -267,14 +268,14 @@ static void test_unfinished_backup_is_named(void **state)
     hs_str_format(copy, sizeof(copy), "%s/.%s.copy", f->backups, hs_path_base(path));
     assert_int_equal(rename(path, copy), 0);
     int lock = open(f->dir, O_RDONLY | O_DIRECTORY);
-    assert_int_equal(flock(lock, LOCK_EX), 0); /* as who makes it has it */
+    assert_int_equal(flock(lock, LOCK_EX), 0); /* the process that makes the backup holds this lock */
     struct hs_gallery_erased erased;
     assert_int_equal(hs_gallery_remove(g, "a", &erased, NULL), 0);
     assert_int_equal(erased.file_count, 1);
     assert_string_equal(erased.files[0], path);
     hs_gallery_erased_finish(&erased);
     close(lock);
-    /* What was left by one that did not end goes with the next one, and with a purge. */
+    /* The next backup, and a purge, delete the files of an interrupted backup. */
     assert_int_equal(hs_gallery_backup(g, path, NULL), 0);
     assert_false(hs_file_exists(copy));
     struct hs_gallery_backups *purged;

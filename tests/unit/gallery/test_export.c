@@ -24,7 +24,7 @@ static int import(struct hs_gallery *gallery, const struct hs_buf *buf, struct h
     return hs_gallery_import(gallery, (const char *) buf->data, buf->len, ret, NULL);
 }
 
-/* The last line, for content made by hand. */
+/* Appends the checksum line to handwritten content. */
 static void append_sum(struct hs_buf *buf)
 {
     uint8_t digest[crypto_hash_sha256_BYTES];
@@ -74,7 +74,8 @@ static void test_there_and_back(void **state)
     free(done);
 }
 
-/* Times go with the people; one who is there already keeps his own. What could not be stored again is left out. */
+/* New people get the times in the file; existing ones keep their own. Values that could not be
+ * stored again are omitted. */
 static void test_times(void **state)
 {
     struct fixture *f = *state;

@@ -1,5 +1,6 @@
-/* Each operation is tried with the first, second, third … allocation and write failing, until it succeeds. Whatever
- * happens: nothing is leaked (the sanitizers look), the file is whole, and the change is there fully or not at all. */
+/* Repeats each operation with the first, second, third … allocation and write failing, until it
+ * succeeds. Each time nothing may leak (the sanitizers check), the file must be intact, and the
+ * change must be complete or absent. */
 #include "fixture.h"
 
 #include <signal.h>
@@ -44,7 +45,7 @@ static int run_add_once(struct fixture *f)
     return hs_gallery_add(f->gallery, &(struct hs_gallery_request) { key, key }, "new", NULL, &e, NULL, NULL);
 }
 
-/* The embedding and the memory of it are there, or neither is. */
+/* Both the embedding and the request are stored, or neither is. */
 static void check_add_once(struct fixture *f, bool done, bool may_be_done)
 {
     struct hs_gallery_recalled recalled;
@@ -53,7 +54,7 @@ static void check_add_once(struct fixture *f, bool done, bool may_be_done)
     assert_int_equal(remembered, count_of(f->gallery, "new") == 1);
 }
 
-/* Removes with the rewriting left for later, and then does that. */
+/* Removes with erase_later, and then completes the erasure. */
 static int run_remove_later(struct fixture *f)
 {
     struct hs_gallery_erased erased;
@@ -80,7 +81,7 @@ static void check_remove_later(struct fixture *f, bool done, bool may_be_done)
         assert_false(folder_has(f, 1));
 }
 
-/* One more than may stay. */
+/* Adds one embedding more than the limit. */
 static int run_add_full(struct fixture *f)
 {
     return try_add(f->gallery, "a", 11, NULL);
@@ -93,7 +94,7 @@ static void check_add_full(struct fixture *f, bool done, bool may_be_done)
     assert_int_equal(count_of(f->gallery, "a"), 2);
 }
 
-/* The log could not be emptied; opening the file again has to do it. */
+/* The log could not be emptied; the next opening has to empty it. */
 static bool erase_pending;
 
 static int run_remove(struct fixture *f)
@@ -156,7 +157,7 @@ static int run_backup(struct fixture *f)
     return hs_gallery_backup(f->gallery, NULL, NULL);
 }
 
-/* Whatever backups there are, they are good. */
+/* All backups that exist must be intact. */
 static void check_backup(struct fixture *f, bool done, bool may_be_done)
 {
     (void) may_be_done;
@@ -190,7 +191,7 @@ static int append(void *arg, const char *data, size_t len)
     return hs_buf_append(arg, data, len);
 }
 
-/* Exports, renames a, and imports: a is there again, beside the renamed one. */
+/* Exports, renames a, and imports: then a exists again, beside the renamed one. */
 static int run_import(struct fixture *f)
 {
     struct hs_buf buf;
@@ -215,7 +216,7 @@ static void check_import(struct fixture *f, bool done, bool may_be_done)
     assert_true((a == 2 && c == 2) || (!done && a + c >= 1));
 }
 
-/* Two embeddings of a are of an unknown model; both get the space or none does. */
+/* Two embeddings of a have an unknown model; both get the space, or neither does. */
 static int run_set_space(struct fixture *f)
 {
     struct hs_gallery_assigned assigned;
@@ -236,7 +237,7 @@ static void check_set_space(struct fixture *f, bool done, bool may_be_done)
     assert_true(unknown == 0 || (unknown == 2 && !done));
 }
 
-/* Before: a of two embeddings, a backup of that, then b. */
+/* Initial state: a with two embeddings, a backup of that, then b. */
 static void prepare(struct fixture *f)
 {
     f->options.vfs = FAULTY_VFS;
@@ -249,7 +250,7 @@ static void prepare(struct fixture *f)
     add(f->gallery, "b", 3);
 }
 
-/* false once the operation got through without meeting the failure. */
+/* Returns false once the operation completes without reaching the failure. */
 static bool try_with_fault(const struct operation *operation, enum fault fault, long nth)
 {
     void *state;
@@ -263,7 +264,8 @@ static bool try_with_fault(const struct operation *operation, enum fault fault, 
     bool failed = faults_disarm();
     if (!failed)
         assert_int_equal(r, 0);
-    /* A write that fails after the last byte of a change may still have done it; one that fails in memory has not. */
+    /* If a write fails after the last byte of a change, the change may be stored nevertheless. If
+     * an allocation fails, it is not. */
     operation->check(f, r == 0, false);
     fixture_close(f);
     fixture_open(f);
@@ -311,8 +313,8 @@ static void test_writes(void **state)
     sweep(FAULT_DISK);
 }
 
-/* Opens a file of the first schema; a failure leaves it as it was or migrated by some steps, and never sets it aside.
- */
+/* Opens a file of the first schema. A failure leaves it unchanged or migrated by some steps, and
+ * never sets it aside. */
 static bool try_open_with_fault(enum fault fault, long nth)
 {
     void *state;
@@ -350,7 +352,7 @@ static void test_open(void **state)
     }
 }
 
-/* A folder that cannot be locked is not used as if it were. */
+/* A folder that cannot be locked is not used. */
 static void test_locks(void **state)
 {
     (void) state;
@@ -371,7 +373,7 @@ static void test_locks(void **state)
     fixture_teardown(&own);
 }
 
-/* The counts remember a change that could not be written, until one could. */
+/* The `failing` flag stays set until a change succeeds. */
 static void test_failing_changes(void **state)
 {
     (void) state;
@@ -380,7 +382,7 @@ static void test_failing_changes(void **state)
     struct fixture *f = own;
     add(fixture_open(f), "a", 1);
     assert_false(hs_gallery_get_counts(f->gallery).failing);
-    /* As if the disk were full. */
+    /* Simulates a full disk. */
     struct rlimit before, none;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     none = (struct rlimit) { .rlim_cur = 1, .rlim_max = before.rlim_max };
@@ -391,14 +393,15 @@ static void test_failing_changes(void **state)
     signal(SIGXFSZ, handler);
     assert_int_equal(r, HS_EIO);
     assert_true(hs_gallery_get_counts(f->gallery).failing);
-    assert_int_equal(hs_gallery_rename(f->gallery, "c", "b", NULL), HS_ENOTFOUND); /* says nothing of the file */
+    assert_int_equal(hs_gallery_rename(f->gallery, "c", "b", NULL), HS_ENOTFOUND); /* keeps `failing` set */
     assert_true(hs_gallery_get_counts(f->gallery).failing);
     assert_int_equal(hs_gallery_rename(f->gallery, "a", "b", NULL), 0);
     assert_false(hs_gallery_get_counts(f->gallery).failing);
     fixture_teardown(&own);
 }
 
-/* What a client is told tells the one failure that he can understand from the others. */
+/* The message to the client names a full disk, because clients can act on it; other failures have a
+ * general message. */
 static void test_full_disk(void **state)
 {
     (void) state;

@@ -89,7 +89,7 @@ static void test_list(void **state)
     assert_int_equal(listed.count, 2);
 }
 
-/* More than are read at once. */
+/* More identities than are read at once. */
 static void test_list_many(void **state)
 {
     struct fixture *f = *state;
@@ -156,7 +156,7 @@ static void test_limit(void **state)
 }
 
 struct seen {
-    int64_t touched; /* ids, added up */
+    int64_t touched; /* sum of the ids */
     int count, incomparable, stop_at;
     int64_t last_id;
 };
@@ -191,7 +191,7 @@ static void test_for_each(void **state)
     assert_int_equal(stats_of(g).embeddings, 4);
     seen = (struct seen) { .stop_at = 1 };
     assert_int_equal(hs_gallery_for_each(g, see, &seen, NULL, NULL), 77);
-    /* Own changes are not taken for those of others, also not when they empty the log. */
+    /* The gallery's own changes do not count as foreign changes, even if they empty the log. */
     add(g, "c", 3);
     assert_int_equal(hs_gallery_remove(g, "a", NULL, NULL), 0);
     assert_int_equal(hs_gallery_get_version(g, &later, NULL), 0);
@@ -208,7 +208,7 @@ static void touched(void *arg, int64_t identity_id)
     seen->touched += identity_id;
 }
 
-/* From one version to a later one, also over changes that another handle made. */
+/* Follows changes between two versions, including those made through another handle. */
 static void test_for_each_since(void **state)
 {
     struct fixture *f = *state;
@@ -229,19 +229,19 @@ static void test_for_each_since(void **state)
     assert_int_equal(seen.touched, 1 + b + c);
     assert_int_equal(seen.count, 3);
     assert_int_equal(later.change, version.change + 3);
-    /* A change that failed is none. */
+    /* A failed change is not counted. */
     assert_int_equal(hs_gallery_rename(g, "b", "c", NULL), HS_ECONFLICT);
     assert_int_equal(hs_gallery_get_version(other, &version, NULL), 0);
     assert_int_equal(version.change, later.change);
-    /* Another program does not count. */
+    /* A foreign program does not count its changes. */
     run_sql(f->path, "UPDATE identities SET metadata = '{}'");
     assert_int_equal(hs_gallery_for_each_since(other, &later, touched, see, &seen, &version, NULL), HS_ENOTFOUND);
     assert_int_equal(hs_gallery_get_version(other, &version, NULL), 0);
     assert_int_equal(hs_gallery_for_each_since(other, &version, touched, see, &seen, &later, NULL), 0);
-    version.change = 1; /* the log reaches back that far */
+    version.change = 1; /* the record of changes reaches back that far */
     seen = (struct seen) { 0 };
     assert_int_equal(hs_gallery_for_each_since(other, &version, touched, see, &seen, &later, NULL), 0);
-    /* So much at once that reading everything is quicker. */
+    /* After this many changes reading everything is faster. */
     run_sql(f->path, "INSERT INTO changes SELECT (SELECT change FROM gallery), 100 + value FROM (WITH RECURSIVE"
                      " n (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n LIMIT 2001) SELECT value FROM n)");
     assert_int_equal(hs_gallery_get_version(other, &later, NULL), 0);
@@ -254,7 +254,7 @@ static void test_for_each_since(void **state)
     hs_gallery_close(other);
 }
 
-/* A file that is gone, or another one, is noticed by the next change. What is open can still be read. */
+/* The next change detects a file that was deleted or replaced. Open content remains readable. */
 static void test_lost(void **state)
 {
     struct fixture *f = *state;
@@ -274,7 +274,7 @@ static void test_lost(void **state)
         assert_int_equal(hs_gallery_remove(g, "a", NULL, NULL), HS_EIO);
         assert_true(hs_gallery_get_counts(g).lost);
         assert_true(hs_gallery_backup(g, NULL, NULL) < 0);
-        /* The program that made the other file has taken the log, too. */
+        /* The program that created the other file has also reused the log. */
         assert_true(replaced || count_of(g, "a") == 1);
         fixture_close(f);
         assert_int_equal(rename(aside, f->path), 0);
@@ -333,7 +333,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* Two handles, as two processes have them, and two threads on each. */
+/* Two handles, like those of two processes, with two threads each. */
 static void test_threads(void **state)
 {
     struct fixture *f = *state;
@@ -354,7 +354,7 @@ static void test_threads(void **state)
     assert_int_equal(hs_gallery_check(g, NULL), 0);
     struct hs_gallery_version version;
     assert_int_equal(hs_gallery_get_version(g, &version, NULL), 0);
-    /* Each was counted once, whichever handle made it. */
+    /* Each change was counted once, through either handle. */
     assert_int_equal(version.change, THREADS * ROUNDS * 2 + THREADS * ROUNDS / 3);
     hs_gallery_close(other);
 }
@@ -380,14 +380,14 @@ static void test_once(void **state)
     assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
     assert_int_equal(hs_gallery_recall(f->gallery, "short", &recalled, NULL), HS_EINVAL);
     assert_int_equal(add_once(f, key_a, key_b, "a", 1), 0);
-    /* Again: nothing is added. */
+    /* Repeating the request adds nothing. */
     assert_int_equal(add_once(f, key_a, key_b, "a", 2), HS_ECONFLICT);
     assert_int_equal(count_of(f->gallery, "a"), 1);
     assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), 0);
     assert_string_equal(recalled.body_sha256, key_b);
     assert_string_equal(recalled.name, "a");
     assert_true(recalled.added.identity_created);
-    /* It outlives the program, and follows the identity. */
+    /* The request survives a restart, and follows the identity. */
     fixture_close(f);
     fixture_open(f);
     add(f->gallery, "b", 3);
@@ -410,7 +410,7 @@ static void test_once_is_forgotten(void **state)
     assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
     assert_int_equal(add_once(f, key_a, key_a, "a", 2), 0);
     assert_int_equal(count_of(f->gallery, "a"), 2);
-    /* Only so many, the newest. */
+    /* Only the newest requests are kept. */
     run_sql(f->path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10050)"
                      " INSERT INTO requests SELECT 'k' || i, '', 1, 1, 0, 0, CURRENT_TIMESTAMP FROM n");
     assert_int_equal(add_once(f, key_b, key_b, "a", 3), 0);

@@ -1,5 +1,6 @@
-/* What reads: each scenario runs with its first, second, third … allocation failing, SQLite's and the JSON library's
- * too. It then gives HS_ENOMEM, and never an answer that is a bit wrong. test_failures.c has what changes the file. */
+/* Read operations with the first, second, third … allocation failing, including those of SQLite and
+ * of the JSON library. Each returns HS_ENOMEM, and never a partly wrong result. test_failures.c
+ * covers operations that change the file. */
 #include "fixture.h"
 
 #include <string.h>
@@ -53,11 +54,11 @@ static int search(void *arg)
 static void search_with_failures(struct gallery *g, int threads, int least)
 {
     struct searching s = { g, index_of(g, threads), g->vectors, NULL, 0 };
-    /* Some that the store has lost since. */
+    /* Some rows that the store no longer has. */
     g->ids[0] = g->ids[1] = 0;
     s.wanted_count = plain_answer(g, s.query, -INFINITY, &s.wanted);
     assert_true(s.wanted_count >= K);
-    assert_int_equal(search(&s), 0); /* threads are started once */
+    assert_int_equal(search(&s), 0); /* starts the threads, which happens only once */
     each(search, &s, least);
     hs_search_destroy(s.search);
     free(s.wanted);
@@ -71,7 +72,7 @@ static void test_search(void **state)
     search_with_failures(&g, 1, 6);
 }
 
-/* A helper without memory must not lose what it would have found. */
+/* The results of a helper that runs out of memory must not be lost. */
 static void test_search_threads(void **state)
 {
     (void) state;
@@ -79,7 +80,7 @@ static void test_search_threads(void **state)
     search_with_failures(&g, 4, 8);
 }
 
-/* An index that grows piece by piece, and keeps what it has if it cannot. */
+/* An index that grows in steps, and keeps its content if it cannot grow. */
 static int grow(void *arg)
 {
     const struct gallery *g = arg;
@@ -114,7 +115,7 @@ static void test_growing(void **state)
     free_gallery(&g);
 }
 
-/* Three of which two may stay; with a failure all that was taken stays. */
+/* Three items with a limit of two; after a failure all items added so far stay. */
 static int prune(void *arg)
 {
     static const float values[][2] = { { 1, 0 }, { 0, 1 }, { 0.96F, 0.28F } };
@@ -163,7 +164,7 @@ static int check_texts(void *arg)
     return r;
 }
 
-/* A text that is good is never said to be bad, nor one without a score. */
+/* A valid text is never reported as invalid, nor as one without a score. */
 static void test_texts(void **state)
 {
     (void) state;
@@ -194,7 +195,7 @@ struct exporting {
     const struct hs_buf *wanted;
 };
 
-/* All of it, metadata and quality too, or nothing that could be taken for it. */
+/* Exports everything, including metadata and quality, or fails visibly. */
 static int export(void *arg)
 {
     const struct exporting *e = arg;
@@ -265,7 +266,7 @@ static void test_survey(void **state)
     struct fixture *f = *state;
     add_full(fixture_open(f), "Ada", 1);
     add_full(f->gallery, "Bob", 2);
-    run_sql(f->path, "UPDATE identities SET name = 'Ada ' WHERE name = 'Ada'"); /* a name to be listed */
+    run_sql(f->path, "UPDATE identities SET name = 'Ada ' WHERE name = 'Ada'"); /* a name that the survey lists */
     each(survey, f, 10);
     each(survey_file, f, 10);
     hs_fail_each_allocation(resolve, f);
@@ -289,7 +290,7 @@ static int step(void *arg, const struct hs_gallery_identity *identity)
     return 0;
 }
 
-/* Nothing of the first page is left in what the second one could not read. */
+/* A failure on the second page must not leave identities of the first page in the buffer. */
 static void test_second_page(void **state)
 {
     struct fixture *f = *state;

@@ -1,5 +1,5 @@
-/* Bounds hit exactly and passed by one, and files that are not as they should be: each refusal with its code, its text,
- * and nothing done. */
+/* Values at each limit and just beyond it, and invalid files: each is refused with its error code
+ * and message, and nothing changes. */
 #include "fixture.h"
 
 #include <dirent.h>
@@ -57,7 +57,7 @@ static void test_options(void **state)
     expect(hs_gallery_open(&f->options, &f->gallery, NULL, &err), &err, HS_EINVAL, "gallery: no path");
 }
 
-/* A folder, which is none of ours, in place of the file; and paths that no file can have. */
+/* A folder in the place of the file, and impossible paths. */
 static void test_paths(void **state)
 {
     struct fixture *f = *state;
@@ -66,7 +66,7 @@ static void test_paths(void **state)
     assert_int_equal(mkdir(f->path, 0700), 0);
     assert_true(hs_gallery_open(&f->options, &f->gallery, NULL, &err) < 0);
     assert_int_equal(rmdir(f->path), 0);
-    /* The file itself would have a name, but not what lies beside it. */
+    /* The file's own path is short enough, but not those of the files beside it. */
     size_t len = strlen(f->dir);
     memcpy(path, f->dir, len);
     for (; len < PATH_MAX - 4; len += 2)
@@ -157,7 +157,7 @@ static void test_texts(void **state)
     assert_int_equal(hs_gallery_check_quality("{\"score\": 1, \"blur\": 0.5}", NULL), 0);
 }
 
-/* Length 1 within a thousandth, and as many numbers as may be. */
+/* Length 1 within a thousandth, and the maximum number of values. */
 static void test_vectors(void **state)
 {
     (void) state;
@@ -262,7 +262,7 @@ static void test_imports(void **state)
             fail_msg("%s: \"%s\"", refused[i].lines, done->refused[0].reason);
     }
     assert_int_equal(count_of(f->gallery, "a"), -1);
-    /* The same vector, whole: one number, 1.0. */
+    /* The same vector with valid base64: one value, 1.0. */
     assert_int_equal(import_text(f->gallery, EMBEDDING("\"vector\":\"AACAPw==\""), done, &err), 0);
     assert_int_equal(done->added, 1);
     assert_int_equal(done->identities, 1);
@@ -271,7 +271,7 @@ static void test_imports(void **state)
     free(done);
 }
 
-/* As many refusals are told as there is room for; all are counted. */
+/* The list holds as many refusals as it has room for; the count includes all. */
 static void test_many_refusals(void **state)
 {
     struct fixture *f = *state;
@@ -302,7 +302,7 @@ static void test_orphans(void **state)
         fail_msg("gave %d \"%s\"", r, err.message);
 }
 
-/* Files of the gallery and its backups, what work has left included. */
+/* Counts the files of the gallery and its backups, including temporary files. */
 static int count_files(const struct fixture *f)
 {
     const char *const folders[] = { f->dir, f->backups };
@@ -317,7 +317,8 @@ static int count_files(const struct fixture *f)
     return count;
 }
 
-/* A backup that is cut anywhere, or is none, is refused, changes nothing and leaves nothing of its unpacking. */
+/* A backup that is truncated anywhere or is not a backup is refused. It changes nothing and leaves
+ * no unpacked files. */
 static void test_bad_backups(void **state)
 {
     struct fixture *f = *state;
@@ -338,7 +339,7 @@ static void test_bad_backups(void **state)
         expect(hs_gallery_restore(f->gallery, bad, &err), &err, HS_EDECODE, "bad.db.gz");
         assert_int_equal(count_files(f), before);
     }
-    data[len / 2] ^= 0x10; /* whole, but for one bit */
+    data[len / 2] ^= 0x10; /* complete, except for one flipped bit */
     assert_int_equal(hs_file_write_atomic(bad, data, len, 0600, NULL), 0);
     expect(hs_gallery_restore(f->gallery, bad, &err), &err, HS_EDECODE, "bad.db.gz");
     assert_int_equal(unlink(bad), 0);
@@ -350,7 +351,7 @@ static void test_bad_backups(void **state)
     free(data);
 }
 
-/* Without room on the disk a backup is not made, no piece of one is left, and what is there stays. */
+/* With a full disk no backup is made, no partial file is left, and existing backups stay. */
 static void test_backup_without_room(void **state)
 {
     struct fixture *f = *state;

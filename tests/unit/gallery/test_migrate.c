@@ -78,7 +78,7 @@ static void test_from_3(void **state)
     check_migrated(f, 3);
 }
 
-/* What the first programs deleted lies in free pages until the file is rewritten. */
+/* Data deleted by the first programs stays in free pages until the file is rewritten. */
 static void test_free_pages(void **state)
 {
     struct fixture *f = *state;
@@ -100,7 +100,7 @@ static void test_names(void **state)
     assert_int_equal(hs_gallery_remove(g, "x\n", NULL, NULL), 0);
 }
 
-/* The programs before us may go on with the file: what they add names no space. */
+/* Older programs may continue to use the file: they add embeddings without a space. */
 static void test_older_program_adds(void **state)
 {
     struct fixture *f = *state;

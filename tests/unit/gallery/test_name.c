@@ -31,7 +31,7 @@ static void test_stored_form(void **state)
     expect(". .", ". .");
     expect("ann", "ann");
     expect("Unknown soldier", "Unknown soldier");
-    /* Hangul letters compose, compatibility forms stay: Ⅳ is not IV. */
+    /* Hangul letters compose; compatibility forms stay unchanged: Ⅳ is not IV. */
     expect("\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab", "\xed\x95\x9c");
     expect("\xe2\x85\xa3", "\xe2\x85\xa3");
 }
@@ -58,7 +58,7 @@ static void test_refused(void **state)
         "Unknown",
         "UNKNOWN ",
         "unKnown",
-        "\xef\xbc\xb5\xef\xbc\xae\xef\xbc\xab\xef\xbc\xae\xef\xbc\xaf\xef\xbc\xb7\xef\xbc\xae", /* in full width */
+        "\xef\xbc\xb5\xef\xbc\xae\xef\xbc\xab\xef\xbc\xae\xef\xbc\xaf\xef\xbc\xb7\xef\xbc\xae", /* full width */
         "\xf0\x9d\x90\xae"
         "nknown", /* a bold u */
         "a\xe2\x80\x8b"
@@ -87,7 +87,7 @@ static void test_refused(void **state)
         expect(refused[i], NULL);
 }
 
-/* The message says what is wrong and where. */
+/* The message contains the problem and its position. */
 static void test_messages(void **state)
 {
     (void) state;
@@ -108,7 +108,7 @@ static void test_messages(void **state)
     }
 }
 
-/* Where the script needs them the joiners stay: Persian "mi-khaham", Sinhala "Sri", Malayalam. */
+/* Joiners stay if the script needs them: Persian "mi-khaham", Sinhala "Sri", Malayalam. */
 static void test_joiners(void **state)
 {
     (void) state;
@@ -124,8 +124,8 @@ static void test_joiners(void **state)
         struct hs_error err = { .message = "" };
         assert_int_equal(hs_gallery_clean_name(names[i], clean, &err), 0);
     }
-    /* Not before a letter that does not join, nor at an end. */
-    expect("\xd8\xaf" NON_JOINER "\xd8\xae", NULL); /* dal joins to nothing behind it */
+    /* Not allowed before a letter that does not join, nor at the start or the end. */
+    expect("\xd8\xaf" NON_JOINER "\xd8\xae", NULL); /* dal does not join to the next letter */
     expect("\xd9\x85\xdb\x8c" NON_JOINER, NULL);
 }
 
@@ -137,10 +137,10 @@ static void test_length(void **state)
     text[HS_GALLERY_NAME_MAX + 1] = '\0';
     expect(text, NULL);
     expect(text + 1, text + 1);
-    text[0] = text[1] = ' '; /* bytes that are cut off do not count */
+    text[0] = text[1] = ' '; /* trimmed bytes do not count */
     memcpy(stored, text + 2, HS_GALLERY_NAME_MAX);
     expect(text, stored);
-    /* Apart, 127 letters have 381 bytes, together 254. */
+    /* Decomposed, 127 letters have 381 bytes; composed, 254. */
     char *at = long_text;
     for (int i = 0; i < 127; i++, at += 3)
         memcpy(at, E_ACUTE_APART, 4);
@@ -164,7 +164,7 @@ static void test_one_identity_for_all_forms(void **state)
     assert_true(add(g, "Jos" E_ACUTE_APART " ", 1).identity_created);
     assert_false(add(g, "Jos" E_ACUTE, 2).identity_created);
     assert_false(add(g, "\tJos" E_ACUTE, 3).identity_created);
-    assert_true(add(g, "jos" E_ACUTE, 4).identity_created); /* case makes another person */
+    assert_true(add(g, "jos" E_ACUTE, 4).identity_created); /* different case is a different person */
     assert_int_equal(stats_of(g).identities, 2);
     assert_int_equal(hs_gallery_get(g, "  Jos" E_ACUTE_APART, false, &person, NULL), 0);
     assert_string_equal(person->identity.name, "Jos" E_ACUTE);
@@ -180,7 +180,8 @@ static void test_one_identity_for_all_forms(void **state)
     assert_int_equal(stats_of(g).identities, 1);
 }
 
-/* What older programs stored keeps its name, is found by its very bytes, and can be renamed, merged and removed. */
+/* Names stored by older programs stay, can be looked up by their exact bytes, and can be renamed,
+ * merged and removed. */
 static void test_older_names(void **state)
 {
     struct fixture *f = *state;
@@ -200,7 +201,7 @@ static void test_older_names(void **state)
     assert_int_equal(hs_gallery_resolve_name(g, " Rene", name, NULL), 0);
     assert_string_equal(name, "Rene");
     assert_int_equal(hs_gallery_resolve_name(g, "Unknown", name, NULL), HS_EINVAL);
-    /* Two people of names that look the same stay two until they are merged. */
+    /* Two people whose names look the same stay separate until they are merged. */
     assert_false(add(g, "Jos" E_ACUTE_APART, 6).identity_created);
     assert_int_equal(count_of(g, "Jos" E_ACUTE_APART), 2);
     assert_int_equal(count_of(g, "Jos" E_ACUTE), 1);

@@ -25,10 +25,10 @@ static void main_space(void **state)
     struct fixture *f = *state;
     char space[HS_GALLERY_SPACE_MAX + 1] = "x";
     hs_gallery_main_space(f->path, 100, space);
-    assert_string_equal(space, ""); /* no file, and none is made */
+    assert_string_equal(space, ""); /* the file does not exist, and is not created */
     write_first_schema(f->path);
     hs_gallery_main_space(f->path, 100, space);
-    assert_string_equal(space, ""); /* a file of the first programs names none */
+    assert_string_equal(space, ""); /* schema 0 has no spaces */
     struct hs_gallery *gallery = fixture_open(f);
     add(gallery, "Ada", 11);
     add(gallery, "Ada", 12);

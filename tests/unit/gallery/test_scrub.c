@@ -1,4 +1,4 @@
-/* Remains of an erasure, for texts of each length, and remains that another program left. */
+/* Remains of erased texts of every length, and remains left by another program. */
 #include "fixture.h"
 
 #include <stdlib.h>
@@ -43,7 +43,7 @@ static bool is_dirty(const struct fixture *f)
     return dirty;
 }
 
-/* Marks of 4 characters that occur nowhere else, in short names and in metadata of any length. */
+/* Marks of 4 characters, unique in the file, in short names and in metadata of any length. */
 static void texts_of(unsigned i, unsigned turn, char name[64], char metadata[400])
 {
     char fill[256];
@@ -64,7 +64,8 @@ static void enrol(struct fixture *f, unsigned i)
     assert_int_equal(hs_gallery_add(f->gallery, NULL, name, metadata, &e, NULL, NULL), 0);
 }
 
-/* Pages split and merge while people of all lengths come and go; no mark of those who went is left. */
+/* Pages split and merge while identities with metadata of all lengths are added and removed. No
+ * mark of a removed one remains. */
 static void test_marks(void **state)
 {
     struct fixture *f = *state;
@@ -97,8 +98,8 @@ static void test_marks(void **state)
     assert_int_equal(hs_gallery_check(f->gallery, NULL), 0);
 }
 
-/* Remains that a program without secure_delete left in free space and free pages are found, and go with the next
- * removal. */
+/* Remains from a program without secure_delete, in free space and free pages, are found, and erased
+ * with the next removal. */
 static void test_another_program(void **state)
 {
     struct fixture *f = *state;
@@ -120,7 +121,7 @@ static void test_another_program(void **state)
     assert_int_equal(hs_gallery_check(f->gallery, NULL), 0);
 }
 
-/* A file with pages that only look like those of a tree is made into one without. */
+/* A file with auto_vacuum has pages that only look like b-tree pages. Opening rewrites it without them. */
 static void test_auto_vacuum(void **state)
 {
     struct fixture *f = *state;
@@ -133,7 +134,8 @@ static void test_auto_vacuum(void **state)
     assert_int_equal(hs_gallery_check(f->gallery, NULL), 0);
 }
 
-/* Old copies of a short name and of metadata in an unused part of a page, as balancing leaves them, go with her. */
+/* Removing the identity erases old copies of a short name and of metadata in an unused part of a
+ * page, such as balancing leaves. */
 static void test_old_copies(void **state)
 {
     struct fixture *f = *state;

@@ -1,6 +1,6 @@
 #include "vectors.h"
 
-/* A query near a vector of the gallery, half of the time; else anywhere. */
+/* Makes a query: half of the time near a vector of the gallery, otherwise random. */
 static void make_query(const struct gallery *g, float *query)
 {
     random_unit(query, g->dimension);
@@ -41,7 +41,7 @@ static void random_galleries(void **state)
     }
 }
 
-/* Around few centres, at several distances, some of them a bit of one component away. */
+/* Vectors around a few centers, at several distances, down to about one bit of a component. */
 static void clustered_galleries(void **state)
 {
     (void) state;
@@ -80,7 +80,7 @@ static void equal_vectors(void **state)
     check_gallery(&g);
 }
 
-/* One component that outweighs all others, which the codes then round to zero; or nothing but that one. */
+/* One component outweighs all others, which the codes then round to zero, or is the only one. */
 static void vectors_of_few_components(void **state)
 {
     (void) state;
@@ -98,7 +98,8 @@ static void vectors_of_few_components(void **state)
     }
 }
 
-/* The components lie between two codes, so that rounding costs as much as it can, and all in one direction. */
+/* Components lie halfway between two codes, so that the rounding error is largest and always in the
+ * same direction. */
 static void the_worst_rounding(void **state)
 {
     (void) state;
@@ -163,7 +164,7 @@ static void identities_removed_as_a_whole(void **state)
     free_gallery(&g);
 }
 
-/* What the store has lost is left out, and what it would have hidden is found. */
+/* Vectors that the store no longer has are left out, and vectors that they outranked are found. */
 static void vectors_that_the_store_lost(void **state)
 {
     (void) state;

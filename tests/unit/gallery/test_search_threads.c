@@ -5,14 +5,14 @@
 
 enum { DIMENSION = 32, FIXED = 52000, CHANGING = 200, ASKERS = 3, QUERIES = 60 };
 
-/* The fixed rows stay; the others come and go meanwhile, far from every query. */
+/* The fixed rows stay. Other rows, far from every query, are added and removed meanwhile. */
 struct traffic {
     struct gallery gallery;
     struct hs_search *search;
     atomic_bool ended;
 };
 
-/* Vectors of fixed rows have no last component, those that change nearly nothing else. */
+/* The last component is zero in the fixed rows and dominates in the others. */
 static void shape(struct gallery *g)
 {
     for (size_t i = 0; i < g->count; i++) {
@@ -76,7 +76,7 @@ static void readers_beside_a_writer(void **state)
     free_gallery(g);
 }
 
-/* Several threads give the answer of one. */
+/* A scan by several threads returns the same as a scan by one. */
 static void a_scan_that_is_shared(void **state)
 {
     (void) state;

@@ -9,7 +9,8 @@ static int64_t uses(const struct hs_gallery_survey *survey, enum hs_gallery_use 
     return survey->usability.embeddings[use];
 }
 
-/* A vector of an older program: seeds as unit_vector, or of other numbers. */
+/* Inserts an embedding as an older program would: `values` and `dimension` may differ from those of
+ * unit_vector. */
 static void insert(const char *path, int64_t identity, const float *values, size_t dimension)
 {
     sqlite3 *db;
@@ -25,7 +26,7 @@ static void insert(const char *path, int64_t identity, const float *values, size
     sqlite3_close(db);
 }
 
-/* A file of the first programs: nobody knows which model made its vectors, and one is of another length. */
+/* Writes a file of schema 0: the model of its embeddings is unknown, and one has another dimension. */
 static void write_old(struct fixture *f)
 {
     float values[DIMENSION];
@@ -73,7 +74,7 @@ static void test_unknown_vectors(void **state)
     assert_int_equal(survey.without.count, 2);
 }
 
-/* The space goes to what can be of it, in one change that indexes follow, and to nothing else. */
+/* Only embeddings that can be of the space are assigned to it, in one change that indexes follow. */
 static void test_set_space(void **state)
 {
     struct fixture *f = *state;
@@ -109,7 +110,7 @@ static void test_set_space(void **state)
     memcpy(values, person->embeddings[2].values, sizeof(values));
     assert_true(values[3] > 0.999F && values[3] < 1.001F);
     hs_gallery_person_destroy(person);
-    /* Again there is nothing left to do. */
+    /* A second call has nothing to do. */
     assert_int_equal(hs_gallery_set_space(g, "other", NULL, DIMENSION, &done, &err), 0);
     assert_int_equal(done.embeddings, 0);
 }
@@ -139,7 +140,7 @@ static void test_names_and_metadata(void **state)
     assert_non_null(strstr(survey.metadata.items[0].reason, "nested deeper than 32 levels"));
 }
 
-/* A long list is counted, and cut. */
+/* A long list is truncated; its count includes all. */
 static void test_bounded(void **state)
 {
     struct fixture *f = *state;

@@ -35,7 +35,7 @@ static void test_metadata(void **state)
     assert_int_equal(hs_gallery_check_metadata("null", NULL), HS_EINVAL);
 }
 
-/* Metadata nested deeper than an answer can show is refused. */
+/* Metadata nested deeper than a response can show is refused. */
 static void test_depth(void **state)
 {
     (void) state;

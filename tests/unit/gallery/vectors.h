@@ -1,4 +1,5 @@
-/* Galleries for the search tests: vectors that are random, alike, equal, or extreme, and the plain answer. */
+/* Galleries for the search tests (random, similar, equal and extreme vectors) and a brute-force
+ * reference search. */
 #ifndef HS_TESTS_GALLERY_VECTORS_H
 #define HS_TESTS_GALLERY_VECTORS_H
 
@@ -51,7 +52,7 @@ static inline void random_unit(float *v, size_t dimension)
     normalize(v, dimension);
 }
 
-/* A gallery and what stands for the store: row i has id ids[i], and ids[i] = 0 marks one that was removed. */
+/* A gallery, which also acts as the store: row i has id ids[i]; ids[i] = 0 marks a removed row. */
 struct gallery {
     size_t dimension, count;
     float *vectors;
@@ -104,7 +105,8 @@ static inline int compare_hits(const void *pa, const void *pb)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-/* All of the gallery, scored and sorted; for identities, the first of each. Caller frees. */
+/* Scores and sorts the whole gallery; for identities, keeps the best embedding of each. Caller
+ * frees *ret_hits with free(). */
 static inline size_t plain_answer(const struct gallery *g, const float *query, double above,
                                   struct hs_search_hit **ret_hits)
 {
@@ -129,7 +131,7 @@ static inline size_t plain_answer(const struct gallery *g, const float *query, d
     return kept;
 }
 
-/* The index gives what the plain scan gives; k at most 64. */
+/* Checks that the index returns the same as the reference search; k is at most 64. */
 static inline void check_query(struct hs_search *search, const struct gallery *g, const float *query, size_t k,
                                double above)
 {
