@@ -7,12 +7,13 @@
 
 #include "face/app.h"
 
-/* The state of the gallery; NULL if there is none. `state` is the first of these that applies:
- *   "failed"    it could not be read: recognition fails; or its file is gone: changes fail
- *   "loading"   it is being read
- *   "restored"  it was damaged when the service started, and a backup took its place
- *   "emptied"   it was damaged, and there was no good backup
- *   "degraded"  the last backup failed, or there are people none of whose faces can match (`unusable` says why)
+/* Returns the state of the gallery; NULL if it is not configured. `state` is the first of these that
+ * applies:
+ *   "failed"    the gallery could not be read, so recognition fails; or its file is gone, so changes fail
+ *   "loading"   the gallery is being read
+ *   "restored"  the file was damaged at the start, and a backup replaced it
+ *   "emptied"   the file was damaged at the start, and no good backup existed
+ *   "degraded"  the last backup failed, or there are people whose faces all cannot match (reasons in `unusable`)
  *   "ok" */
 json_t *hs_face_health_database(const struct hs_face_app *app);
 

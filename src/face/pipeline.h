@@ -25,16 +25,16 @@ struct hs_face_pipeline {
 struct hs_face_result;
 
 struct hs_face_request {
-    float score_threshold;        /* 0..1; only faces that score higher are returned */
-    int max_faces;                /* keep the best by score; ignored for `subject` */
-    const struct hs_rect *inside; /* return only the face that fits this box (in pixels of the picture) best; if
-                                   * the whole picture shows no face there, the box is searched again by itself.
-                                   * NULL: all faces */
-    bool tiny;                    /* second pass at twice the size, for tiny faces */
-    bool large;                   /* second pass at half the size, for faces that fill the picture */
-    enum hs_priority priority;    /* priority in the queue for the device */
-    bool embed;                   /* also align and embed each face */
-    bool subject;                 /* embed only the face that hs_face_best selects, and list the others */
+    float score_threshold;              /* 0..1; only faces that score higher are returned */
+    int max_faces;                      /* keep the best by score; ignored for `subject` */
+    const struct hs_rect *inside;       /* return only the face that fits this box (in pixels of the picture) best; if
+                                         * the whole picture shows no face there, the box is searched again by itself.
+                                         * NULL: all faces */
+    bool tiny;                          /* second pass at twice the size, for tiny faces */
+    bool large;                         /* second pass at half the size, for faces that fill the picture */
+    enum hs_priority priority;          /* priority in the queue for the device */
+    bool embed;                         /* also align and embed each face */
+    bool subject;                       /* embed only the face that hs_face_best selects, and list the others */
     const struct hs_face_result *known; /* earlier result for the same picture; its faces are used instead of
                                          * running the detector. NULL: none */
 };

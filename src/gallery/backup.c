@@ -71,8 +71,8 @@ static int end_copy(sqlite3_backup *copy, int r, struct hs_error *err)
     return code == SQLITE_OK ? 0 : hs_sql_error(code, "backup", err);
 }
 
-/* A connection of its own, so that the copying holds no reader of the gallery. *ret_change: the last one that the copy
- * has; -1 if its schema is older. */
+/* Uses a separate connection, so that copying does not occupy a reader of the gallery. *ret_change
+ * is the number of the last change in the copy; -1 if its schema is older. */
 static int copy_to(struct hs_gallery *gallery, const char *path, int64_t *ret_change, struct hs_error *err)
 {
     struct hs_gallery_conn *from = NULL, *into = NULL;
@@ -89,7 +89,7 @@ static int copy_to(struct hs_gallery *gallery, const char *path, int64_t *ret_ch
         r = begin_copy(from->db, into->db, &copy, err);
     if (r == 0)
         r = end_copy(copy, 0, err);
-    /* One file by itself, without a log. */
+    /* A single file, without a log. */
     if (r == 0)
         r = hs_sql_exec(into->db, "PRAGMA journal_mode = DELETE", err);
     if (r == 0)
@@ -344,7 +344,8 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
 {
     char backup[PATH_MAX] = "";
     struct hs_gallery_backups *files = NULL;
-    /* A backup that was begun before an erasure is finished when the folder's lock is ours, and then it is found. */
+    /* A backup that began before the erasure is complete once this thread holds the folder's lock,
+     * so the list includes it. */
     int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;

@@ -1,4 +1,4 @@
-/* Connections to the file, the change lock, and the beginning and end of changes. */
+/* Database connections, the change lock, and the begin and end of changes. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +91,7 @@ int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err)
     return 0;
 }
 
-/* The statement is prepared, so it does not fail for lack of memory. */
+/* The statement is already prepared, so running it does not fail for lack of memory. */
 static void roll_back(struct hs_gallery_conn *conn)
 {
     if (!sqlite3_get_autocommit(conn->db))
@@ -208,8 +208,8 @@ void hs_gallery_unlock_change(struct hs_gallery *gallery)
 
 /* ---- changes ---- */
 
-/* The state of the log, from its index, whose format sqlite.org/walformat.html gives. SQLite makes the index again, and
- * counts from 0, if a process was killed in the middle of writing it. */
+/* The state of the log, read from its index (sqlite.org/walformat.html). SQLite rebuilds the index,
+ * with counters from 0, if a process was killed while writing it. */
 struct log_state {
     uint32_t commits; /* iChange: the number of commits by any process, counted as long as one connection is open */
     uint32_t frames;  /* mxFrame */

@@ -63,7 +63,7 @@ void hs_gallery_sync_folder(const char *path);
 
 /* ---- copying and restoring a database; the caller holds the lock of its folder ---- */
 
-/* The body of hs_gallery_backup. */
+/* Does the work of hs_gallery_backup. */
 int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err);
 
 /* Unpacks a backup beside the database and checks that it is intact and one of ours. The caller
@@ -71,8 +71,8 @@ int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX]
 int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
                       struct hs_error *err);
 
-/* Puts the newest good backup in the place of the database, which is now the damaged file set_aside.
- * HS_ENOTFOUND: there is none. */
+/* Replaces the database with the newest good backup. set_aside is the damaged file of the database.
+ * HS_ENOTFOUND: no good backup exists. */
 int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside, char ret_backup[PATH_MAX],
                               struct hs_error *err);
 

@@ -7,10 +7,11 @@
  * call returns 0, the change is on disk; if it returns an error, nothing of it is. A callback must
  * not call into the gallery unless the function allows it. A gallery must not be used across fork.
  *
- * Errors of all calls: HS_EBUSY (a change, here or in another process, took longer than busy_timeout_ms), HS_EIO (disk
- * full, not readable, damaged; for changes also: the file was deleted or replaced while it was open), HS_ENOMEM,
- * HS_EVERSION (a file from a newer version), and those named beside each call. Messages have no SQL.
- * `err` may be NULL. Names and texts are UTF-8. Times are UTC, "YYYY-MM-DD HH:MM:SS". */
+ * Every call can return HS_EBUSY (another change, in this process or another, took longer than
+ * busy_timeout_ms), HS_EIO (disk full, file unreadable or damaged; for changes, also: the file was
+ * deleted or replaced while it was open), HS_ENOMEM and HS_EVERSION (the file is from a newer
+ * version), and the errors named with each call. Messages contain no SQL. `err` may be NULL. Names
+ * and texts are UTF-8. Times are UTC, "YYYY-MM-DD HH:MM:SS". */
 #ifndef HS_GALLERY_GALLERY_H
 #define HS_GALLERY_GALLERY_H
 
@@ -48,25 +49,26 @@ struct hs_gallery_options {
 
 /* The result of hs_gallery_open. A text is empty if its event did not happen. */
 struct hs_gallery_opened {
-    bool created;                 /* there was no file, and no backup was restored */
-    int migrated_from;            /* schema version before; -1 if it was the present one or the file is new */
-    int64_t orphans_erased;       /* embeddings of no identity, left behind by older programs */
-    bool tightened;               /* others could read the file, and now they cannot */
-    char foreign[160];            /* something in the file that is not ours, and that does nothing: a trigger, say */
-    char backed_up_to[PATH_MAX];  /* the file as it was before the migration */
-    char set_aside[PATH_MAX];     /* where the damaged file is now */
-    char restored_from[PATH_MAX]; /* the backup that took its place */
+    bool created;                 /* the file did not exist, and no backup was restored */
+    int migrated_from;            /* previous schema version; -1 if it was current or the file is new */
+    int64_t orphans_erased;       /* embeddings without an identity, left by older programs */
+    bool tightened;               /* removed other users' access to the file */
+    char foreign[160];            /* a harmless schema object that is not ours, such as a trigger */
+    char backed_up_to[PATH_MAX];  /* backup of the file from before the migration */
+    char set_aside[PATH_MAX];     /* new path of the damaged file */
+    char restored_from[PATH_MAX]; /* the backup that replaced it */
 };
 
-/* Opens the file, and makes one if there is none; root gives it to the owner of the folder. HS_EIO: also if it is not a
- * regular file. Checks it (quick_check), backs it up and migrates it if it is of an older version. A damaged file
- * is renamed to "<path>.corrupt-<time>" and the newest good backup takes its place; if there is none, a new empty
- * file does. *ret_opened (may be NULL) says so. The options' texts are copied.
- * Caller frees *ret_gallery with hs_gallery_close. HS_EINVAL: options. */
+/* Opens the file, or creates it; if root creates it, the folder's owner becomes its owner. Runs
+ * quick_check; backs up and migrates a file with an older schema. A damaged file is renamed to
+ * "<path>.corrupt-<time>" and replaced by the newest good backup, or by a new empty file if no
+ * backup exists. *ret_opened (may be NULL) reports all of this. Copies the texts in options.
+ * Caller frees *ret_gallery with hs_gallery_close. HS_EINVAL: invalid options. HS_EIO: also if the
+ * file is not a regular file. */
 int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery,
                     struct hs_gallery_opened *ret_opened, struct hs_error *err);
 
-/* NULL allowed. No other thread may still use it. */
+/* Closes the gallery; NULL is allowed. No other thread may still use it. */
 void hs_gallery_close(struct hs_gallery *gallery);
 
 /* ---- adding ---- */

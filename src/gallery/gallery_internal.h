@@ -106,7 +106,7 @@ struct hs_gallery {
     char *path, *backup_dir, *legacy_space, *vfs; /* backup_dir and vfs may be NULL */
     int keep_backups, max_embeddings_per_identity, busy_timeout_ms;
     bool erase_later;
-    char uid[HS_GALLERY_UID_SIZE]; /* the gallery's own name, which the file has; set while it is opened */
+    char uid[HS_GALLERY_UID_SIZE]; /* unique id of the gallery, also stored in the file; set when opening */
     dev_t dev;                     /* of the file */
     ino_t ino;
 
@@ -118,7 +118,7 @@ struct hs_gallery {
     struct hs_gallery_conn *writer;
     uint32_t resets; /* read together with `change` */
     int64_t change;  /* number of the last change in the file */
-    bool logged;     /* the change in progress has touched something */
+    bool logged;     /* the current change has touched something */
     bool suspect;    /* another program may have left old content in unused parts of the file */
 
     pthread_mutex_t readers_lock; /* guards the fields up to reader_count */
@@ -131,10 +131,10 @@ struct hs_gallery {
     uint32_t rewritten;           /* commit count after the last rewrite of the file, if this process made it */
     bool rewritten_seen;          /* a version with this commit count was returned */
 
-    atomic_uint erasures;      /* changes that erased something: pages that a reader still has in memory hold it */
-    atomic_bool erase_pending; /* the log, or an unused part of the file, still holds what was erased */
+    atomic_uint erasures;      /* changes that erased something; a reader with an older count may cache erased pages */
+    atomic_bool erase_pending; /* the log or an unused part of the file still holds erased content */
     atomic_bool lost;          /* the file was deleted or replaced */
-    atomic_bool failing;       /* the last change found the file or its disk unusable */
+    atomic_bool failing;       /* the last change failed because the file or its disk is unusable */
 
     pthread_mutex_t counts_lock; /* guards the fields below */
     struct hs_gallery_counts counts;
@@ -143,17 +143,18 @@ struct hs_gallery {
 
 /* ---- connections ---- */
 
-/* Opens a connection with its settings and the scrubber, and prepares all statements if `prepared`. *ret_damaged is set
- * if the file is to blame for the failure. Caller frees with hs_gallery_disconnect. */
+/* Opens a connection, applies its settings, attaches the scrubber and, if `prepared`, prepares all
+ * statements. *ret_damaged is set if a damaged file caused the failure. Caller frees with
+ * hs_gallery_disconnect. */
 int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool prepared,
                        struct hs_gallery_conn **ret_conn, bool *ret_damaged, struct hs_error *err);
 int hs_gallery_prepare(struct hs_gallery_conn *conn, struct hs_error *err);
 void hs_gallery_disconnect(struct hs_gallery_conn *conn); /* NULL allowed */
 
-/* HS_EIO if another file, or none, is at the path by now; that is remembered as `lost`. Any thread. */
+/* Returns HS_EIO if the file at the path was deleted or replaced, and sets `lost`. Any thread. */
 int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err);
 
-/* Begins to read one moment of the file; waits for other readers at most, never for a change. */
+/* Begins a read transaction on a snapshot of the file. May wait for a free reader, never for a change. */
 int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn, struct hs_error *err);
 void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *conn);
 

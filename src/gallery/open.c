@@ -61,7 +61,7 @@ static int write_uid(const struct hs_gallery *gallery, struct hs_error *err)
     return hs_file_draft_commit(&draft, 0600, err);
 }
 
-/* The name of a gallery that has none yet: the one that was made for it already, or else a random one. */
+/* Reads the gallery's uid from the file beside the database, or else creates a random one. */
 static int make_uid(struct hs_gallery *gallery, struct hs_error *err)
 {
     char path[PATH_MAX];
@@ -135,7 +135,7 @@ void hs_gallery_close(struct hs_gallery *gallery)
     free(gallery);
 }
 
-/* The user's name, or the number of one that has none. */
+/* Returns the user's name, or the numeric id if the user has no name. */
 static const char *name_user(uid_t uid, char ret_name[64])
 {
     char room[1024];
@@ -170,8 +170,8 @@ static int check_access(const char *path, bool *ret_tightened, struct hs_error *
     return 0;
 }
 
-/* Opens the file and checks it. A file that others have open must not be opened and closed by hand (POSIX locks of the
- * whole process would go), so only a new one is. */
+/* Opens the file and checks it. Only a new file may be opened and closed outside SQLite: closing a
+ * file drops all POSIX locks of this process on it. */
 static int connect(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
                    struct hs_error *err)
 {
@@ -222,7 +222,7 @@ static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_err
     return write_uid(gallery, err);
 }
 
-/* The log of the database at path has something in it. */
+/* Returns true if the log of the database at `path` is not empty. */
 static bool has_log(const char *path)
 {
     char log[PATH_MAX];

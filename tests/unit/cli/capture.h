@@ -1,4 +1,4 @@
-/* What a call prints on standard output and standard error. */
+/* Captures standard output and standard error of a call. */
 #ifndef HS_TESTS_CAPTURE_H
 #define HS_TESTS_CAPTURE_H
 

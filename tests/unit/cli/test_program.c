@@ -1,4 +1,4 @@
-/* A program's command line: what it refuses and how, what it prints, and that it says so if that fails. */
+/* The command line of a program: usage errors, output, and output that cannot be written. */
 #include "cli/capture.h"
 
 #include <sys/wait.h>
@@ -315,7 +315,7 @@ static void test_without_memory(void **state)
     hs_str_format(calls[8].line, 1000, "config render --input %s --output %s", folder_path(*state, "all.yaml"), out);
     for (size_t i = 0; i < HS_ARRAY_LEN(calls); i++)
         assert_true(hs_fail_each_allocation(run_call, &calls[i]) > 1);
-    /* What was rendered is the whole of it. */
+    /* The rendered file has all settings. */
     hs_str_format(calls[8].line, 1000, "config show --list --config %s", out);
     assert_int_equal(run(calls[8].line), 0);
     const char *port = strstr(seen.out, "server.port");

@@ -44,7 +44,7 @@ static void test_lines(void **state)
     struct hs_progress progress;
     char name[200];
     (void) state;
-    capture_begin(&seen, -1); /* so that standard error is no terminal */
+    capture_begin(&seen, -1); /* so that standard error is not a terminal */
     hs_progress_init(&progress, false);
     capture_end(&seen);
     assert_false(progress.terminal);
