@@ -1,7 +1,7 @@
 """The English of comments: reports openings, words and constructions that are hard to read. CONTRIBUTING.md has the
 rules.
 
-    prose.py [FILE…]    checks the given files, or else all files in CLEAN; --count prints totals by kind, of all files
+    prose.py [FILE…]    checks the given files, or else all files; --count prints totals by kind
 
 Before it checks the source, it verifies on made-up sentences that it finds each kind.
 """
