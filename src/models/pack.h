@@ -65,8 +65,8 @@ struct hs_pack_input {
 };
 
 /* Only vectors of the same `space` can be compared. Two faces with a cosine similarity of at least
- * `threshold` count as one person; the configuration cannot go below `threshold_min` (0: not
- * specified). Both 0..1, threshold_min <= threshold. */
+ * `threshold` count as one person; a threshold below `threshold_min` (0: not specified) causes a
+ * warning. Both 0..1, threshold_min <= threshold. */
 struct hs_pack_embedding {
     const char *space; /* NULL: not a face-embedding pack */
     int dimension;     /* elements in a vector */

@@ -194,7 +194,7 @@ struct favourites {
     const char *if_installed; /* first choice if already installed, but not fetched by default */
 };
 
-/* Order of preference for `auto`, best first. docs/models.md has the measurements. */
+/* Order of preference for `auto`, best first. */
 static const struct favourites favourites[] = {
     { HS_TASK_POSE, "hailo", { "yolov8s-pose", "yolov8m-pose" }, NULL },
     { HS_TASK_POSE, NULL, { "yolo11n-pose", "yolov8n-pose" }, NULL },
