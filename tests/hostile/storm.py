@@ -30,7 +30,7 @@ devices: 2
 seed: {seed}
 faults:
   - {{kind: transient, at: 50, count: 3}}
-  - {{kind: error, at: 300, count: 5}}
+  - {{kind: error, at: 300, count: 5, device: 0}}  # of both at once the answer would be 500
   - {{kind: lost, at_ms: 9000, for_ms: 1500, device: 0}}
   - {{kind: hang, at: 900, count: 1, device: 1}}
   - {{kind: late, at: 1500, count: 3}}
