@@ -53,7 +53,7 @@ def test_backups_are_named_without_their_folder(make_face, tmp_path):
     server.add('Bob', one(1))
     server.stop()
     server = make_face()  # the server starts with a backup
-    assert wait_for(lambda: os.listdir(tmp_path / 'backups'))
+    assert wait_for(lambda: list((tmp_path / 'backups').glob('*.gz')))
     told = server.post_json({'name': 'Ann', 'purge_backups': True}, '/v1/database/remove')
     check(told, tmp_path, 200)
     assert told.json()['backup'] in os.listdir(tmp_path / 'backups')

@@ -43,8 +43,8 @@ static void faces_that_cannot_match_are_reported(void **state)
     };
     assert_int_equal(hs_face_report_unusable(&usability, "made", 512, lines), HS_FACE_REPORT_LINES);
     static const char *const all[HS_FACE_REPORT_LINES] = {
-        "4 of 15 stored faces were made by an unknown model and cannot match. Enrol again, or tell the model: "
-        "`hailo-face db set-space NAME`",
+        ("4 of 15 stored faces were made by an unknown model and cannot match. Enrol again, or tell the model: "
+         "`hailo-face db set-space NAME`"),
         "3 of 15 stored faces were damaged (not finite, or not of length 1) and cannot match. Enrol again",
         "1 of 15 stored faces was of another size than the 512 numbers of made and cannot match. Enrol again",
         "2 of 15 stored faces were made by another model than made and cannot match. Enrol again, or run that model",
