@@ -52,6 +52,11 @@ static void test_pool_threads(void **state)
     struct hs_pool *pool = NULL;
     char text[64];
     (void) state;
+    /* ThreadSanitizer keeps a thread of its own from the first one on. */
+    assert_int_equal(hs_pool_create("test", 1, 1, false, &pool, &err), 0);
+    hs_pool_destroy(pool);
+    pool = NULL;
+    int before = (int) count_entries("/proc/self/task");
     for (int deadlines = 0; deadlines < 2; deadlines++) {
         int threads = 3 + deadlines;
         for (int nth = 1; nth <= threads; nth++) {
@@ -61,7 +66,7 @@ static void test_pool_threads(void **state)
             hs_str_format(text, sizeof(text), "only %d of %d worker threads could be started", nth - 1, threads);
             assert_string_equal(err.message, text);
             assert_null(pool);
-            assert_int_equal(count_entries("/proc/self/task"), 3);
+            assert_int_equal(count_entries("/proc/self/task"), before);
         }
         hs_call_fail_arm("pthread_create", threads + 1, EAGAIN);
         assert_int_equal(hs_pool_create("test", 3, 2, deadlines, &pool, &err), 0);
@@ -125,7 +130,8 @@ static void test_program_that_cannot_be_started(void **state)
         err.message[0] = '\0';
         hs_call_fail_arm(rows[i].call, 1, rows[i].error);
         int r = run_program("ls /proc/self/fd | wc -l; exit 5", &code);
-        assert_true(hs_call_fail_disarm());
+        /* close_range is called in the child; ThreadSanitizer gives it a copy of the memory. */
+        assert_true(hs_call_fail_disarm() || HS_SANITIZED);
         assert_int_equal(r, rows[i].code);
         if (r < 0)
             assert_string_equal(err.message, rows[i].text);
