@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/json_read.h"
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
 #include "gallery/validate.h"
@@ -61,7 +62,7 @@ static json_t *parse_stored(const char *text, int (*check)(const char *text, str
     int r = check(text, NULL);
     json_t *value = NULL;
     if (text && r == 0)
-        r = hs_gallery_parse_json(text, strlen(text), 0, &value, NULL);
+        r = hs_json_read(text, strlen(text), 0, &value, NULL);
     *ret_bad = r == HS_ENOMEM;
     return value;
 }
@@ -178,8 +179,9 @@ static bool next_line(const char *data, size_t len, size_t *at, const char **ret
 /* Parses a line; *ret_object is NULL if it is not valid JSON. Returns 0 or HS_ENOMEM. */
 static int parse_line(const char *line, size_t len, json_t **ret_object, struct hs_error *err)
 {
-    int r = hs_gallery_parse_json(line, len, JSON_REJECT_DUPLICATES, ret_object, NULL);
-    return r < 0 ? hs_gallery_no_memory(err) : 0;
+    *ret_object = NULL;
+    int r = hs_json_read(line, len, JSON_REJECT_DUPLICATES, ret_object, NULL);
+    return r == HS_ENOMEM ? hs_gallery_no_memory(err) : 0;
 }
 
 /* Checks the bytes before the last line against the checksum in that line. *ret_len is their number. */

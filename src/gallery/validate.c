@@ -46,15 +46,6 @@ static bool is_shallow(json_t *value, int depth)
     return shallow;
 }
 
-int hs_gallery_parse_json(const char *text, size_t len, size_t flags, json_t **ret_value, json_error_t *ret_problem)
-{
-    json_t *value = NULL;
-    if (hs_json_read(text, len, flags, &value, ret_problem) == HS_ENOMEM)
-        return HS_ENOMEM;
-    *ret_value = value;
-    return 0;
-}
-
 /* Checks that a text is a JSON object and, with `numbers`, that all its members are numbers. */
 static int check_object(const char *what, const char *text, bool numbers, struct hs_error *err)
 {
@@ -62,8 +53,8 @@ static int check_object(const char *what, const char *text, bool numbers, struct
     if (len > HS_GALLERY_METADATA_MAX)
         return hs_error_set(err, HS_EINVAL, "%s: longer than %d bytes", what, HS_GALLERY_METADATA_MAX);
     json_error_t problem = { 0 };
-    json_t *object, *value;
-    if (hs_gallery_parse_json(text, len, JSON_REJECT_DUPLICATES, &object, &problem) < 0)
+    json_t *object = NULL, *value;
+    if (hs_json_read(text, len, JSON_REJECT_DUPLICATES, &object, &problem) == HS_ENOMEM)
         return hs_error_set(err, HS_ENOMEM, "%s: no memory", what);
     const char *why = object ? "" : problem.text, *key;
     int r = 0;
@@ -145,7 +136,7 @@ int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding,
 int hs_gallery_quality_score(const char *quality, double *ret_score)
 {
     json_t *object = NULL;
-    if (quality && hs_gallery_parse_json(quality, strlen(quality), 0, &object, NULL) < 0)
+    if (quality && hs_json_read(quality, strlen(quality), 0, &object, NULL) == HS_ENOMEM)
         return HS_ENOMEM;
     double score = json_number_value(json_object_get(object, "score"));
     json_decref(object);

@@ -2,7 +2,6 @@
 #ifndef HS_GALLERY_VALIDATE_H
 #define HS_GALLERY_VALIDATE_H
 
-#include <jansson.h>
 #include <stdbool.h>
 
 #include "gallery/gallery.h"
@@ -20,11 +19,6 @@ int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error 
 
 /* Returns true for 1..HS_GALLERY_DIMENSION_MAX finite values of length 1, within 1e-3. */
 bool hs_gallery_is_unit_vector(const float *values, size_t dimension);
-
-/* Parses JSON; `flags` are Jansson's. If the text is invalid, *ret_value is NULL and *ret_problem
- * (may be NULL) has the reason. HS_ENOMEM; Jansson sometimes reports a lack of memory as an invalid
- * text. Caller frees *ret_value with json_decref. */
-int hs_gallery_parse_json(const char *text, size_t len, size_t flags, json_t **ret_value, json_error_t *ret_problem);
 
 /* Reads "score" from a quality text (NULL: not known); 0 if absent. Returns 0 or HS_ENOMEM. */
 int hs_gallery_quality_score(const char *quality, double *ret_score);

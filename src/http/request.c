@@ -167,8 +167,8 @@ static char *next_arg(struct hs_http_request *req, char *arg)
         read_args(req);
     char *next = req->args;
     if (arg) {
-        const char *value = arg + 1 + strlen(arg + 1) + 1;
-        next = arg + (value - arg) + strlen(value) + 1;
+        char *value = arg + 1 + strlen(arg + 1) + 1;
+        next = value + strlen(value) + 1;
     }
     return next < req->args_end ? next : NULL;
 }
