@@ -42,23 +42,35 @@ const struct hs_face_found *hs_face_select(const struct hs_face_result *result, 
     return best;
 }
 
-bool hs_face_fills(const struct hs_face *face, int width, int height)
+/* The longer side is at least half of the picture's. */
+static bool fills(const struct hs_face *face, const struct hs_face_result *result)
 {
     const struct hs_rect *box = &face->box;
-    return fmaxf(box->x2 - box->x1, box->y2 - box->y1) * 2 >= fmaxf((float) width, (float) height);
+    return fmaxf(box->x2 - box->x1, box->y2 - box->y1) * 2 >= fmaxf((float) result->width, (float) result->height);
 }
 
-const struct hs_face_found *hs_face_best(const struct hs_face_result *result)
+const struct hs_face_found *hs_face_find_best(const struct hs_face_result *result,
+                                              bool (*is_usable)(const struct hs_face_found *face))
 {
     const struct hs_face_found *best = NULL;
     for (size_t i = 0; i < result->count; i++) {
         const struct hs_face_found *face = &result->faces[i];
-        if (!face->embedding)
+        if (!is_usable(face))
             continue;
-        if (hs_face_fills(&face->face, result->width, result->height))
+        if (fills(&face->face, result))
             return face;
         if (!best)
             best = face;
     }
     return best;
+}
+
+static bool has_embedding(const struct hs_face_found *face)
+{
+    return face->embedding != NULL;
+}
+
+const struct hs_face_found *hs_face_best(const struct hs_face_result *result)
+{
+    return hs_face_find_best(result, has_embedding);
 }

@@ -18,12 +18,13 @@ bool hs_face_rule_read(const char *text, enum hs_face_rule *ret_rule);
 /* Selects a face by the rule; of equal ones that with the higher score. NULL if the result has none. */
 const struct hs_face_found *hs_face_select(const struct hs_face_result *result, enum hs_face_rule rule);
 
-/* Returns true if the longer side of the face is at least half of the picture's. Such a face is the
- * subject of the picture, even if a small sharp face has a higher score. */
-bool hs_face_fills(const struct hs_face *face, int width, int height);
+/* Returns the face with the highest score among the usable ones. A face that fills the picture (its
+ * longer side is at least half of the picture's) comes first: it is the subject, even if a small
+ * sharp face has a higher score. NULL: no face is usable. */
+const struct hs_face_found *hs_face_find_best(const struct hs_face_result *result,
+                                              bool (*is_usable)(const struct hs_face_found *face));
 
-/* Returns the face with the highest score among those with an embedding; faces that fill the
- * picture come first. NULL: no face has an embedding. */
+/* hs_face_find_best among the faces with an embedding. */
 const struct hs_face_found *hs_face_best(const struct hs_face_result *result);
 
 #endif

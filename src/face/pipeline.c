@@ -346,35 +346,25 @@ static bool find_alignment(const struct hs_face *face, struct hs_alignment *ret_
     return face->has_landmarks && hs_align_face(face->landmarks, ret_alignment, NULL) == 0;
 }
 
-/* Returns the index of the face that hs_face_best would select if all faces had embeddings; the
- * list's count if no face can be embedded. */
-static size_t find_subject(const struct work *w)
+static bool is_alignable(const struct hs_face_found *found)
 {
-    size_t first = w->list.count;
     struct hs_alignment alignment;
-    for (size_t i = 0; i < w->list.count; i++) {
-        if (!find_alignment(&w->list.faces[i], &alignment))
-            continue;
-        if (hs_face_fills(&w->list.faces[i], w->result->width, w->result->height))
-            return i;
-        if (first == w->list.count)
-            first = i;
-    }
-    return first;
+    return find_alignment(&found->face, &alignment);
 }
 
 /* A face without usable landmarks has no embedding. */
 static int embed_faces(struct work *w, struct hs_error *err)
 {
-    size_t begin = w->request->subject ? find_subject(w) : 0;
-    size_t end = w->request->subject && begin < w->list.count ? begin + 1 : w->list.count;
+    bool all = !w->request->subject;
+    const struct hs_face_found *only = all ? NULL : hs_face_find_best(w->result, is_alignable);
     struct subject *subjects = calloc(w->list.count, sizeof(*subjects));
     size_t count = 0;
     if (!subjects)
         return hs_error_set(err, HS_ENOMEM, "no memory for %zu faces", w->list.count);
-    for (size_t i = begin; i < end; i++) {
-        if (find_alignment(&w->list.faces[i], &subjects[count].alignment))
-            subjects[count++].found = &w->result->faces[i];
+    for (size_t i = 0; i < w->list.count; i++) {
+        struct hs_face_found *found = &w->result->faces[i];
+        if ((all || found == only) && find_alignment(&found->face, &subjects[count].alignment))
+            subjects[count++].found = found;
     }
     int r = sharpen(w, subjects, count, err);
     if (r == 0)
