@@ -99,8 +99,8 @@ bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text)
 bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool *ret)
 {
     const char *text = hs_http_query(req, name);
-    *ret = text && strcmp(text, "1") == 0;
-    if (!text || *ret || strcmp(text, "0") == 0 || hs_str_to_bool(text, ret))
+    *ret = false;
+    if (!text || hs_param_read_bool(text, ret))
         return true;
     hs_http_reply_error(req, HS_EINVAL, name, "%s: must be true or false", name);
     return false;

@@ -127,7 +127,7 @@ bool hs_face_purges(struct hs_http_request *req)
     bool purge = false;
     if (body && hs_param_bool(body, "purge_backups", false, &purge, NULL) == 0 && purge)
         return true;
-    return text && (strcmp(text, "1") == 0 || (hs_str_to_bool(text, &purge) && purge));
+    return text && hs_param_read_bool(text, &purge) && purge;
 }
 
 void hs_face_post_remove(struct hs_http_request *req)

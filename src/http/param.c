@@ -151,17 +151,23 @@ int hs_param_seconds(const struct hs_body *body, const char *name, double min, d
     return 0;
 }
 
-static bool read_bool(const struct field *field, bool *ret)
+bool hs_param_read_bool(const char *text, bool *ret)
 {
-    json_int_t number = json_is_integer(field->value) ? json_integer_value(field->value) : -1;
-    bool one = json_is_true(field->value) || number == 1, zero = json_is_false(field->value) || number == 0;
-    if (field->text) {
-        one = strcmp(field->text, "1") == 0;
-        zero = strcmp(field->text, "0") == 0;
-    }
+    bool one = strcmp(text, "1") == 0, zero = strcmp(text, "0") == 0;
     if (one || zero)
         *ret = one;
-    return one || zero || (field->text && hs_str_to_bool(field->text, ret));
+    return one || zero || hs_str_to_bool(text, ret);
+}
+
+static bool read_bool(const struct field *field, bool *ret)
+{
+    if (field->text)
+        return hs_param_read_bool(field->text, ret);
+    json_int_t number = json_is_integer(field->value) ? json_integer_value(field->value) : -1;
+    bool one = json_is_true(field->value) || number == 1, zero = json_is_false(field->value) || number == 0;
+    if (one || zero)
+        *ret = one;
+    return one || zero;
 }
 
 int hs_param_bool(const struct hs_body *body, const char *name, bool fallback, bool *ret, struct hs_error *err)

@@ -22,6 +22,9 @@ int hs_param_int(const struct hs_body *body, const char *name, int64_t min, int6
 int hs_param_seconds(const struct hs_body *body, const char *name, double min, double max, bool forever,
                      double fallback, double *ret, struct hs_error *err);
 
+/* Parses 1, 0, true, yes, on, false, no or off, without case. False: another text, *ret is unchanged. */
+bool hs_param_read_bool(const char *text, bool *ret);
+
 /* Accepts true, false, 1, 0, and as text also yes, no, on, off in any case. */
 int hs_param_bool(const struct hs_body *body, const char *name, bool fallback, bool *ret, struct hs_error *err);
 
