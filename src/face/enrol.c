@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_build.h"
 #include "base/str.h"
 #include "face/response_json.h"
 #include "service/answer_warnings.h"
@@ -233,8 +234,8 @@ json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict)
         json_t *reason = json_pack("{s:s, s:s, s:f, s:f}", "code", r->code, "measure", r->measure, "value",
                                    round(r->value * 1000) / 1000, "limit", round(r->limit * 10000) / 10000);
         if (r->identity[0])
-            reason = hs_face_with_member(reason, "identity", json_string(r->identity));
-        list = hs_face_with_item(list, reason);
+            reason = hs_json_with_member(reason, "identity", json_string(r->identity));
+        list = hs_json_with_item(list, reason);
     }
     return list;
 }
@@ -304,13 +305,13 @@ json_t *hs_enrol_add_face(json_t *answer, const struct hs_face_found *face, cons
                           const struct hs_enrol_verdict *warnings)
 {
     json_t *reasons = hs_enrol_reasons_json(warnings);
-    answer = hs_face_with_member(answer, "face", face_json(face, result));
-    answer = hs_face_with_member(answer, "warnings", json_array());
+    answer = hs_json_with_member(answer, "face", face_json(face, result));
+    answer = hs_json_with_member(answer, "warnings", json_array());
     for (size_t i = 0; i < warnings->count; i++) {
         char text[HS_ERROR_MESSAGE_SIZE];
         hs_enrol_warning_text(&warnings->reasons[i], text, sizeof(text));
         json_t *warning = hs_warning_json(warnings->reasons[i].code, NULL, "%s", text);
-        answer = hs_answer_warn(answer, hs_face_with_members(warning, json_incref(json_array_get(reasons, i))));
+        answer = hs_answer_warn(answer, hs_json_with_members(warning, json_incref(json_array_get(reasons, i))));
     }
     json_decref(reasons);
     return hs_answer_warn_damage(answer, "image", result->damage);
@@ -325,7 +326,7 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
     /* The gallery keeps the embedding with the higher score if an identity is full. */
     if (found->has_quality)
         quality =
-            hs_face_with_member(quality, "score", json_real((double) (found->face.score * found->quality.sharpness)));
+            hs_json_with_member(quality, "score", json_real((double) (found->face.score * found->quality.sharpness)));
     char *text = json_is_object(quality) ? json_dumps(quality, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(quality);
     if (found->has_quality && !text)

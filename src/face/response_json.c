@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_build.h"
 #include "service/answer_warnings.h"
 #include "vision/embedding.h"
 
@@ -14,41 +15,6 @@ struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app
         .margin = app->settings->face_recognition.min_margin,
         .deadline_ns = HS_NO_DEADLINE,
     };
-}
-
-/* ---- a response is complete or NULL ---- */
-
-static json_t *if_done(json_t *json, int r)
-{
-    if (r == 0)
-        return json;
-    json_decref(json);
-    return NULL;
-}
-
-json_t *hs_face_with_item(json_t *list, json_t *item)
-{
-    return if_done(list, json_array_append_new(list, item));
-}
-
-json_t *hs_face_with_member(json_t *object, const char *key, json_t *value)
-{
-    return if_done(object, json_object_set_new(object, key, value));
-}
-
-/* json_object_update_missing does not report a failure, so members are set one by one. */
-json_t *hs_face_with_members(json_t *object, json_t *more)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach(more, key, value)
-    {
-        if (object && !json_object_get(object, key))
-            object = hs_face_with_member(object, key, json_incref(value));
-    }
-    int r = more ? 0 : -1;
-    json_decref(more);
-    return if_done(object, r);
 }
 
 /* ---- parts of responses ---- */
@@ -78,7 +44,7 @@ static json_t *landmarks_json(const struct hs_face *face, const struct hs_face_r
         return json_null();
     json_t *list = json_array();
     for (int i = 0; i < HS_FACE_LANDMARKS; i++)
-        list = hs_face_with_item(list, json_pack("[f, f]", inside(face->landmarks[i].x, result->width),
+        list = hs_json_with_item(list, json_pack("[f, f]", inside(face->landmarks[i].x, result->width),
                                                  inside(face->landmarks[i].y, result->height)));
     return list;
 }
@@ -104,15 +70,15 @@ static json_t *with_truncated(json_t *answer, const struct hs_face_result *resul
 {
     if (result->found <= result->count)
         return answer;
-    answer = hs_face_with_member(answer, "truncated", json_true());
-    return hs_face_with_member(answer, "found", json_integer((json_int_t) result->found));
+    answer = hs_json_with_member(answer, "truncated", json_true());
+    return hs_json_with_member(answer, "found", json_integer((json_int_t) result->found));
 }
 
 /* Adds the device that produced the response. */
 static json_t *with_device(json_t *answer, const struct hs_face_result *result)
 {
-    answer = hs_face_with_member(answer, "device", json_string(result->device));
-    return result->degraded ? hs_face_with_member(answer, "degraded", json_true()) : answer;
+    answer = hs_json_with_member(answer, "device", json_string(result->device));
+    return result->degraded ? hs_json_with_member(answer, "degraded", json_true()) : answer;
 }
 
 /* Adds the device, and damage of the picture. */
@@ -126,7 +92,7 @@ json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks)
     json_t *faces = json_array();
     for (size_t i = 0; i < result->count; i++) {
         const struct hs_face *face = &result->faces[i].face;
-        faces = hs_face_with_item(faces, json_pack("{s:o, s:f, s:o}", "bbox", hs_face_bbox_json(&face->box, result),
+        faces = hs_json_with_item(faces, json_pack("{s:o, s:f, s:o}", "bbox", hs_face_bbox_json(&face->box, result),
                                                    "confidence", (double) face->score, "landmarks",
                                                    landmarks ? landmarks_json(face, result) : json_null()));
     }
@@ -139,7 +105,7 @@ json_t *hs_face_vector_json(const float *vector, size_t dimension)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < dimension; i++)
-        list = hs_face_with_item(list, json_real((double) vector[i]));
+        list = hs_json_with_item(list, json_real((double) vector[i]));
     return list;
 }
 
@@ -170,7 +136,7 @@ static json_t *candidates_json(const struct hs_face_match *matches, size_t count
 {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        list = hs_face_with_item(list, json_pack("{s:s, s:f}", "identity", matches[i].name, "score", matches[i].score));
+        list = hs_json_with_item(list, json_pack("{s:s, s:f}", "identity", matches[i].name, "score", matches[i].score));
     return list;
 }
 
@@ -190,9 +156,9 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
                              known ? matches[0].name : "Unknown", "match_score", known ? matches[0].score : 0.0,
                              "embedding_space", result->space, "quality", hs_face_quality_json(found));
     if (known && count > 1)
-        face = hs_face_with_member(face, "margin", json_real(margin));
+        face = hs_json_with_member(face, "margin", json_real(margin));
     if (how->candidates > 0)
-        face = hs_face_with_member(face, "candidates",
+        face = hs_json_with_member(face, "candidates",
                                    candidates_json(matches, count < how->candidates ? count : how->candidates));
     if (!face)
         hs_error_set(err, HS_ENOMEM, "no memory for the answer");
@@ -225,7 +191,7 @@ json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_fa
             json_decref(faces);
             return NULL;
         }
-        faces = hs_face_with_item(faces, face);
+        faces = hs_json_with_item(faces, face);
     }
     double ms = result->timings.detect_ms + result->timings.embed_ms + hs_ns_to_ms(hs_clock_now_ns() - start_ns);
     json_int_t count = (json_int_t) json_array_size(faces);

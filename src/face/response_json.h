@@ -21,15 +21,6 @@ struct hs_face_recognize {
 /* Returns the configured parameters. */
 struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app);
 
-/* hs_face_with_item appends an item to a list; hs_face_with_member sets a member of an object. Both
- * take their arguments and return the list or object. If memory is short or an argument is NULL,
- * both return NULL, so a response is complete or absent. */
-json_t *hs_face_with_item(json_t *list, json_t *item);
-json_t *hs_face_with_member(json_t *object, const char *key, json_t *value);
-
-/* Moves to `object` all members of `more` that it does not have. Takes both; returns as above. */
-json_t *hs_face_with_members(json_t *object, json_t *more);
-
 /* Each returns a new reference; NULL if memory is short. */
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result); /* [x, y, width, height] */
 json_t *hs_face_quality_json(const struct hs_face_found *found);                           /* or JSON null */

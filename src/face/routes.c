@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_build.h"
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -121,7 +122,7 @@ static void post_embed(struct hs_http_request *req)
         found = hs_face_ask_best(req, &result);
     if (found) {
         json_t *answer = hs_face_embed_json(found, &result);
-        answer = hs_face_with_member(answer, "bbox", hs_face_ask_bbox(req, found, &result));
+        answer = hs_json_with_member(answer, "bbox", hs_face_ask_bbox(req, found, &result));
         hs_face_reply_vector(req, hs_request_add_warnings(req, answer));
     }
     hs_face_result_finish(&result);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_build.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/enrol.h"
@@ -89,9 +90,9 @@ static bool sum_body(struct add *add)
                         : hs_body_text(body, fields[i]) ? json_string(hs_body_text(body, fields[i]))
                                                         : NULL;
         if (value)
-            said = hs_face_with_member(said, fields[i], value);
+            said = hs_json_with_member(said, fields[i], value);
     }
-    said = hs_face_with_member(said, "picture", json_string(add->picture_sha256));
+    said = hs_json_with_member(said, "picture", json_string(add->picture_sha256));
     char *text = json_dumps(said, JSON_COMPACT | JSON_SORT_KEYS);
     if (text)
         hs_sha256(text, strlen(text), add->body_sha256);
@@ -121,8 +122,8 @@ static void reply_added(const struct add *add, const char *name, const struct hs
     json_t *answer = json_pack("{s:s, s:s, s:I, s:b}", "message", message, "name", name, "embedding_id",
                                (json_int_t) added->embedding_id, "identity_created", (int) added->identity_created);
     if (added->embedding_dropped)
-        answer = hs_face_with_member(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
-    answer = hs_face_with_members(answer, more);
+        answer = hs_json_with_member(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
+    answer = hs_json_with_members(answer, more);
     hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
@@ -151,9 +152,9 @@ static void reply_tried(const struct add *add, const struct hs_face_result *resu
                                "name", add->name, "gate", hs_enrol_gates[add->gate], "identity_exists", (int) known,
                                "embedding_count", (json_int_t) count, "reasons", hs_enrol_reasons_json(verdict));
     if (face) {
-        answer = hs_face_with_member(answer, "bbox", hs_face_bbox_json(&face->face.box, result));
-        answer = hs_face_with_member(answer, "confidence", json_real((double) face->face.score));
-        answer = hs_face_with_member(answer, "quality", hs_face_quality_json(face));
+        answer = hs_json_with_member(answer, "bbox", hs_face_bbox_json(&face->face.box, result));
+        answer = hs_json_with_member(answer, "confidence", json_real((double) face->face.score));
+        answer = hs_json_with_member(answer, "quality", hs_face_quality_json(face));
         answer = hs_enrol_add_face(answer, face, result, warnings);
     }
     hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_build.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "face/request_params.h"
@@ -76,18 +77,18 @@ static json_t *with_purged(const struct hs_face_app *app, json_t *answer)
     json_t *list = json_array();
     if (hs_gallery_purge_all(app->gallery, backup, &purged, &err) < 0) {
         hs_error_public(err.message, text);
-        answer = hs_face_with_member(answer, "purge_error", json_string(text));
+        answer = hs_json_with_member(answer, "purge_error", json_string(text));
         hs_log_warning("backups were not purged: %s", err.message);
     } else {
         for (size_t i = 0; i < purged->count; i++)
-            list = hs_face_with_item(list, json_string(hs_path_base(purged->items[i].path)));
+            list = hs_json_with_item(list, json_string(hs_path_base(purged->items[i].path)));
         hs_gallery_backups_destroy(purged);
-        answer = hs_face_with_member(answer, "erasure_pending", json_false());
-        answer = hs_face_with_member(answer, "older_backups", json_array());
+        answer = hs_json_with_member(answer, "erasure_pending", json_false());
+        answer = hs_json_with_member(answer, "older_backups", json_array());
         if (backup[0])
-            answer = hs_face_with_member(answer, "backup", json_string(hs_path_base(backup)));
+            answer = hs_json_with_member(answer, "backup", json_string(hs_path_base(backup)));
     }
-    return hs_face_with_member(answer, "purged_backups", list);
+    return hs_json_with_member(answer, "purged_backups", list);
 }
 
 void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *answer,
@@ -95,10 +96,10 @@ void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app 
 {
     json_t *files = json_array();
     for (size_t i = 0; i < erased->file_count; i++)
-        files = hs_face_with_item(files, json_string(hs_path_base(erased->files[i])));
-    answer = hs_face_with_member(answer, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
-    answer = hs_face_with_member(answer, "erasure_pending", json_boolean(erased->pending));
-    answer = hs_face_with_member(answer, "older_backups", files);
+        files = hs_json_with_item(files, json_string(hs_path_base(erased->files[i])));
+    answer = hs_json_with_member(answer, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
+    answer = hs_json_with_member(answer, "erasure_pending", json_boolean(erased->pending));
+    answer = hs_json_with_member(answer, "older_backups", files);
     hs_gallery_erased_finish(erased);
     if (purge)
         answer = with_purged(app, answer);
@@ -249,7 +250,7 @@ void hs_face_get_list(struct hs_http_request *req)
     json_t *answer = json_pack("{s:O, s:I}", "identities", identities, "count", (json_int_t) count);
     /* Without the cursor a client would take the list for complete. */
     if (next)
-        answer = hs_face_with_member(answer, "next_cursor", json_string(next));
+        answer = hs_json_with_member(answer, "next_cursor", json_string(next));
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     json_decref(identities);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_build.h"
 #include "base/str.h"
 #include "face/request_params.h"
 #include "face/routes_database.h"
@@ -24,7 +25,7 @@ static json_t *embeddings_json(const struct hs_gallery_person *person)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < person->count; i++)
-        list = hs_face_with_item(list, embedding_json(&person->embeddings[i]));
+        list = hs_json_with_item(list, embedding_json(&person->embeddings[i]));
     return list;
 }
 
@@ -34,7 +35,7 @@ static void reply_person(struct hs_http_request *req, const char *name)
     if (!person)
         return;
     json_t *answer = hs_face_identity_json(&person->identity);
-    answer = hs_face_with_member(answer, "embeddings", embeddings_json(person));
+    answer = hs_json_with_member(answer, "embeddings", embeddings_json(person));
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);
 }
@@ -124,9 +125,9 @@ void hs_face_get_embedding(struct hs_http_request *req)
     const struct hs_gallery_embedding *e = ask_embedding(req, vector, &person);
     if (e) {
         json_t *answer = embedding_json(e);
-        answer = hs_face_with_member(answer, "name", hs_face_text_json(person->identity.name));
+        answer = hs_json_with_member(answer, "name", hs_face_text_json(person->identity.name));
         if (vector)
-            answer = hs_face_with_member(answer, "embedding", hs_face_vector_json(e->values, e->dimension));
+            answer = hs_json_with_member(answer, "embedding", hs_face_vector_json(e->values, e->dimension));
         hs_face_reply_vector(req, hs_request_add_warnings(req, answer));
     }
     hs_gallery_person_destroy(person);

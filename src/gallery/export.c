@@ -7,7 +7,9 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/json_build.h"
 #include "base/json_read.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
 #include "gallery/validate.h"
@@ -73,35 +75,34 @@ static const char *given(const char *time)
     return hs_gallery_check_time("", time, NULL) == 0 ? time : NULL;
 }
 
-/* Adds an optional member (NULL: omitted). json_pack would omit it if memory is short, too. */
-static bool put_text(json_t *object, const char *key, const char *text)
+/* Adds an optional text (NULL: omitted). json_pack would omit it if memory is short, too. */
+static json_t *with_text(json_t *object, const char *key, const char *text)
 {
-    return !text || json_object_set_new(object, key, json_string(text)) == 0;
+    return text ? hs_json_with_member(object, key, json_string(text)) : object;
 }
 
-static bool put_json(json_t *object, const char *key, json_t *value)
+static json_t *with_value(json_t *object, const char *key, json_t *value)
 {
-    return !value || json_object_set(object, key, value) == 0;
+    return value ? hs_json_with_member(object, key, json_incref(value)) : object;
 }
 
 static json_t *embedding_json(const struct hs_gallery_embedding *e)
 {
     size_t size = e->dimension * sizeof(float), room = sodium_base64_encoded_len(size, BASE64);
     bool bad;
-    json_t *quality = parse_stored(e->quality, hs_gallery_check_quality, &bad), *object = json_object();
+    json_t *quality = parse_stored(e->quality, hs_gallery_check_quality, &bad);
     char *vector = malloc(room);
+    json_t *object = bad || !vector ? NULL : json_object();
     if (vector)
         sodium_bin2base64(vector, room, (const unsigned char *) e->values, size, BASE64);
-    if (bad || !vector || !put_text(object, "space", e->space) || !put_text(object, "vector", vector) ||
-        !put_text(object, "model", e->model) || !put_json(object, "quality", quality) ||
-        !put_text(object, "source_sha256", e->source_sha256) || !put_text(object, "created_at", given(e->created_at))) {
-        json_decref(object);
-        object = NULL;
-    }
-    if (vector)
-        sodium_memzero(vector, room);
+    object = with_text(object, "space", e->space);
+    object = with_text(object, "vector", vector);
+    object = with_text(object, "model", e->model);
+    object = with_value(object, "quality", quality);
+    object = with_text(object, "source_sha256", e->source_sha256);
+    object = with_text(object, "created_at", given(e->created_at));
+    hs_mem_free_wiped(vector, room);
     json_decref(quality);
-    free(vector);
     return object;
 }
 
@@ -110,19 +111,15 @@ static json_t *person_json(const struct hs_gallery_person *person)
     const struct hs_gallery_identity *of = &person->identity;
     bool bad;
     json_t *metadata = parse_stored(of->metadata, hs_gallery_check_metadata, &bad);
-    json_t *embeddings = json_array(), *object = json_object();
+    json_t *embeddings = json_array(), *object = bad ? NULL : json_object();
     for (size_t i = 0; !bad && i < person->count; i++)
-        bad = json_array_append_new(embeddings, embedding_json(&person->embeddings[i])) < 0;
-    if (bad || !embeddings || !put_text(object, "name", of->name) ||
-        !put_text(object, "created_at", given(of->created_at)) ||
-        !put_text(object, "updated_at", given(of->updated_at)) || !put_json(object, "metadata", metadata) ||
-        !put_json(object, "embeddings", embeddings)) {
-        json_decref(object);
-        object = NULL;
-    }
+        embeddings = hs_json_with_item(embeddings, embedding_json(&person->embeddings[i]));
+    object = with_text(object, "name", of->name);
+    object = with_text(object, "created_at", given(of->created_at));
+    object = with_text(object, "updated_at", given(of->updated_at));
+    object = with_value(object, "metadata", metadata);
     json_decref(metadata);
-    json_decref(embeddings);
-    return object;
+    return hs_json_with_member(object, "embeddings", embeddings);
 }
 
 static int write_identity(void *arg, const struct hs_gallery_identity *identity)

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/json_build.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -84,10 +85,7 @@ json_t *hs_system_text_json(const char *text)
 
 json_t *hs_picture_answers_name(const struct hs_picture_answers *answers, json_t *answer, const char *path)
 {
-    if (!answer || !answers->named || json_object_set_new(answer, "file", hs_system_text_json(path)) == 0)
-        return answer;
-    json_decref(answer);
-    return NULL;
+    return answers->named ? hs_json_with_member(answer, "file", hs_system_text_json(path)) : answer;
 }
 
 int hs_picture_answers_print(const struct hs_picture_answers *answers, json_t *answer, const char *path,
