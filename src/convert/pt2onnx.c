@@ -366,11 +366,10 @@ static void put_keypoint_names(struct conversion *c, struct hs_buf *model)
         return;
     hs_buf_init(&text, MAX_TEXT);
     int r = hs_pickle_repr(names, &text);
-    const char *repr = r == 0 ? hs_buf_str(&text) : NULL;
-    if (r == HS_ENOMEM || hs_buf_error(&text) == HS_ENOMEM)
+    if (r == HS_ENOMEM || !hs_buf_str(&text))
         hs_pt_fail_with(&c->graph, HS_ENOMEM, "no memory for the names");
-    else if (repr)
-        hs_onnx_put_metadata(model, "kpt_names", repr);
+    else if (r == 0)
+        hs_onnx_put_metadata(model, "kpt_names", hs_buf_str(&text));
     hs_buf_finish(&text);
 }
 
