@@ -67,8 +67,8 @@ def problems_of(name, text):
         at = 0
         for sentence in SENTENCE.split(body):
             place = body.find(sentence, at)
-            number = line + body.count('\n', 0, place) + (len(sentence) - len(sentence.lstrip()) > 0 and
-                                                          sentence[:len(sentence) - len(sentence.lstrip())].count('\n'))
+            lead = len(sentence) - len(sentence.lstrip())
+            number = line + body.count('\n', 0, place + lead)
             at = place + len(sentence)
             plain = ' '.join(re.sub(r'`[^`]*`|"[^"]*"', '"x"', sentence).split())
             for kind, pattern in KINDS:
