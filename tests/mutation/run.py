@@ -2,10 +2,12 @@
 """Makes one small change to the sources at a time and checks that a test detects it.
 
     run.py map  WORK               builds with gcov, runs each test alone and records the lines it enters (some minutes)
-    run.py test WORK --seed N --count M [--jobs J] [--seconds S] [--minutes T]
+    run.py test WORK --seed N --count M [--jobs J] [--seconds S] [--minutes T] [--sanitize KIND]
                                    runs a plan of M changes in J copies of the tree, and skips finished ones. With S,
                                    a change that no unit test detects meets only the quickest Python tests, for S
-                                   seconds; a call without S, or with a larger one, runs the rest
+                                   seconds; a call without S, or with a larger one, runs the rest. With KIND
+                                   (address or thread), the changes that no test has detected so far meet the unit
+                                   tests again, built with that sanitizer: it detects leaks, overflows and races
     run.py report WORK [--all]     prints statistics, and each change that no test detected
 
 WORK is a folder for this program only; it holds a copy of the tree. A change is valid if it compiles without a
@@ -33,6 +35,8 @@ import changes
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 UNIT_SECONDS, BUILD_SECONDS = 60, 900
 WARNINGS = ['-Dwerror=true', '-Doptimization=1']
+SANITIZED = {'address': ['-Db_sanitize=address,undefined', '-Db_lundef=false'],
+             'thread': ['-Db_sanitize=thread', '-Db_lundef=false']}
 
 
 def run(command, seconds, cwd, env=None):
@@ -51,6 +55,15 @@ def run(command, seconds, cwd, env=None):
         except ProcessLookupError:
             pass
         process.wait()
+
+
+def sanitizer_environment(tree):
+    """Returns the options of .ci/run."""
+    tests = os.path.join(tree, 'tests')
+    return {'TBB_ENABLE_SANITIZERS': '1', 'LSAN_OPTIONS': f'suppressions={tests}/lsan.supp',
+            'ASAN_OPTIONS': 'detect_stack_use_after_return=1:allocator_may_return_null=1:use_sigaltstack=0',
+            'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1',
+            'TSAN_OPTIONS': f'allocator_may_return_null=1:suppressions={tests}/tsan.supp'}
 
 
 def copy_tree(target):
@@ -158,14 +171,19 @@ def line_of_map(change, work, tree):
     return change.line
 
 
-def try_change(change, line, tree, build, tests, map_, skipped, seconds):
-    """Returns 'invalid', the name of the test that failed, or None; how many tests enter the line; and how many of
-    them have run, including the first `skipped` ones of an earlier call."""
+def entering_tests(change, line, tests, map_):
+    """Returns the names of the tests that enter the line, and of the unit tests of its folder, the quickest first."""
     neighbours = 'unit/' + change.file.split('/')[1] + '_'
     entering = sorted((map_[name]['seconds'] if name in map_ else 0, name) for name in tests
                       if name.startswith(neighbours) or
                       name in map_ and line in map_[name]['lines'].get(change.file, ()))
-    entering = [name for kind in ('unit/', 'service/', 'accuracy/') for _, name in entering if name.startswith(kind)]
+    return [name for kind in ('unit/', 'service/', 'accuracy/') for _, name in entering if name.startswith(kind)]
+
+
+def try_change(change, line, tree, build, tests, map_, skipped, seconds):
+    """Returns 'invalid', the name of the test that failed, or None; how many tests enter the line; and how many of
+    them have run, including the first `skipped` ones of an earlier call."""
+    entering = entering_tests(change, line, tests, map_)
     wanted = [tests[name][2] for name in entering[skipped:] if tests[name][2]]
     code, _ = run(['ninja', '-C', build, 'hailo-pose', 'hailo-face'], BUILD_SECONDS, tree)
     if code != 0:
@@ -195,6 +213,17 @@ def try_change(change, line, tree, build, tests, map_, skipped, seconds):
     return None, len(entering), len(entering)
 
 
+def try_sanitized(change, line, tree, build, tests, map_, environment):
+    """Returns the name of the unit test that fails in a build with a sanitizer, or None."""
+    names = [name for name in entering_tests(change, line, tests, map_) if tests[name][2]]
+    code, _ = run(['ninja', '-C', build, *(tests[name][2] for name in names)], BUILD_SECONDS, tree)
+    for name in names if code == 0 else []:
+        command, own, _ = tests[name]
+        if run(command, 10 * UNIT_SECONDS, tree, {**own, **environment})[0] != 0:
+            return name
+    return None
+
+
 def results_of(work):
     """Returns the last result of each change, by the change without its new text."""
     path = os.path.join(work, 'results.jsonl')
@@ -205,11 +234,11 @@ def results_of(work):
     return {tuple(line['change'][:-1]): line for line in lines}
 
 
-def test_part(work, plan, part, seconds, end):
-    tree = os.path.join(work, f'changed-{part}')
+def test_part(work, plan, part, seconds, end, sanitize):
+    tree = os.path.join(work, '-'.join(filter(None, ('changed', sanitize, str(part)))))
     build = os.path.join(tree, 'build')
     copy_tree(tree)
-    set_up(tree, build, WARNINGS)
+    set_up(tree, build, WARNINGS + SANITIZED.get(sanitize, []))
     tests = tests_of(tree, build)
     with gzip.open(os.path.join(work, 'map.json.gz')) as file:
         map_ = {name: {**entry, 'lines': {path: set(lines) for path, lines in entry['lines'].items()}}
@@ -217,26 +246,32 @@ def test_part(work, plan, part, seconds, end):
     done = results_of(work)
     for change in plan:
         last = done.get(tuple(change[:-1]), {'noticed': None, 'ran': 0, 'entering': -1})
-        if last['noticed'] or last['ran'] == last['entering'] or time.monotonic() > end:
+        finished = sanitize in last.get('sanitized', []) if sanitize else last['ran'] == last['entering']
+        if last['noticed'] or finished or time.monotonic() > end:
             continue
         line = line_of_map(change, work, tree)
         before = changes.apply(tree, change)
         begin = time.monotonic()
+        sanitized = last.get('sanitized', [])
         try:
-            noticed, entering, ran = try_change(change, line, tree, build, tests, map_, last['ran'], seconds)
+            if sanitize:
+                entering, ran, sanitized = last['entering'], last['ran'], [*sanitized, sanitize]
+                noticed = try_sanitized(change, line, tree, build, tests, map_, sanitizer_environment(tree))
+            else:
+                noticed, entering, ran = try_change(change, line, tree, build, tests, map_, last['ran'], seconds)
         finally:
             with open(os.path.join(tree, change.file), 'w', encoding='utf-8') as file:
                 file.write(before)
         with open(os.path.join(work, 'results.jsonl'), 'a', encoding='utf-8') as file:
             file.write(json.dumps({'change': change, 'noticed': noticed, 'entering': entering, 'ran': ran,
-                                   'seconds': round(time.monotonic() - begin, 1)}) + '\n')
+                                   'sanitized': sanitized, 'seconds': round(time.monotonic() - begin, 1)}) + '\n')
         print(f'{change.file}:{change.line} {change.kind}: {noticed or "NOT NOTICED"} by {ran} of {entering}', flush=True)
 
 
 def test_changes(work, args):
     end = time.monotonic() + 60 * args.minutes
     plan = changes.plan(changes.all_changes(TREE), args.seed, args.count)
-    parts = [multiprocessing.Process(target=test_part, args=(work, plan[i::args.jobs], i, args.seconds, end))
+    parts = [multiprocessing.Process(target=test_part, args=(work, plan[i::args.jobs], i, args.seconds, end, args.sanitize))
              for i in range(args.jobs)]
     for part in parts:
         part.start()
@@ -284,6 +319,7 @@ def main():
     parser.add_argument('--jobs', type=int, default=1)
     parser.add_argument('--seconds', type=float, default=1e9)
     parser.add_argument('--minutes', type=float, default=1e9)
+    parser.add_argument('--sanitize', choices=sorted(SANITIZED))
     parser.add_argument('--all', action='store_true')
     args = parser.parse_args()
     work = os.path.abspath(args.work)
