@@ -310,7 +310,7 @@ static int name_entry(struct hs_compiled_entry *entry, const struct hs_compiled_
     struct hash model;
     struct stat st;
     if (sodium_init() < 0)
-        return hs_error_set(err, HS_EIO, "libsodium does not start");
+        return hs_error_set(err, HS_EIO, "cannot initialise libsodium");
     if (!hash_file(key->model, false, &model, &st))
         return hs_error_set(err, errno == ENOMEM ? HS_ENOMEM : HS_EIO, "cannot read %s: %s", key->model,
                             strerror(errno));
@@ -335,7 +335,7 @@ static int lock_entry(struct hs_compiled_entry *entry, struct hs_error *err)
         if (entry->lock >= 0)
             return 0;
         if (entry->lock != HS_ENOTFOUND)
-            return hs_error_set(err, entry->lock, "%s: another program has it open", entry->dir);
+            return hs_error_set(err, entry->lock, "another program uses the compiled model %s", entry->dir);
     }
 }
 
@@ -366,7 +366,7 @@ int hs_compiled_open(const struct hs_compiled_key *key, struct hs_compiled_entry
         clear(entry->dir, NULL);
     if (!entry->sealed && !has_room(entry->dir, bytes + bytes / 2 + room_more)) {
         hs_compiled_close(entry, false);
-        return hs_error_set(err, HS_EIO, "%s: no room for a compiled model", key->cache);
+        return hs_error_set(err, HS_EIO, "not enough disk space for a compiled model in %s", key->cache);
     }
     *ret_damaged = !entry->sealed && !empty;
     *ret_entry = entry;

@@ -13,10 +13,11 @@
 
 #include "base/str.h"
 
-static int open_error(const char *path, struct hs_error *err)
+/* `action` is "read" or "write". */
+static int open_error(const char *action, const char *path, struct hs_error *err)
 {
     int code = errno == ENOENT || errno == ENOTDIR ? HS_ENOTFOUND : HS_EIO;
-    return hs_error_set(err, code, "%s: %s", path, strerror(errno));
+    return hs_error_set(err, code, "cannot %s %s: %s", action, path, strerror(errno));
 }
 
 /* Reads up to `len` bytes or to the end of the file. Returns the count, or -1 with errno. */
@@ -42,9 +43,9 @@ int hs_file_open(const char *path, int *ret_fd, struct hs_error *err)
     struct stat st;
     int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || fstat(fd, &st) < 0)
-        r = open_error(path, err);
+        r = open_error("read", path, err);
     else if (!S_ISREG(st.st_mode))
-        r = hs_error_set(err, HS_EIO, "%s: not a regular file", path);
+        r = hs_error_set(err, HS_EIO, "%s is not a regular file", path);
     if (r == 0)
         *ret_fd = fd;
     else if (fd >= 0)
@@ -61,13 +62,14 @@ int hs_file_read(const char *path, size_t max, uint8_t **ret_data, size_t *ret_l
     if (r < 0)
         return r;
     if (fstat(fd, &st) < 0)
-        r = open_error(path, err);
+        r = open_error("read", path, err);
     else if ((uint64_t) st.st_size > max)
-        r = hs_error_set(err, HS_ETOOLARGE, "%s: %lld bytes, at most %zu are read", path, (long long) st.st_size, max);
+        r = hs_error_set(err, HS_ETOOLARGE, "%s is too large: %lld bytes, the limit is %zu", path,
+                         (long long) st.st_size, max);
     else if (!(data = malloc((size_t) st.st_size + 1)))
         r = hs_error_set(err, HS_ENOMEM, "%s: no memory for %lld bytes", path, (long long) st.st_size);
     else if ((n = read_full(fd, data, (size_t) st.st_size)) < 0)
-        r = open_error(path, err);
+        r = open_error("read", path, err);
     close(fd);
     if (r < 0) {
         free(data);
@@ -128,11 +130,11 @@ int hs_file_draft_begin(struct hs_file_draft *draft, const char *path, struct hs
     struct stat st;
     draft->path = path;
     if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return hs_error_set(err, HS_EIO, "%s: not a regular file, so it is not replaced", path);
+        return hs_error_set(err, HS_EIO, "cannot replace %s: it is not a regular file", path);
     if (!hs_str_format(draft->temporary, sizeof(draft->temporary), "%s.XXXXXX", path))
         return hs_error_set(err, HS_EINVAL, "the path is too long: %s", path);
     draft->fd = mkostemp(draft->temporary, O_CLOEXEC);
-    return draft->fd < 0 ? open_error(path, err) : 0;
+    return draft->fd < 0 ? open_error("write", path, err) : 0;
 }
 
 int hs_file_draft_commit(struct hs_file_draft *draft, int mode, struct hs_error *err)
@@ -144,7 +146,7 @@ int hs_file_draft_commit(struct hs_file_draft *draft, int mode, struct hs_error 
         reason = errno;
     if (reason) {
         unlink(draft->temporary);
-        return hs_error_set(err, HS_EIO, "%s: cannot be written: %s", draft->path, strerror(reason));
+        return hs_error_set(err, HS_EIO, "cannot write %s: %s", draft->path, strerror(reason));
     }
     sync_parent(draft->path);
     return 0;
@@ -163,7 +165,7 @@ int hs_file_write_atomic(const char *path, const void *data, size_t len, int mod
     if (r < 0)
         return r;
     if (hs_file_write_all(draft.fd, data, len) < 0) {
-        r = hs_error_set(err, HS_EIO, "%s: cannot be written: %s", path, strerror(errno));
+        r = hs_error_set(err, HS_EIO, "cannot write %s: %s", path, strerror(errno));
         hs_file_draft_drop(&draft);
         return r;
     }
@@ -182,7 +184,7 @@ int hs_dir_make(const char *path, struct hs_error *err)
         *slash = '\0';
         struct stat st;
         if (mkdir(partial, 0755) < 0 && (errno != EEXIST || stat(partial, &st) < 0 || !S_ISDIR(st.st_mode)))
-            return hs_error_set(err, HS_EIO, "%s: cannot make the folder: %s", partial, strerror(errno));
+            return hs_error_set(err, HS_EIO, "cannot create the folder %s: %s", partial, strerror(errno));
         *slash = c;
         if (c == '\0')
             break;
@@ -261,7 +263,7 @@ int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err)
     ssize_t n;
     while ((n = read_full(fd, piece, sizeof(piece))) > 0)
         crypto_hash_sha256_update(&state, piece, (unsigned long long) n);
-    r = n < 0 ? open_error(path, err) : 0;
+    r = n < 0 ? open_error("read", path, err) : 0;
     close(fd);
     if (r == 0) {
         crypto_hash_sha256_final(&state, digest);

@@ -124,7 +124,7 @@ const char *hs_origin_complaint(const char *item)
     struct hs_origin origin;
     if (strcmp(item, "*") == 0 || hs_origin_parse(item, &origin))
         return NULL;
-    return "holds something else than origins such as https://pi.example:8443";
+    return "contains an item that is not an origin such as https://pi.example:8443";
 }
 
 const char *hs_host_complaint(const char *item)
@@ -132,5 +132,5 @@ const char *hs_host_complaint(const char *item)
     struct hs_origin host;
     if (hs_host_parse(item, &host) && host.port == 0)
         return NULL;
-    return "holds something else than host names without a port";
+    return "contains an item that is not a host name without a port";
 }

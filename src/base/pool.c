@@ -127,7 +127,7 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, bool deadlin
         pool->thread_count += r == 0;
     }
     if (r < 0) {
-        hs_error_set(err, r, "only %d of %d worker threads could be started", pool->thread_count, threads);
+        hs_error_set(err, r, "started only %d of %d worker threads", pool->thread_count, threads);
         hs_pool_destroy(pool);
         return r;
     }

@@ -114,7 +114,7 @@ static int wait_for(struct child *child, const struct hs_subprocess *job, struct
         if (hs_cancel_is_set(job->cancel))
             return hs_error_set(err, HS_ECANCELED, "cancelled");
         if (job->deadline_ns != HS_NO_DEADLINE && now_ns >= job->deadline_ns)
-            return hs_error_set(err, HS_ETIMEOUT, "%s did not end in time", job->argv[0]);
+            return hs_error_set(err, HS_ETIMEOUT, "%s timed out", job->argv[0]);
         struct pollfd fds[] = { { child->done_fd, POLLIN, 0 },
                                 { child->output_fd, POLLIN, 0 },
                                 { child->wake_fd, POLLIN, 0 } };

@@ -65,7 +65,7 @@ static int no_memory(struct reader *reader)
 static int copy_text(struct reader *reader, const char *text, size_t len, int line, const char **ret_text)
 {
     if (memchr(text, '\0', len))
-        return fail(reader, HS_EINVAL, line, "a NUL character in a text");
+        return fail(reader, HS_EINVAL, line, "a NUL character is not allowed");
     char *copy = malloc(len + 1);
     if (!copy)
         return no_memory(reader);
@@ -111,8 +111,7 @@ static int add_element(struct reader *reader, struct hs_node *node, const char *
         if (strcmp(node->keys[i], copy) == 0) {
             char quoted[80], message[160];
             hs_str_quote(quoted, sizeof(quoted), copy, key_len);
-            hs_str_format(message, sizeof(message), "the key %s is repeated (first on line %d)", quoted,
-                          node->key_lines[i]);
+            hs_str_format(message, sizeof(message), "duplicate key %s (first on line %d)", quoted, node->key_lines[i]);
             r = fail(reader, HS_EINVAL, key_line, message);
         }
     }
@@ -248,8 +247,8 @@ static int yaml_next(struct reader *reader, yaml_event_t *event)
     int line = (int) (yaml->error == YAML_READER_ERROR ? yaml->mark.line : yaml->problem_mark.line) + 1;
     line = line < reader->lines ? line : reader->lines;
     char message[200];
-    hs_str_format(message, sizeof(message), "%s%s%s", yaml->problem ? yaml->problem : "cannot be read",
-                  yaml->context ? ", " : "", yaml->context ? yaml->context : "");
+    hs_str_format(message, sizeof(message), "invalid YAML%s%s%s%s", yaml->problem ? ": " : "",
+                  yaml->problem ? yaml->problem : "", yaml->context ? ", " : "", yaml->context ? yaml->context : "");
     return fail(reader, HS_EINVAL, line, message);
 }
 
@@ -324,7 +323,7 @@ static int yaml_elements(struct reader *reader, struct hs_node *node, int depth)
         if (node->kind == HS_NODE_MAP) {
             r = yaml_refuse_extras(reader, &event);
             if (r == 0 && event.type != YAML_SCALAR_EVENT)
-                r = fail(reader, HS_EUNSUPPORTED, event_line(&event), "a key must be a plain text");
+                r = fail(reader, HS_EUNSUPPORTED, event_line(&event), "a key must be a scalar");
             if (r == 0) {
                 key = (const char *) event.data.scalar.value;
                 key_len = event.data.scalar.length;
@@ -365,7 +364,8 @@ static int yaml_read(struct reader *reader, struct hs_node **ret_node)
         else
             r = yaml_value(reader, &event, 0, ret_node);
         if (r == 0 && type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
-            r = fail(reader, HS_EUNSUPPORTED, line, "a second document starts here; one is read");
+            r = fail(reader, HS_EUNSUPPORTED, line,
+                     "a file must contain only one YAML document, and a second one starts here");
     }
     yaml_parser_delete(&reader->yaml);
     return r;
@@ -376,7 +376,7 @@ static int yaml_read(struct reader *reader, struct hs_node **ret_node)
 int hs_doc_parse(const char *text, size_t len, const char *name, struct hs_doc **ret_doc, struct hs_error *err)
 {
     if (len > DOC_MAX_BYTES)
-        return hs_error_set(err, HS_ETOOLARGE, "%s: %zu bytes, at most %d are read", name, len, DOC_MAX_BYTES);
+        return hs_error_set(err, HS_ETOOLARGE, "%s is too large: %zu bytes, the limit is %d", name, len, DOC_MAX_BYTES);
     struct reader reader = { .name = name, .err = err, .at = len ? text : "", .line = 1 };
     reader.end = reader.at + len;
     reader.lines = 1;

@@ -69,7 +69,7 @@ static void write_default(const struct hs_schema *schema, const struct hs_settin
 
 static const char *unit_note(const struct hs_setting *row)
 {
-    return row->flags & HS_SETTING_UNIT ? "; without effect here, and no systemd unit comes with the program yet" : "";
+    return row->flags & HS_SETTING_UNIT ? "; has no effect without a systemd unit, and none is included yet" : "";
 }
 
 int hs_render_reference(const struct hs_schema *schema, struct hs_buf *buf)
@@ -101,7 +101,8 @@ int hs_render_reference(const struct hs_schema *schema, struct hs_buf *buf)
 int hs_render_example(const struct hs_schema *schema, struct hs_buf *buf)
 {
     const struct hs_setting *row;
-    hs_buf_printf(buf, "# Settings of %s with their defaults. What is left out keeps its default.\n", schema->program);
+    hs_buf_printf(buf, "# Settings of %s with their defaults. A setting that is left out keeps its default.\n",
+                  schema->program);
     for (size_t i = 0; (row = hs_schema_row(schema, i, NULL)); i++) {
         int len;
         /* An unused row is never the first of a section with other rows. */

@@ -142,7 +142,7 @@ static int check_bounds(const struct hs_setting *row, double value, const char *
 static int read_bool(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     (void) row;
-    return hs_node_bool(node, dst) ? 0 : refuse(ret_reason, "is neither true nor false");
+    return hs_node_bool(node, dst) ? 0 : refuse(ret_reason, "is not true or false");
 }
 
 /* Reads a whole number in the row's bounds, which fit an int. */
@@ -195,15 +195,15 @@ static int read_text(const struct hs_setting *row, const struct hs_node *node, v
     bool truth;
     double number;
     if (!text || hs_node_bool(node, &truth))
-        return refuse(ret_reason, "is not a text");
+        return refuse(ret_reason, "is not a string");
     if (hs_node_double(node, &number))
-        return refuse(ret_reason, "is a number, where a text is wanted (put it in quotes)");
+        return refuse(ret_reason, "is a number, but must be a string (put it in quotes)");
     size_t len = strlen(text);
     if (!hs_utf8_valid(text, len))
         return refuse(ret_reason, "is not UTF-8");
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char) text[i] < 0x20 || text[i] == 0x7f)
-            return refuse(ret_reason, "holds control characters");
+            return refuse(ret_reason, "contains control characters");
     }
     if ((double) len < row->min)
         return refuse(ret_reason, len == 0 ? "is empty" : "is too short");
@@ -212,7 +212,7 @@ static int read_text(const struct hs_setting *row, const struct hs_node *node, v
     size_t known = 0;
     const char *choice = row->choices ? find_text_choice(row, text, &known) : text;
     if (!choice)
-        return refuse(ret_reason, "is none of the choices");
+        return refuse(ret_reason, "is not an allowed value");
     char *copy = strdup(text);
     if (!copy)
         return HS_ENOMEM;
@@ -235,7 +235,7 @@ static int read_choice(const struct hs_setting *row, const struct hs_node *node,
             return 0;
         }
     }
-    return refuse(ret_reason, "is none of the choices");
+    return refuse(ret_reason, "is not an allowed value");
 }
 
 /* Reads a list of two numbers, "640x480" or "640". */
@@ -262,7 +262,7 @@ static int read_size(const struct hs_setting *row, const struct hs_node *node, v
         if (r < 0)
             return r;
         if (sides[i] % row->multiple)
-            return refuse(ret_reason, "does not fit the step");
+            return refuse(ret_reason, "is not a multiple of the step");
     }
     memcpy(dst, (int[2]) { (int) sides[0], (int) sides[1] }, sizeof(int[2]));
     return 0;
@@ -286,7 +286,7 @@ static const char byte_units[] = "KMGT";
 
 static int read_bytes(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
-    static const char message[] = "is not a size";
+    static const char message[] = "is not a size in bytes";
     const char *text = hs_node_text(node);
     if (text && hs_str_equal_nocase(text, "infinity")) {
         if (!isinf(row->max))
@@ -332,7 +332,7 @@ static int add_items(const struct hs_setting *row, const char *text, struct hs_b
     for (const char *at = text; *(at += strspn(at, " \t,"));) {
         size_t len = strcspn(at, " \t,");
         if (!hs_str_copy_n(item, sizeof(item), at, len))
-            return refuse(ret_reason, "holds an item that is too long");
+            return refuse(ret_reason, "contains an item that is too long");
         const char *complaint = row->complaint(item);
         if (complaint)
             return refuse(ret_reason, complaint);
@@ -348,11 +348,11 @@ static int read_list(const struct hs_setting *row, const struct hs_node *node, v
 {
     struct hs_buf list;
     size_t count = node->kind == HS_NODE_LIST ? node->count : 1;
-    int r = node->kind == HS_NODE_MAP ? refuse(ret_reason, "is not a list of texts") : 0;
+    int r = node->kind == HS_NODE_MAP ? refuse(ret_reason, "is not a list of strings") : 0;
     hs_buf_init(&list, (size_t) row->max);
     for (size_t i = 0; i < count && r == 0; i++) {
         const char *text = hs_node_text(node->kind == HS_NODE_LIST ? node->items[i] : node);
-        r = text ? add_items(row, text, &list, ret_reason) : refuse(ret_reason, "is not a list of texts");
+        r = text ? add_items(row, text, &list, ret_reason) : refuse(ret_reason, "is not a list of strings");
     }
     char *copy = r == 0 ? hs_str_dup_n(list.data, list.len) : NULL;
     hs_buf_finish(&list);
@@ -386,7 +386,7 @@ int hs_setting_read_text(const struct hs_setting *row, const char *text, void *d
     if (r == HS_ENOMEM)
         return r;
     if (r < 0)
-        return refuse(ret_reason, "cannot be read");
+        return refuse(ret_reason, "is not a valid list");
     r = hs_setting_read(row, hs_doc_root(doc), dst, ret_reason);
     hs_doc_destroy(doc);
     return r;
@@ -484,9 +484,9 @@ int hs_setting_write_range(const struct hs_setting *row, struct hs_buf *buf)
     if (row->type == HS_SETTING_BOOL)
         return hs_buf_append_str(buf, "true or false");
     if (row->type == HS_SETTING_LIST)
-        return hs_buf_append_str(buf, "a list of texts");
+        return hs_buf_append_str(buf, "a list of strings");
     if (row->type == HS_SETTING_TEXT)
-        hs_buf_append_str(buf, "a text of ");
+        hs_buf_append_str(buf, "a string of ");
     if (row->type == HS_SETTING_SIZE)
         hs_buf_append_str(buf, "[width, height], each ");
     write_bound(row, row->min, buf);
@@ -499,7 +499,7 @@ int hs_setting_write_range(const struct hs_setting *row, struct hs_buf *buf)
     if (row->type == HS_SETTING_SECONDS)
         hs_buf_append_str(buf, " seconds, also \"250ms\", \"30s\", \"5m\", \"1h\"");
     if (row->flags & HS_SETTING_FOREVER)
-        hs_buf_append_str(buf, "; -1: without end");
+        hs_buf_append_str(buf, "; -1: no limit");
     if (row->flags & HS_SETTING_AUTO)
         hs_buf_append_str(buf, ", or auto");
     return hs_buf_error(buf);

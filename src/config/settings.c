@@ -192,7 +192,7 @@ static void add_unknown(const struct hs_settings *settings, const char *what, co
     char quoted[120], meant[128];
     hs_str_quote(quoted, sizeof(quoted), name, strlen(name));
     bool near = hs_schema_suggest(settings->schema, name, meant, sizeof(meant));
-    hs_problems_add(problems, level, line, "%s: there is no %s %s%s%s%s", where, what, quoted,
+    hs_problems_add(problems, level, line, "%s: unknown %s %s%s%s%s", where, what, quoted,
                     near ? "; did you mean " : "", near ? meant : "", near ? "?" : "");
 }
 
@@ -240,8 +240,8 @@ void hs_settings_apply_doc(struct hs_settings *settings, struct hs_doc *doc, con
     hs_doc_destroy(settings->doc);
     settings->doc = doc;
     if (root->kind != HS_NODE_MAP)
-        hs_problems_add(problems, HS_PROBLEM_ERROR, root->line, "%s:%d: sections such as \"server:\" are wanted here",
-                        name, root->line);
+        hs_problems_add(problems, HS_PROBLEM_ERROR, root->line, "%s:%d: expected sections such as \"server:\"", name,
+                        root->line);
     for (size_t i = 0; root->kind == HS_NODE_MAP && i < root->count; i++) {
         const struct hs_node *item = root->items[i];
         const char *section = root->keys[i];
@@ -254,7 +254,7 @@ void hs_settings_apply_doc(struct hs_settings *settings, struct hs_doc *doc, con
             apply_section(settings, section, item, name, problems);
         else if (!hs_node_is_null(item))
             hs_problems_add(problems, HS_PROBLEM_ERROR, line,
-                            "%s: %s is a section: settings with their values are wanted in it", where, section);
+                            "%s: %s is a section and must contain settings with their values", where, section);
     }
 }
 
@@ -303,7 +303,7 @@ void hs_settings_apply_environment(struct hs_settings *settings, const char *con
         if (!hs_str_starts(*environment, name) || is_known(settings->schema, *environment, len))
             continue;
         hs_str_quote(quoted, sizeof(quoted), *environment, len);
-        hs_problems_add(problems, HS_PROBLEM_WARNING, 0, "environment: no setting belongs to the variable %s", quoted);
+        hs_problems_add(problems, HS_PROBLEM_WARNING, 0, "environment: unknown variable %s", quoted);
     }
 }
 
@@ -349,7 +349,8 @@ int hs_settings_make_paths_absolute(struct hs_settings *settings, struct hs_erro
         size_t before = (size_t) (path - *text);
         memcpy(absolute, *text, before);
         if (!hs_path_absolute(absolute + before, PATH_MAX, path))
-            return hs_error_set(err, HS_EINVAL, "%s: %s: the current folder is gone, or the path is too long",
+            return hs_error_set(err, HS_EINVAL,
+                                "%s: cannot make %s absolute: the current folder was deleted, or the path is too long",
                                 row->name, path);
         char *copy = strdup(absolute);
         if (!copy)
@@ -386,8 +387,8 @@ static void check_rendered(const struct hs_schema *schema, const char *path, str
     if (schema->yaml_path && strcmp(path, schema->yaml_path) != 0 && stat(schema->yaml_path, &yaml) == 0 &&
         stat(path, &json) == 0 && yaml.st_mtime > json.st_mtime)
         hs_problems_add(problems, HS_PROBLEM_WARNING, 0,
-                        "%s is newer than %s, which is read: run `%s config render --input %s --output %s`, or remove "
-                        "%s",
+                        "%s is newer than %s, but the service reads the latter: run `%s config render --input %s "
+                        "--output %s`, or remove %s",
                         schema->yaml_path, path, schema->program, schema->yaml_path, path, path);
 }
 

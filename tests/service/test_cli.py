@@ -110,7 +110,7 @@ def test_a_fifo_and_a_device_are_no_configuration(cli, tmp_path, command):
     os.mkfifo(tmp_path / 'fifo')
     for path in ('fifo', '/dev/zero', '/dev/null'):
         done = cli(*command, path)
-        assert done.returncode == 1 and f'{path}: not a regular file' in done.stderr, done
+        assert done.returncode == 1 and f'{path} is not a regular file' in done.stderr, done
 
 
 def test_config_errors_come_all_at_once_with_their_places(cli, tmp_path):
@@ -241,7 +241,7 @@ def test_a_script_of_the_simulated_device_that_is_wrong(cli, script):
     device = script('latency_ms: 1\nspeed: 9\n')
     done = cli('serve', '--host', '127.0.0.1', '--port', 0, '--device', device)
     assert done.returncode == 1
-    assert f'{device[4:]}:2: "speed" is not a known key' in done.stderr
+    assert f'{device[4:]}:2: "speed" is an unknown key' in done.stderr
     done = cli('serve', '--host', '127.0.0.1', '--port', 0, '--device', 'sim:none.yaml')
     assert done.returncode == 1 and 'none.yaml' in done.stderr
     done = cli('serve', '--host', '127.0.0.1', '--port', 0, '--device', 'simulator')

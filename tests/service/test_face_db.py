@@ -122,7 +122,7 @@ def test_what_is_wrong_is_said(db, tmp_path):
     (tmp_path / 'file').write_text('')
     done = subprocess.run([FACE, 'db', 'import', os.devnull, '--set', f'database.db_file={tmp_path}/file/faces.db'],
                           capture_output=True, text=True, check=False, env=environment(tmp_path), timeout=60)
-    assert done.returncode == 1 and f'{tmp_path}/file: cannot make the folder: ' in done.stderr, done
+    assert done.returncode == 1 and f'cannot create the folder {tmp_path}/file: ' in done.stderr, done
     assert 'database.db_file' in done.stderr
     for words, usage in ((('add', 'Ann'), 'add NAME PICTURE|FOLDER...'), (('rename', 'one'), 'rename OLD NEW'),
                          (('list', 'extra'), 'list'), (('restore',), 'restore BACKUP'), (('dance',), 'list|show|add|')):

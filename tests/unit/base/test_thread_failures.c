@@ -63,7 +63,7 @@ static void test_pool_threads(void **state)
             hs_call_fail_arm("pthread_create", nth, EAGAIN);
             assert_int_equal(hs_pool_create("test", 3, 2, deadlines, &pool, &err), HS_ENOMEM);
             assert_true(hs_call_fail_disarm());
-            hs_str_format(text, sizeof(text), "only %d of %d worker threads could be started", nth - 1, threads);
+            hs_str_format(text, sizeof(text), "started only %d of %d worker threads", nth - 1, threads);
             assert_string_equal(err.message, text);
             assert_null(pool);
             assert_int_equal(count_entries("/proc/self/task"), before);

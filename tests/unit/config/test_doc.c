@@ -190,16 +190,16 @@ static void refused_texts(void **state)
     refuse_text("&a b: 1\n", HS_EUNSUPPORTED, 1, "anchors");
     refuse_text("a: &x {b: 1}\n", HS_EUNSUPPORTED, 1, "anchors");
     refuse_text("? [a]\n: 1\n", HS_EUNSUPPORTED, 1, "key");
-    refuse_text("a: 1\n---\nb: 2\n", HS_EUNSUPPORTED, 2, "second document");
-    refuse_text("a: 1\nb: 2\na: 3\n", HS_EINVAL, 3, "\"a\" is repeated (first on line 1)");
-    refuse_text("{\"s\": {\n\"a\": 1,\n\"a\": 2}}", HS_EINVAL, 3, "\"a\" is repeated (first on line 2)");
+    refuse_text("a: 1\n---\nb: 2\n", HS_EUNSUPPORTED, 2, "one YAML document");
+    refuse_text("a: 1\nb: 2\na: 3\n", HS_EINVAL, 3, "duplicate key \"a\" (first on line 1)");
+    refuse_text("{\"s\": {\n\"a\": 1,\n\"a\": 2}}", HS_EINVAL, 3, "duplicate key \"a\" (first on line 2)");
     refuse_text("a:\n\t- 1\n", HS_EINVAL, 2, "t:2: ");
     refuse_text("a: [1, 2\nb: 3\n", HS_EINVAL, 2,
-                "t:2: did not find expected ',' or ']', while parsing a flow sequence");
+                "t:2: invalid YAML: did not find expected ',' or ']', while parsing a flow sequence");
     refuse_text("{\"a\": 1,\n \"b\": \"x}", HS_EINVAL, 2, "");
     refuse_text("a: \"\\0\"\n", HS_EINVAL, 1, "NUL");
     refuse("a: \"x\0\"", 7, HS_EINVAL, 1, "");
-    refuse_text("a: \xff\xfe\n", HS_EINVAL, 1, "t:1: invalid leading UTF-8 octet");
+    refuse_text("a: \xff\xfe\n", HS_EINVAL, 1, "t:1: invalid YAML: invalid leading UTF-8 octet");
     refuse_text("{\"a\": \"\xed\xa0\x80\"}", HS_EINVAL, 1, "");
 }
 
@@ -237,7 +237,7 @@ static void bounds(void **state)
     buf.len = 0;
     for (int i = 0; i < (1 << 20) + 1; i++)
         hs_buf_append_str(&buf, "\n");
-    refuse((const char *) buf.data, buf.len, HS_ETOOLARGE, 0, "at most");
+    refuse((const char *) buf.data, buf.len, HS_ETOOLARGE, 0, "the limit is 1048576");
     hs_doc_destroy(parse("a: 1"));
     hs_buf_finish(&buf);
 }

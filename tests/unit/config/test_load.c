@@ -115,7 +115,7 @@ static void a_fifo_is_refused_at_once(void **state)
     struct hs_error err;
     assert_int_equal(mkfifo(place->path, 0644), 0);
     assert_int_equal(hs_config_load(&request, &settings, &problems, &err), HS_EINVAL);
-    assert_non_null(strstr(problems.items[0].text, "hailo-pose.json: not a regular file"));
+    assert_non_null(strstr(problems.items[0].text, "hailo-pose.json is not a regular file"));
     hs_problems_finish(&problems);
 }
 
@@ -221,9 +221,9 @@ static void unreadable_files_are_errors(void **state)
     struct hs_config_request request = { .schema = &hs_pose_schema,
                                          .environment = env,
                                          .path = "/nonexistent/pose.yaml" };
-    check_failure(&request, 1, "/nonexistent/pose.yaml: No such file");
+    check_failure(&request, 1, "cannot read /nonexistent/pose.yaml: No such file");
     request.path = "/tmp";
-    check_failure(&request, 1, "/tmp: not a regular file");
+    check_failure(&request, 1, "/tmp is not a regular file");
     request.path = NULL;
     write_file(place->path, "{\"server\": {\n\"port\": }");
     check_failure(&request, 1, "hailo-pose.json:2: ");

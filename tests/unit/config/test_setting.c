@@ -65,9 +65,9 @@ static void bools(void **state)
     accept(&row, "Off", &value);
     assert_false(value);
     check_written(&row, &value, "false");
-    refuse(&row, "1", &value, "neither true nor false");
-    refuse(&row, "\"true\"", &value, "neither true nor false");
-    refuse(&row, "[true]", &value, "neither true nor false");
+    refuse(&row, "1", &value, "not true or false");
+    refuse(&row, "\"true\"", &value, "not true or false");
+    refuse(&row, "[true]", &value, "not true or false");
     check_range(&row, "true or false");
 }
 
@@ -125,8 +125,8 @@ static void texts(void **state)
     accept(&row, "\"5\"", &value);
     assert_string_equal(value, "5");
     refuse(&row, "5", &value, "put it in quotes");
-    refuse(&row, "true", &value, "not a text");
-    refuse(&row, "[a]", &value, "not a text");
+    refuse(&row, "true", &value, "not a string");
+    refuse(&row, "[a]", &value, "not a string");
     refuse(&row, "\"\"", &value, "is empty");
     refuse(&row, "ninechars", &value, "too long");
     refuse(&row, "\"a\\nb\"", &value, "control");
@@ -136,7 +136,7 @@ static void texts(void **state)
     assert_int_equal(hs_setting_read_text(&row, "true", &value, &reason), 0);
     assert_string_equal(value, "true");
     assert_int_equal(hs_setting_read_text(&row, "\xff", &value, &reason), HS_EINVAL);
-    check_range(&row, "a text of 1 to 8 bytes");
+    check_range(&row, "a string of 1 to 8 bytes");
     free(value);
 }
 
@@ -171,7 +171,7 @@ static void lists(void **state)
     assert_string_equal(value, "q r");
     assert_int_equal(hs_setting_read_text(&row, "", &value, &reason), 0);
     assert_string_equal(value, "");
-    check_range(&row, "a list of texts");
+    check_range(&row, "a list of strings");
     /* An item of 511 bytes, and one of 512. */
     const struct hs_setting wide = { .name = "a.b", .type = HS_SETTING_LIST, .max = 2000, .complaint = complain };
     char item[513] = "";
@@ -213,9 +213,9 @@ static void choices(void **state)
     check_written(&row, &value, "\"cpu\"");
     accept(&row, "\"sim\"", &value);
     assert_int_equal(value, 2);
-    refuse(&row, "gpu", &value, "none of the choices");
-    refuse(&row, "1", &value, "none of the choices");
-    refuse(&row, "[cpu]", &value, "none of the choices");
+    refuse(&row, "gpu", &value, "not an allowed value");
+    refuse(&row, "1", &value, "not an allowed value");
+    refuse(&row, "[cpu]", &value, "not an allowed value");
     check_range(&row, "auto, cpu or sim");
 }
 
@@ -231,9 +231,9 @@ static void texts_with_choices(void **state)
     assert_string_equal(value, "sim");
     accept(&row, "SIM:A/b.yaml", &value);
     assert_string_equal(value, "sim:A/b.yaml");
-    refuse(&row, "\"sim:\"", &value, "none of the choices");
-    refuse(&row, "simulator", &value, "none of the choices");
-    refuse(&row, "auto:a", &value, "none of the choices");
+    refuse(&row, "\"sim:\"", &value, "not an allowed value");
+    refuse(&row, "simulator", &value, "not an allowed value");
+    refuse(&row, "auto:a", &value, "not an allowed value");
     refuse(&row, "sim:0123456789", &value, "too long");
     assert_string_equal(value, "sim:A/b.yaml");
     check_range(&row, "auto, sim or sim:SCRIPT");
@@ -302,7 +302,7 @@ static void seconds(void **state)
     refuse(&row, "[5]", &value, "not a duration");
     refuse(&strict, "-1", &value, "too small");
     refuse(&strict, "0", &value, "too small");
-    check_range(&row, "0 to 86400 seconds, also \"250ms\", \"30s\", \"5m\", \"1h\"; -1: without end");
+    check_range(&row, "0 to 86400 seconds, also \"250ms\", \"30s\", \"5m\", \"1h\"; -1: no limit");
     check_range(&strict, "0.1 to 60 seconds, also \"250ms\", \"30s\", \"5m\", \"1h\"");
 }
 

@@ -178,27 +178,26 @@ static void all_problems_at_once(void **state)
     assert_int_equal(problems.warnings, 3);
     assert_int_equal(problems.count, 10);
     check_problem(&problems, 0, HS_PROBLEM_ERROR, 2,
-                  "t.yaml:2: server.host: 5 is a number, where a text is wanted "
-                  "(put it in quotes) (allowed: a text of 1 to 255 bytes)");
+                  "t.yaml:2: server.host: 5 is a number, but must be a string "
+                  "(put it in quotes) (allowed: a string of 1 to 255 bytes)");
     check_problem(&problems, 1, HS_PROBLEM_ERROR, 3, "t.yaml:3: server.port: 99999 is too large (allowed: 0 to 65535)");
     check_problem(&problems, 2, HS_PROBLEM_WARNING, 4,
-                  "t.yaml:4: there is no setting \"server.prot\"; did you mean server.port?");
+                  "t.yaml:4: unknown setting \"server.prot\"; did you mean server.port?");
     check_problem(&problems, 3, HS_PROBLEM_ERROR, 6,
-                  "t.yaml:6: inference.input_size: [640, 641] does not fit the step "
+                  "t.yaml:6: inference.input_size: [640, 641] is not a multiple of the step "
                   "(allowed: [width, height], each 32 to 1280 in steps of 32)");
     check_problem(&problems, 4, HS_PROBLEM_ERROR, 7,
                   "t.yaml:7: inference.confidence_threshold: \"high\" is not a number (allowed: 0 to 1)");
     check_problem(&problems, 5, HS_PROBLEM_ERROR, 8,
-                  "t.yaml:8: inference.device: gpu is none of the choices "
+                  "t.yaml:8: inference.device: gpu is not an allowed value "
                   "(allowed: auto, cpu, hailo, sim or sim:SCRIPT)");
     check_problem(&problems, 6, HS_PROBLEM_ERROR, 10,
-                  "t.yaml:10: pose is a section: settings with their values are wanted in it");
-    check_problem(&problems, 7, HS_PROBLEM_WARNING, 11,
-                  "t.yaml:11: there is no section \"loging\"; did you mean logging?");
+                  "t.yaml:10: pose is a section and must contain settings with their values");
+    check_problem(&problems, 7, HS_PROBLEM_WARNING, 11, "t.yaml:11: unknown section \"loging\"; did you mean logging?");
     check_problem(&problems, 8, HS_PROBLEM_WARNING, 14,
-                  "t.yaml:14: there is no setting \"model.max_side\"; did you mean image.max_side?");
+                  "t.yaml:14: unknown setting \"model.max_side\"; did you mean image.max_side?");
     check_problem(&problems, 9, HS_PROBLEM_ERROR, 15,
-                  "t.yaml:15: model.name: a section is not a text (allowed: a text of 1 to 255 bytes)");
+                  "t.yaml:15: model.name: a section is not a string (allowed: a string of 1 to 255 bytes)");
     /* Wrong values are unchanged, right ones are set. */
     assert_int_equal(values(settings)->server.port, 11436);
     assert_int_equal(values(settings)->inference.max_detections, 12);
@@ -221,7 +220,7 @@ static void many_problems_are_counted(void **state)
     assert_int_equal(problems.count, HS_PROBLEMS_MAX);
     assert_int_equal(problems.dropped, 50);
     assert_int_equal(problems.warnings, 150);
-    assert_string_equal(problems.items[0].text, "t.yaml:2: there is no setting \"server.nothing_like_it_0\"");
+    assert_string_equal(problems.items[0].text, "t.yaml:2: unknown setting \"server.nothing_like_it_0\"");
     hs_buf_finish(&buf);
     hs_problems_finish(&problems);
     hs_settings_destroy(settings);
@@ -267,8 +266,7 @@ static void environment(void **state)
     assert_int_equal(problems.count, 2);
     assert_non_null(strstr(problems.items[0].text,
                            "HAILO_POSE_MODEL_KEEP_ALIVE: model.keep_alive: \"soon\" is not a duration (allowed: "));
-    check_problem(&problems, 1, HS_PROBLEM_WARNING, 0,
-                  "environment: no setting belongs to the variable \"HAILO_POSE_SEVER_PORT\"");
+    check_problem(&problems, 1, HS_PROBLEM_WARNING, 0, "environment: unknown variable \"HAILO_POSE_SEVER_PORT\"");
     hs_problems_finish(&problems);
 
     const char *const both[] = { "HS_MODELS_DIR=/weak", "HAILO_POSE_MODEL_DIR=/strong", NULL };
@@ -298,7 +296,7 @@ static void assignments(void **state)
     override(settings, "--port", "server.port", "x", &problems);
     assert_int_equal(problems.errors, 4);
     check_problem(&problems, 0, HS_PROBLEM_ERROR, 0,
-                  "--set: there is no setting \"server.prt\"; did you mean server.port?");
+                  "--set: unknown setting \"server.prt\"; did you mean server.port?");
     check_problem(&problems, 1, HS_PROBLEM_ERROR, 0, "--set: \"server.port\" is not NAME=VALUE");
     check_problem(&problems, 3, HS_PROBLEM_ERROR, 0,
                   "--port: server.port: \"x\" is not a whole number (allowed: 0 to 65535)");
