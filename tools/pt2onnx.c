@@ -8,10 +8,9 @@
 
 static const char usage[] = "usage: pt2onnx CHECKPOINT.pt OUTPUT.onnx [--sigmoid] [--decoded]\n";
 static const char help[] =
-    "Turns an Ultralytics YOLOv8 or YOLO11 pose checkpoint into ONNX. Nothing in it is executed.\n"
-    "  --sigmoid  class outputs as probabilities, like a Hailo HEF\n"
-    "  --decoded  add output0, in the layout of Ultralytics' export\n"
-    "  --help     print this\n";
+    "Converts an Ultralytics YOLOv8 or YOLO11 pose checkpoint to ONNX. No code from the checkpoint is executed.\n  "
+    "--sigmoid  write class outputs as probabilities, as in a Hailo HEF\n  --decoded  add output0, in the layout of "
+    "Ultralytics' export\n  --help     print this help\n";
 
 static int fail_usage(const char *why, const char *what)
 {
@@ -51,13 +50,13 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--decoded") == 0)
             options.decoded = true;
         else if (argv[i][0] == '-' && argv[i][1] != '\0')
-            return fail_usage("no such option: ", argv[i]);
+            return fail_usage("unknown option: ", argv[i]);
         else if (count == 2)
             return fail_usage("too many arguments: ", argv[i]);
         else
             paths[count++] = argv[i];
     }
     if (count < 2)
-        return fail_usage("a checkpoint and the name of the output are needed", "");
+        return fail_usage("a checkpoint and an output file are required", "");
     return convert(paths[0], paths[1], &options);
 }

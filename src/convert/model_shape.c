@@ -118,7 +118,7 @@ int hs_label_list_parse(const char *text, size_t max, struct hs_label_list *ret_
     if (!fine || *at) {
         hs_label_list_finish(&list);
         return no_memory ? hs_error_set(err, HS_ENOMEM, "out of memory")
-                         : hs_error_set(err, HS_EMODEL, "the class names in the model cannot be read");
+                         : hs_error_set(err, HS_EMODEL, "cannot parse the class names in the model");
     }
     *ret_list = list;
     return 0;
@@ -155,7 +155,7 @@ int hs_keypoint_names_parse(const char *text, size_t max, struct hs_label_list *
     }
     hs_label_list_finish(&first);
     return no_memory ? hs_error_set(err, HS_ENOMEM, "out of memory")
-                     : hs_error_set(err, HS_EMODEL, "the keypoint names in the model cannot be read");
+                     : hs_error_set(err, HS_EMODEL, "cannot parse the keypoint names in the model");
 }
 
 void hs_label_list_finish(struct hs_label_list *list)
@@ -173,7 +173,7 @@ struct reader {
     struct hs_error *err;
 };
 
-static const char other_files[] = "the weights lie in other files; save the model as a single file";
+static const char other_files[] = "the weights are stored in other files; save the model as a single file";
 
 /* Keeps the first refusal. */
 #define REFUSE(r, ...) ((r)->status = (r)->status < 0 ? (r)->status : hs_error_set((r)->err, HS_EMODEL, __VA_ARGS__))
@@ -182,7 +182,7 @@ static void check_input(struct reader *r, const char *kind)
 {
     const struct hs_onnx_value *input = &r->info->inputs[0];
     if (r->info->input_count != 1 || input->rank != 4)
-        REFUSE(r, "a %s model has one input, a picture with 4 dimensions", kind);
+        REFUSE(r, "a %s model must have one input with 4 dimensions", kind);
     if (input->elem_type == HS_ONNX_FLOAT16)
         REFUSE(r, "the input is 16-bit; export the model without `half`");
     if (input->elem_type != HS_ONNX_FLOAT)
@@ -208,9 +208,9 @@ static void read_size(struct reader *r, const int from_file[2], int stride)
     }
     shape->stride = dims[0] < 0 && dims[1] < 0 ? stride : 0;
     if (shape->input > 0 && (shape->width != shape->input || shape->height != shape->input))
-        REFUSE(r, "the model's input is fixed to %d x %d", shape->width, shape->height);
+        REFUSE(r, "the input of the model is fixed to %d x %d", shape->width, shape->height);
     if (!fine)
-        REFUSE(r, "the input's sides (%d x %d) must be multiples of %d, at most %d", shape->width, shape->height,
+        REFUSE(r, "the sides of the input (%d x %d) must be multiples of %d, at most %d", shape->width, shape->height,
                stride, HS_MODEL_MAX_INPUT);
 }
 
@@ -244,7 +244,7 @@ static size_t read_numbers(const char *text, int *ret, size_t max)
 static void settle(struct reader *r, int *value, int from_file, const char *what)
 {
     if (*value > 0 && from_file > 0 && *value != from_file)
-        REFUSE(r, "the file says %d %s, not %d", from_file, what, *value);
+        REFUSE(r, "the number of %s in the file is %d, not %d", what, from_file, *value);
     if (*value == 0)
         *value = from_file;
 }
@@ -272,16 +272,16 @@ static void read_metadata(struct reader *r)
     int pair[2] = { 0, 0 };
     if (task && strcmp(task, "pose") != 0) {
         hs_str_quote(quoted, sizeof(quoted), task, strlen(task));
-        REFUSE(r, "the model's task is %s; only pose models can be served", quoted);
+        REFUSE(r, "the task of the model is %s; only pose models are supported", quoted);
     }
     if (end2end && hs_str_equal_nocase(end2end, "true"))
-        REFUSE(r, "the model suppresses overlaps itself (end2end); export it without");
+        REFUSE(r, "the model includes NMS (end2end); export it without end2end");
     if (r->status == 0 && names)
         r->status = hs_label_list_parse(names, HS_MODEL_MAX_CLASSES, &shape->labels, r->err);
     settle(r, &shape->classes, (int) shape->labels.count, "classes");
     if (read_numbers(hs_onnx_info_prop(r->info, "kpt_shape"), pair, 2) == 2) {
         settle(r, &shape->keypoints, pair[0], "keypoints");
-        settle(r, &shape->dims, pair[1], "numbers a keypoint");
+        settle(r, &shape->dims, pair[1], "values per keypoint");
     }
     read_keypoint_names(r);
 }
@@ -290,7 +290,7 @@ static void check_counts(struct reader *r)
 {
     struct hs_model_shape *shape = r->shape;
     if (shape->keypoints == 0)
-        REFUSE(r, "the file does not say how many keypoints it has; say it with --keypoints N (and --dims 2 or 3, "
+        REFUSE(r, "the file does not specify the number of keypoints; set it with --keypoints N (and --dims 2 or 3, "
                   "--classes N)");
     if (shape->dims == 0)
         shape->dims = 3;
@@ -298,8 +298,8 @@ static void check_counts(struct reader *r)
         shape->classes = 1;
     if (shape->keypoints > HS_MODEL_MAX_KEYPOINTS || shape->classes > HS_MODEL_MAX_CLASSES ||
         (shape->dims != 2 && shape->dims != 3))
-        REFUSE(r, "%d classes and %d keypoints with %d numbers each cannot be served", shape->classes, shape->keypoints,
-               shape->dims);
+        REFUSE(r, "unsupported number of classes (%d), keypoints (%d) or values per keypoint (%d)", shape->classes,
+               shape->keypoints, shape->dims);
 }
 
 /* Ultralytics' export with nms=True outputs a row for each of the best detections: box, score,
@@ -321,18 +321,16 @@ static void read_decoded(struct reader *r)
     if (dims[0] > 1)
         REFUSE(r, "the model is fixed to batches of %" PRId64, dims[0]);
     if (dims[1] != wanted && has_nms(r, numbers))
-        REFUSE(r, "the model suppresses overlaps itself (nms=True); export it without nms");
+        REFUSE(r, "the model includes NMS (nms=True); export it without nms");
     if (dims[2] == wanted && dims[1] != wanted)
-        REFUSE(r, "the output is transposed: [1, %" PRId64 ", cells] is needed", wanted);
+        REFUSE(r, "the output is transposed: [1, %" PRId64 ", cells] is required", wanted);
     if (dims[1] < 0 && !said)
-        REFUSE(r, "the file leaves open how many channels its output has; say it with --keypoints N, --dims 2 or 3 and "
-                  "--classes N");
+        REFUSE(r, "the number of output channels is dynamic; set it with --keypoints N, --dims 2 or 3 and --classes N");
     if (dims[1] >= 0 && dims[1] != wanted)
         REFUSE(r,
-               "the output has %" PRId64 " channels; a box, %d classes and %d keypoints with %d numbers each are "
-               "4 + %d + %d * %d = %" PRId64,
-               dims[1], shape->classes, shape->keypoints, shape->dims, shape->classes, shape->keypoints, shape->dims,
-               wanted);
+               "the output has %" PRId64 " channels, expected %" PRId64
+               ": 4 for the box + %d for the classes + %d * %d for the keypoints",
+               dims[1], wanted, shape->classes, shape->keypoints, shape->dims);
     shape->decode = HS_DECODE_YOLO_POSE_DECODED;
     shape->scores = HS_SCORES_PROBABILITIES;
 }
@@ -393,7 +391,7 @@ int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_model_shape *s
     else if (info->output_count == 3 * LEVELS)
         read_raw(r);
     else
-        REFUSE(r, "a pose model has one output [1, channels, cells] or nine raw ones; this one has %zu",
+        REFUSE(r, "a pose model must have one output [1, channels, cells] or nine raw ones; this one has %zu",
                info->output_count);
     if (r->status < 0) {
         hs_label_list_finish(&shape->labels);
@@ -470,10 +468,10 @@ static void read_scrfd(struct reader *r)
         int64_t rows[LEVELS] = { 0 };
         if (!read_levels(r->info, widths[i], rows) ||
             (rows[0] > 0 && (rows[0] != 4 * rows[1] || rows[1] != 4 * rows[2])))
-            REFUSE(r, "an SCRFD model has three outputs each of 1, 4 and, with points, 10 numbers a row, with N, N/4 "
-                      "and N/16 rows");
+            REFUSE(r, "an SCRFD model must have three outputs each of 1, 4 and, with landmarks, 10 numbers per row, "
+                      "with N, N/4 and N/16 rows");
         if (shape->stride == 0 && rows[0] > 0 && rows[0] != rows_at(shape, 8))
-            REFUSE(r, "the largest outputs have %" PRId64 " rows; two anchors a cell are %" PRId64, rows[0],
+            REFUSE(r, "the largest outputs have %" PRId64 " rows; two anchors per cell need %" PRId64, rows[0],
                    rows_at(shape, 8));
     }
     normalise(shape, 127.5f, 127.5f, 127.5f, 128);
@@ -487,7 +485,8 @@ static void read_retinaface(struct reader *r)
         const struct hs_onnx_value *output = &r->info->outputs[i];
         int64_t rows = output->dims[output->rank - 2];
         if (shape->stride == 0 && rows > 0 && rows != wanted)
-            REFUSE(r, "an output has %" PRId64 " rows; priors of RetinaFace (MobileNet) are %" PRId64, rows, wanted);
+            REFUSE(r, "an output has %" PRId64 " rows; the priors of RetinaFace (MobileNet) need %" PRId64, rows,
+                   wanted);
     }
     shape->points = true;
     shape->bgr = true;
@@ -499,15 +498,15 @@ static void read_arcface(struct reader *r)
     const int64_t *input = r->info->inputs[0].dims, *output = r->info->outputs[0].dims;
     struct hs_model_shape *shape = r->shape;
     if (input[2] != HS_MODEL_FACE_SIDE || input[3] != HS_MODEL_FACE_SIDE)
-        REFUSE(r, "a model with one vector as output is a face embedding, and its input must be [batch, 3, %d, %d]",
+        REFUSE(r, "the input of a face-embedding model (one vector as output) must be [batch, 3, %d, %d]",
                HS_MODEL_FACE_SIDE, HS_MODEL_FACE_SIDE);
     if (output[0] > 1)
         REFUSE(r, "the model is fixed to batches of %" PRId64, output[0]);
     if (output[1] < 0)
-        REFUSE(r, "the file leaves open how many numbers its vector has; export it with a fixed output");
+        REFUSE(r, "the dimension of the embedding is dynamic; export the model with a fixed output");
     if (output[1] < MIN_DIMENSION || output[1] > HS_MODEL_MAX_EMBEDDING || output[1] % DIMENSION_STEP)
-        REFUSE(r, "the output is a vector of %" PRId64 " numbers; a face embedding has %d to %d, a multiple of %d",
-               output[1], MIN_DIMENSION, HS_MODEL_MAX_EMBEDDING, DIMENSION_STEP);
+        REFUSE(r, "the embedding has %" PRId64 " numbers; %d to %d, in multiples of %d, are supported", output[1],
+               MIN_DIMENSION, HS_MODEL_MAX_EMBEDDING, DIMENSION_STEP);
     shape->dimension = (int) output[1];
     shape->width = shape->height = HS_MODEL_FACE_SIDE;
     shape->stride = 0;

@@ -49,7 +49,7 @@ struct editor {
 /* Keeps the first refusal. */
 #define REFUSE(ed, ...)                                                                                                \
     ((ed)->status = (ed)->status < 0 ? (ed)->status : hs_error_set((ed)->err, HS_EMODEL, REFUSED __VA_ARGS__))
-#define REFUSED "the model cannot be freed of its fixed input: "
+#define REFUSED "cannot make the input shape dynamic: "
 
 static struct hs_protobuf_span bytes_of(struct editor *ed, struct hs_protobuf_span in, uint32_t number)
 {
@@ -133,7 +133,7 @@ static void free_reshape(struct editor *ed, const struct node *node)
     for (size_t i = 2; fine && i < shape.count; i++)
         fine = shape.values[i] > 0;
     if (!fine) {
-        REFUSE(ed, "a Reshape node has another shape than the constant [1, -1, …]");
+        REFUSE(ed, "the shape of a Reshape node is not the constant [1, -1, …]");
         return;
     }
     /* The bytes are in our own copy of the file. */
@@ -161,11 +161,11 @@ static void free_resize(struct editor *ed, const struct node *node)
     const int64_t *input = ed->info->inputs[0].dims, stride = ed->resizes == 0 ? 16 : 8;
     struct constant size;
     if (ed->resizes == RESIZES)
-        REFUSE(ed, "it has more than %d Resize nodes", RESIZES);
+        REFUSE(ed, "the model has more than %d Resize nodes", RESIZES);
     else if (node->input_count != 4 || !read_constant(ed, node->inputs[3], &size) || size.count != 4 ||
              size.values[0] != 1 || input[2] % stride || input[3] % stride || size.values[2] != input[2] / stride ||
              size.values[3] != input[3] / stride)
-        REFUSE(ed, "a Resize node does not double to 1/%" PRId64 " of the input", stride);
+        REFUSE(ed, "the output of a Resize node is not 1/%" PRId64 " of the input", stride);
     else if (count_uses(ed, node->inputs[3]) != 1)
         REFUSE(ed, "a Resize node shares its size with another node");
     else
@@ -184,18 +184,18 @@ static void check_nodes(struct editor *ed)
         struct node node = read_node(ed, field.bytes);
         bool resize = is_text(node.op, "Resize");
         if (++count > MAX_NODES)
-            REFUSE(ed, "it has more than %d nodes", MAX_NODES);
+            REFUSE(ed, "the model has more than %d nodes", MAX_NODES);
         else if (!known_operator(&node) || (resize && ed->edit != HS_ONNX_FREE_SIZE))
-            REFUSE(ed, "it has an operator that may depend on the size");
+            REFUSE(ed, "the model has an operator that may depend on the size");
         else if (resize)
             free_resize(ed, &node);
         else if (is_text(node.op, "Reshape"))
             free_reshape(ed, &node);
     }
     if (ed->reshapes == 0 || (ed->edit == HS_ONNX_FREE_SIZE && ed->resizes != RESIZES))
-        REFUSE(ed, "it has %zu Reshape and %zu Resize nodes", ed->reshapes, ed->resizes);
+        REFUSE(ed, "unexpected number of nodes: %zu Reshape, %zu Resize", ed->reshapes, ed->resizes);
     if (find_tensor(ed, scales, &other))
-        REFUSE(ed, "it was freed already");
+        REFUSE(ed, "it is already dynamic");
 }
 
 /* Checks that the model takes one picture and that its outputs are [1, …]. */
@@ -204,19 +204,19 @@ static void check_ends(struct editor *ed)
     const struct hs_onnx_info *info = ed->info;
     const struct hs_onnx_value *input = &info->inputs[0];
     if (info->external_data)
-        REFUSE(ed, "its weights lie in other files");
+        REFUSE(ed, "the weights are stored in other files");
     else if (info->input_count != 1 || input->rank != 4 || input->elem_type != HS_ONNX_FLOAT || input->dims[0] != 1 ||
              input->dims[1] != 3 || input->dims[2] < 1 || input->dims[3] < 1)
-        REFUSE(ed, "its input is not [1, 3, height, width] with fixed sizes");
+        REFUSE(ed, "the input is not [1, 3, height, width] with fixed sizes");
     else if (info->output_count == 0)
-        REFUSE(ed, "it has no output");
+        REFUSE(ed, "the model has no output");
     for (size_t i = 0; i < info->output_count; i++) {
         const struct hs_onnx_value *output = &info->outputs[i];
         bool fine = output->elem_type == HS_ONNX_FLOAT && output->rank >= 2 && output->dims[0] == 1;
         for (int k = 1; fine && k < output->rank; k++)
             fine = output->dims[k] > 0;
         if (!fine)
-            REFUSE(ed, "its output %zu is not [1, …] with fixed sizes", i);
+            REFUSE(ed, "output %zu is not [1, …] with fixed sizes", i);
     }
 }
 
@@ -232,7 +232,7 @@ static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_pro
     if (index < (input ? info->input_count : info->output_count))
         value = (input ? info->inputs : info->outputs) + index;
     if (!value || !is_text(bytes_of(ed, field->bytes, 1), value->name)) {
-        REFUSE(ed, "the name of an input or output is not a plain one");
+        REFUSE(ed, "unsupported name of an input or output");
         return;
     }
     for (int i = 0; i < value->rank; i++)
@@ -318,7 +318,7 @@ static int write_model(struct editor *ed, struct hs_buf *out)
         ed->status = hs_error_set(ed->err, HS_EMODEL, "the ONNX file is damaged");
     else if (ed->status == 0 && error < 0)
         ed->status =
-            hs_error_set(ed->err, error, error == HS_ETOOLARGE ? "the freed model is too large" : "out of memory");
+            hs_error_set(ed->err, error, error == HS_ETOOLARGE ? "the converted model is too large" : "out of memory");
     if (ed->status < 0)
         out->len = before;
     hs_buf_finish(&graph);

@@ -230,11 +230,11 @@ int hs_onnx_info_parse(const uint8_t *data, size_t len, struct hs_onnx_info **re
     if (reader.no_memory)
         status = hs_error_set(err, HS_ENOMEM, "out of memory");
     else if (reader.damaged)
-        status = hs_error_set(err, HS_EMODEL, "the file is no ONNX model, or it is damaged");
+        status = hs_error_set(err, HS_EMODEL, "the file is not an ONNX model, or it is damaged");
     else if (reader.too_much)
-        status = hs_error_set(err, HS_EMODEL, "the ONNX model has more parts than it can have here");
+        status = hs_error_set(err, HS_EMODEL, "the ONNX model is too complex");
     else if (graphs != 1 || reader.info->ir_version == 0)
-        status = hs_error_set(err, HS_EMODEL, "the file is no ONNX model");
+        status = hs_error_set(err, HS_EMODEL, "the file is not an ONNX model");
     if (status < 0) {
         hs_onnx_info_destroy(reader.info);
         return status;

@@ -32,14 +32,14 @@ struct reader {
 static void fail(struct reader *r, const char *reason)
 {
     if (r->status == 0)
-        r->status = hs_error_set(r->err, HS_EMODEL, "damaged or foreign pickle: %s at byte %zu", reason, r->op_at);
+        r->status = hs_error_set(r->err, HS_EMODEL, "invalid pickle: %s at byte %zu", reason, r->op_at);
 }
 
 /* The arena is full because of the file's contents, or memory is exhausted. */
 static void fail_memory(struct reader *r, bool full)
 {
     if (full)
-        fail(r, "too much memory is needed");
+        fail(r, "too much memory required");
     else if (r->status == 0)
         r->status = hs_error_set(r->err, HS_ENOMEM, "no memory for reading a pickle");
 }
@@ -49,7 +49,7 @@ static void fail_memory(struct reader *r, bool full)
 static const uint8_t *take(struct reader *r, uint64_t count)
 {
     if (r->status < 0 || count > r->len - r->at) {
-        fail(r, "it ends too early");
+        fail(r, "unexpected end");
         return NULL;
     }
     r->at += (size_t) count;
@@ -71,7 +71,7 @@ static struct hs_pickle_text take_line(struct reader *r)
 {
     const uint8_t *start = r->data + r->at, *end = r->len > r->at ? memchr(start, '\n', r->len - r->at) : NULL;
     if (!end) {
-        fail(r, "it ends too early");
+        fail(r, "unexpected end");
         return (struct hs_pickle_text) { NULL, 0 };
     }
     r->at += (size_t) (end - start) + 1;
@@ -125,7 +125,7 @@ static struct hs_pickle_value *make_record(struct reader *r, const char *kind, c
 static void push(struct reader *r, struct hs_pickle_value *value)
 {
     if (r->stack_len >= HS_PICKLE_MAX_STACK)
-        fail(r, "too many values at once");
+        fail(r, "stack too large");
     else if (!HS_ARRAY_RESERVE(r->stack, r->stack_capacity, r->stack_len + 1))
         fail_memory(r, false);
     if (r->status == 0)
@@ -142,7 +142,7 @@ static size_t reachable(const struct reader *r)
 static struct hs_pickle_value **pop(struct reader *r, size_t count)
 {
     if (count > reachable(r))
-        fail(r, "a value is missing");
+        fail(r, "stack underflow");
     if (r->status < 0)
         return NULL;
     r->stack_len -= count;
@@ -153,7 +153,7 @@ static struct hs_pickle_value **pop_to_mark(struct reader *r, size_t *ret_count)
 {
     *ret_count = 0;
     if (r->mark_count == 0) {
-        fail(r, "a mark is missing");
+        fail(r, "missing mark");
         return NULL;
     }
     *ret_count = reachable(r);
@@ -165,7 +165,7 @@ static struct hs_pickle_value **pop_to_mark(struct reader *r, size_t *ret_count)
 static struct hs_pickle_value *top(struct reader *r)
 {
     if (reachable(r) == 0)
-        fail(r, "a value is missing");
+        fail(r, "stack underflow");
     return r->status == 0 ? r->stack[r->stack_len - 1] : NULL;
 }
 
@@ -177,7 +177,7 @@ static void set(struct reader *r, struct hs_pickle_dict *dict, struct hs_pickle_
         count_values(r, key->text.len / 128);
     int e = r->status < 0 ? 0 : hs_pickle_dict_set(r->arena, dict, key, value);
     if (e == HS_EINVAL)
-        fail(r, "a list or a dictionary as a key");
+        fail(r, "a key is a list or a dictionary");
     else if (e < 0)
         fail_memory(r, r->arena->full);
 }
@@ -194,7 +194,7 @@ static void update(struct reader *r, struct hs_pickle_dict *dict, const struct h
 static struct hs_pickle_value *call_ordered_dict(struct reader *r, const struct hs_pickle_items *args)
 {
     if (args->len > 1)
-        fail(r, "an OrderedDict with several arguments");
+        fail(r, "OrderedDict has several arguments");
     struct hs_pickle_value *dict = make_dict(r);
     if (r->status < 0 || args->len == 0)
         return dict;
@@ -202,7 +202,7 @@ static struct hs_pickle_value *call_ordered_dict(struct reader *r, const struct 
     if (args->data[0]->type == HS_PICKLE_DICT)
         update(r, dict->dict, args->data[0]->dict);
     else if (!pairs)
-        fail(r, "an OrderedDict of what are no pairs");
+        fail(r, "OrderedDict has an item that is not a pair");
     else
         count_values(r, pairs->len);
     for (uint32_t i = 0; pairs && i < pairs->len && r->status == 0; i++) {
@@ -210,7 +210,7 @@ static struct hs_pickle_value *call_ordered_dict(struct reader *r, const struct 
         if (pair && pair->len == 2)
             set(r, dict->dict, pair->data[0], pair->data[1]);
         else
-            fail(r, "an OrderedDict of what are no pairs");
+            fail(r, "OrderedDict has an item that is not a pair");
     }
     return dict;
 }
@@ -218,7 +218,7 @@ static struct hs_pickle_value *call_ordered_dict(struct reader *r, const struct 
 static struct hs_pickle_value *call_parameter(struct reader *r, const struct hs_pickle_items *args)
 {
     if (args->len == 0)
-        fail(r, "a parameter of nothing");
+        fail(r, "parameter without a value");
     return args->len ? args->data[0] : NULL;
 }
 
@@ -265,7 +265,7 @@ static struct hs_pickle_value *call_tensor(struct reader *r, const struct hs_pic
         (args->len < 4 || !read_storage(args->data[0], tensor) || !hs_pickle_to_int(args->data[1], &tensor->offset) ||
          !read_dims(args->data[2], tensor->size, &tensor->dims) ||
          !read_dims(args->data[3], tensor->stride, &strides) || strides != tensor->dims))
-        fail(r, "a tensor that is none");
+        fail(r, "invalid tensor record");
     struct hs_pickle_value *value = make(r, HS_PICKLE_TENSOR);
     value->tensor = tensor;
     return value;
@@ -284,7 +284,7 @@ static struct hs_pickle_value *call(struct reader *r, const struct hs_pickle_val
         { "torch._utils _rebuild_tensor_v2", call_tensor },
     };
     if (function->type != HS_PICKLE_RECORD || args->type != HS_PICKLE_TUPLE) {
-        fail(r, "a call of what is no function");
+        fail(r, "call of a value that is not a function");
         return NULL;
     }
     for (size_t i = 0; i < HS_ARRAY_LEN(known); i++)
@@ -307,7 +307,7 @@ static int64_t take_long(struct reader *r)
 {
     uint64_t size = take_number(r, 1);
     if (size > 8)
-        fail(r, "an integer beyond 64 bits");
+        fail(r, "integer larger than 64 bits");
     uint64_t bits = r->status == 0 ? take_number(r, (size_t) size) : 0;
     if (size > 0 && size < 8 && bits >> (8 * size - 1))
         bits |= UINT64_MAX << (8 * size);
@@ -331,7 +331,7 @@ static struct hs_pickle_value *make_text(struct reader *r, enum hs_pickle_type t
     uint64_t len = take_number(r, size_of_len);
     const char *bytes = (const char *) take(r, len);
     if (bytes && type == HS_PICKLE_STRING && !hs_utf8_valid(bytes, (size_t) len))
-        fail(r, "a text that is not UTF-8");
+        fail(r, "string is not UTF-8");
     struct hs_pickle_value *value = make(r, type);
     value->text = (struct hs_pickle_text) { bytes, (size_t) len };
     return value;
@@ -352,7 +352,7 @@ static void append(struct reader *r, struct hs_pickle_value **items, size_t coun
 {
     struct hs_pickle_value *list = top(r);
     if (list && list->type != HS_PICKLE_LIST)
-        fail(r, "something is added to what is no list");
+        fail(r, "append to a value that is not a list");
     for (size_t i = 0; i < count && r->status == 0; i++)
         if (hs_pickle_items_append(r->arena, &list->items, items[i]) < 0)
             fail_memory(r, r->arena->full);
@@ -361,10 +361,10 @@ static void append(struct reader *r, struct hs_pickle_value **items, size_t coun
 static void set_items(struct reader *r, struct hs_pickle_value **items, size_t count)
 {
     if (count % 2)
-        fail(r, "a key without a value");
+        fail(r, "key without a value");
     struct hs_pickle_value *dict = top(r);
     if (dict && dict->type != HS_PICKLE_DICT)
-        fail(r, "something is set in what is no dictionary");
+        fail(r, "assignment to a value that is not a dictionary");
     for (size_t i = 0; i < count && r->status == 0; i += 2)
         set(r, dict->dict, items[i], items[i + 1]);
 }
@@ -372,7 +372,7 @@ static void set_items(struct reader *r, struct hs_pickle_value **items, size_t c
 static void put(struct reader *r, uint64_t at)
 {
     if (at >= HS_PICKLE_MAX_MEMO)
-        fail(r, "too large a memo");
+        fail(r, "memo too large");
     struct hs_pickle_value *value = top(r);
     size_t before = r->memo_capacity;
     if (value && !HS_ARRAY_RESERVE(r->memo, r->memo_capacity, (size_t) at + 1))
@@ -396,7 +396,7 @@ static bool is_name(struct hs_pickle_text text)
 static struct hs_pickle_value *make_name(struct reader *r, struct hs_pickle_text module, struct hs_pickle_text name)
 {
     if (!is_name(module) || !is_name(name))
-        fail(r, "a name that is none");
+        fail(r, "invalid name");
     size_t size = module.len + name.len + 2;
     char *kind = alloc(r, size);
     if (kind)
@@ -452,7 +452,7 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
     case 'j': /* LONG_BINGET */
         count = (size_t) take_number(r, code == 'h' ? 1 : 4);
         if (count >= r->memo_capacity || !r->memo[count])
-            fail(r, "the memo has no such value");
+            fail(r, "unknown memo entry");
         return r->status < 0 ? NULL : r->memo[count];
     case 'c': /* GLOBAL */
         module = take_line(r);
@@ -460,7 +460,7 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
     case 0x93: /* STACK_GLOBAL */
         items = pop(r, 2);
         if (items && (items[0]->type != HS_PICKLE_STRING || items[1]->type != HS_PICKLE_STRING))
-            fail(r, "a name that is none");
+            fail(r, "invalid name");
         return r->status < 0 ? NULL : make_name(r, items[0]->text, items[1]->text);
     case 'R':  /* REDUCE */
     case 0x81: /* NEWOBJ */
@@ -471,12 +471,12 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
         return items ? make_record(r, "storage", items[0]) : NULL;
     case 0x80: /* PROTO */
         if (take_number(r, 1) > MAX_PROTOCOL)
-            fail(r, "an unknown protocol");
+            fail(r, "unknown protocol");
         break;
     case 0x95: /* FRAME */
         count = (size_t) take_number(r, 8);
         if (count > r->len - r->at)
-            fail(r, "it ends too early");
+            fail(r, "unexpected end");
         break;
     case '(': /* MARK */
         if (r->mark_count >= HS_PICKLE_MAX_MARKS)
@@ -512,9 +512,9 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
         break;
     case '.': /* STOP */
         if (r->stack_len != 1 || r->mark_count)
-            fail(r, "it does not end with one value");
+            fail(r, "result is not one value");
         else if (r->at != r->len)
-            fail(r, "something follows its end");
+            fail(r, "data after the end");
         else
             r->root = r->stack[0];
         break;
@@ -528,7 +528,8 @@ int hs_pickle_read(const uint8_t *data, size_t len, struct hs_arena *arena, cons
                    struct hs_error *err)
 {
     if (len > HS_PICKLE_MAX_BYTES)
-        return hs_error_set(err, HS_EMODEL, "a pickle of %zu bytes; at most %d are read", len, HS_PICKLE_MAX_BYTES);
+        return hs_error_set(err, HS_EMODEL, "the pickle is too large: %zu bytes, the limit is %d", len,
+                            HS_PICKLE_MAX_BYTES);
     struct reader reader = { .data = data, .len = len, .arena = arena, .err = err }, *r = &reader;
     r->none = make(r, HS_PICKLE_NONE);
     r->yes = make(r, HS_PICKLE_BOOL);

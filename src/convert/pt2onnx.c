@@ -45,7 +45,7 @@ static void find_model(struct conversion *c)
     }
     c->net = hs_pt_child(c->model, "model");
     if (!c->net || c->net->type != HS_PICKLE_RECORD) {
-        hs_pt_fail_with(graph, HS_EMODEL, "no Ultralytics model inside (bare weights?)");
+        hs_pt_fail_with(graph, HS_EMODEL, "the checkpoint does not contain an Ultralytics model (only weights?)");
         return;
     }
     const struct hs_pt_module net = { graph, c->net, "model" };
@@ -73,7 +73,7 @@ static void read_strides(const struct hs_pt_module *head, struct hs_pt2onnx_info
     if (graph->status < 0)
         return;
     if (array.dims != 1 || array.count < 1 || array.count > HS_PT2ONNX_MAX_LEVELS)
-        hs_pt_fail(graph, "stride", "1 to %d numbers are needed, the file has %zu", HS_PT2ONNX_MAX_LEVELS, array.count);
+        hs_pt_fail(graph, "stride", "expected 1 to %d numbers, got %zu", HS_PT2ONNX_MAX_LEVELS, array.count);
     for (size_t i = 0; i < array.count && graph->status == 0; i++) {
         double value = array.data[i];
         bool fine = value >= 1 && value <= HS_PT_MAX_STRIDE && value == floor(value);
@@ -82,7 +82,7 @@ static void read_strides(const struct hs_pt_module *head, struct hs_pt2onnx_info
         if (fine)
             info->strides[info->levels++] = (int) value;
         else
-            hs_pt_fail(graph, "stride", "cannot be %g", value);
+            hs_pt_fail(graph, "stride", "unsupported value %g", value);
     }
     free(array.data);
 }
@@ -112,7 +112,7 @@ static void read_info(struct conversion *c)
     info->classes = (int) hs_pt_get_int(&head, "nc", 1, HS_PT2ONNX_MAX_CLASSES);
     if (hs_pt_get_pair(&head, "kpt_shape", 1, HS_PT2ONNX_MAX_POINTS, shape) &&
         (shape[1] < 2 || shape[1] > MAX_DIMS_OF_POINT))
-        hs_pt_fail(graph, "head", "`kpt_shape` needs 2 or 3 numbers a point, not %d", (int) shape[1]);
+        hs_pt_fail(graph, "head", "`kpt_shape` must have 2 or 3 numbers per keypoint, not %d", (int) shape[1]);
     info->keypoints = (int) shape[0];
     info->keypoint_dims = (int) shape[1];
     read_strides(&head, info);
@@ -124,7 +124,7 @@ static void read_info(struct conversion *c)
         hs_str_copy(info->license, sizeof(info->license), "None");
     else if (license->type != HS_PICKLE_STRING || memchr(license->text.data, '\0', license->text.len) ||
              !hs_str_copy_n(info->license, sizeof(info->license), license->text.data, license->text.len))
-        hs_pt_fail_value(graph, "license", "cannot be", license);
+        hs_pt_fail_value(graph, "license", "unsupported value:", license);
 }
 
 /* ---- the body ---- */
@@ -135,7 +135,7 @@ static struct hs_pt_edge source(struct conversion *c, const struct hs_pickle_val
     int64_t at;
     if (hs_pickle_to_int(index, &at) && at >= -(int64_t) c->layer_count && at < (int64_t) c->layer_count)
         return c->layers[at < 0 ? at + c->layer_count : at];
-    hs_pt_fail_value(&c->graph, path, "no layer can be read that is", index);
+    hs_pt_fail_value(&c->graph, path, "unknown input layer", index);
     return (struct hs_pt_edge) { "", 0, 0 };
 }
 
@@ -309,8 +309,9 @@ static const char *emit_branch(struct conversion *c, const char *kind, const cha
         return "";
     struct hs_pt_edge y = hs_pt_emit_part(&list, number, x);
     if (y.channels != channels || y.stride != stride || graph->node_count == before)
-        hs_pt_fail(graph, list.path, "gives %" PRId64 " channels at stride %" PRId64 ", %" PRId64 " at %d are needed",
-                   y.channels, y.stride, channels, stride);
+        hs_pt_fail(graph, list.path,
+                   "produces %" PRId64 " channels at stride %" PRId64 ", expected %" PRId64 " at stride %d", y.channels,
+                   y.stride, channels, stride);
     const char *output = hs_pt_graph_name(graph, "%s_%d", kind, stride), *last = y.name;
     bool probabilities = c->options.sigmoid && strcmp(kind, "cls") == 0;
     if (probabilities)
@@ -331,7 +332,7 @@ static void emit_heads(struct conversion *c)
     const struct hs_pickle_items *list = hs_pickle_to_items(from);
     int64_t numbers = (int64_t) info->keypoints * info->keypoint_dims;
     if (!list || list->len != (uint32_t) info->levels)
-        hs_pt_fail_value(graph, "head", "as many layers as strides must be read, not", from);
+        hs_pt_fail_value(graph, "head", "expected one input layer per stride, got", from);
     for (int level = 0; level < info->levels && graph->status == 0; level++) {
         struct hs_pt_edge x = source(c, list->data[level], "head");
         struct head head = { .graph = graph,
@@ -388,12 +389,12 @@ static void put_metadata(struct conversion *c, struct hs_buf *model)
         hs_str_format(strides + len, sizeof(strides) - len, i + 1 < info->levels ? "%d, " : "%d]", info->strides[i]);
     }
     if (names && names->type != HS_PICKLE_DICT && !hs_pickle_to_items(names))
-        hs_pt_fail_value(graph, "names", "a list of names is needed, the file has", names);
+        hs_pt_fail_value(graph, "names", "expected a list of names, got", names);
     int r = graph->status == 0 ? hs_pickle_repr(names, &text) : 0;
     if (r == HS_ENOMEM || !hs_buf_str(&text))
         hs_pt_fail_with(graph, HS_ENOMEM, "no memory for the names");
     else if (r < 0)
-        hs_pt_fail(graph, "names", "too many, or too long");
+        hs_pt_fail(graph, "names", "too many names, or a name is too long");
     hs_onnx_put_metadata(model, "task", "pose");
     if (graph->status == 0)
         hs_onnx_put_metadata(model, "names", hs_buf_str(&text));

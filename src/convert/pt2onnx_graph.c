@@ -167,7 +167,7 @@ void hs_pt_graph_rename_last(struct hs_pt_graph *graph, const char *now, const c
     if (graph->status < 0)
         return;
     if (graph->last_output_count != 1 || strcmp(graph->last_outputs[0], now) != 0) {
-        hs_pt_fail(graph, name, "the branch of the head computes nothing");
+        hs_pt_fail(graph, name, "a branch of the head is empty");
         return;
     }
     hs_buf_init(&renamed, NODES_MAX);
@@ -192,7 +192,7 @@ const struct hs_pickle_value *hs_pt_child(const struct hs_pickle_value *module, 
 static bool join(const struct hs_pt_module *m, const char *name, char dst[HS_PT_PATH_SIZE])
 {
     if (!hs_str_format(dst, HS_PT_PATH_SIZE, "%s.%s", m->path, name))
-        hs_pt_fail(m->graph, m->path, "modules inside one another too deeply");
+        hs_pt_fail(m->graph, m->path, "modules are nested too deeply");
     return m->graph->status == 0;
 }
 
@@ -208,7 +208,7 @@ const struct hs_pickle_dict *hs_pt_children(const struct hs_pt_module *m)
     const struct hs_pickle_value *modules = hs_pickle_attribute(m->value, "_modules");
     if (modules && modules->type == HS_PICKLE_DICT)
         return modules->dict;
-    hs_pt_fail_value(m->graph, m->path, "a list of modules is needed, the file has", modules ? modules : m->value);
+    hs_pt_fail_value(m->graph, m->path, "expected a list of modules, got", modules ? modules : m->value);
     return NULL;
 }
 
@@ -218,7 +218,7 @@ bool hs_pt_child_name(const struct hs_pt_module *m, const struct hs_pickle_dict 
     if (key->type == HS_PICKLE_STRING && key->text.len > 0 && hs_str_copy_n(dst, 64, key->text.data, key->text.len) &&
         strspn(dst, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == key->text.len)
         return true;
-    hs_pt_fail_value(m->graph, m->path, "no name for a module:", key);
+    hs_pt_fail_value(m->graph, m->path, "invalid module name:", key);
     return false;
 }
 
@@ -234,7 +234,7 @@ static void fail_attribute(const struct hs_pt_module *m, const char *name, const
 {
     char text[120];
     hs_pickle_describe(value, text, sizeof(text));
-    hs_pt_fail(m->graph, m->path, "`%s` cannot be %s", name, text);
+    hs_pt_fail(m->graph, m->path, "`%s` has the unsupported value %s", name, text);
 }
 
 static bool in_range(const struct hs_pickle_value *value, int64_t min, int64_t max, int64_t *ret)
@@ -280,7 +280,7 @@ bool hs_pt_read_tensor(const struct hs_pt_module *m, const char *group, const ch
     if (!join(m, name, what))
         return false;
     if (!tensor)
-        hs_pt_fail(m->graph, m->path, "no `%s`", name);
+        hs_pt_fail(m->graph, m->path, "`%s` is missing", name);
     else
         m->graph->status = hs_pt_archive_read_tensor(m->graph->archive, tensor, what, ret_array, m->graph->err);
     return m->graph->status == 0;
@@ -293,7 +293,7 @@ double *hs_pt_read_vector(const struct hs_pt_module *m, const char *group, const
         return NULL;
     if (array.dims == 1 && array.count == count)
         return array.data;
-    hs_pt_fail(m->graph, m->path, "`%s` has %zu numbers in %d dimensions, not %zu in one", name, array.count,
+    hs_pt_fail(m->graph, m->path, "`%s` has %zu numbers in %d dimensions, expected %zu in one", name, array.count,
                array.dims, count);
     free(array.data);
     return NULL;

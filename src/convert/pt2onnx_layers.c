@@ -31,8 +31,9 @@ static struct hs_pt_edge binary(const struct hs_pt_module *m, const char *type, 
                                 struct hs_pt_edge b)
 {
     if (a.channels != b.channels || a.stride != b.stride)
-        hs_pt_fail(m->graph, m->path, "adds %" PRId64 " channels at stride %" PRId64 " to %" PRId64 " at %" PRId64,
-                   a.channels, a.stride, b.channels, b.stride);
+        hs_pt_fail(m->graph, m->path,
+                   "cannot add %" PRId64 " channels at stride %" PRId64 " to %" PRId64 " at %" PRId64, a.channels,
+                   a.stride, b.channels, b.stride);
     a.name = ADD(m, type, HS_PT_INPUTS({ .name = a.name }, { .name = b.name }));
     return a;
 }
@@ -47,7 +48,8 @@ static struct hs_pt_edge concat(const struct hs_pt_module *m, const struct hs_pt
         inputs[i].name = parts[i].name;
         y.channels += parts[i].channels;
         if (parts[i].stride != y.stride)
-            hs_pt_fail(m->graph, m->path, "joins values at stride %" PRId64 " and %" PRId64, y.stride, parts[i].stride);
+            hs_pt_fail(m->graph, m->path, "cannot concatenate values at stride %" PRId64 " and %" PRId64, y.stride,
+                       parts[i].stride);
         if (y.channels > HS_PT_MAX_CHANNELS)
             hs_pt_fail(m->graph, m->path, "too many channels");
     }
@@ -62,7 +64,7 @@ static void split(const struct hs_pt_module *m, struct hs_pt_edge x, const int64
     for (size_t i = 0; i < count; i++)
         sum += channels[i];
     if (sum != x.channels)
-        hs_pt_fail(m->graph, m->path, "splits %" PRId64 " channels and gets %" PRId64, sum, x.channels);
+        hs_pt_fail(m->graph, m->path, "expected %" PRId64 " channels, got %" PRId64, sum, x.channels);
     const struct hs_pt_input sizes = {
         .type = HS_ONNX_ELEM_INT64, .dims = 1, .size = { (int64_t) count }, .elements = channels
     };
@@ -95,7 +97,7 @@ static void read_window(const struct hs_pt_module *m, struct conv *conv)
 {
     const struct hs_pickle_value *mode = hs_pt_get(m, "padding_mode");
     if (!hs_pickle_is_text(mode, "zeros"))
-        hs_pt_fail_value(m->graph, m->path, "padding of another kind than zeros is not supported:", mode);
+        hs_pt_fail_value(m->graph, m->path, "only zero padding is supported, got", mode);
     hs_pt_get_pair(m, "padding", 0, MAX_WINDOW, conv->padding);
     hs_pt_get_pair(m, "kernel_size", 1, MAX_WINDOW, conv->kernel);
     hs_pt_get_pair(m, "stride", 1, MAX_WINDOW, conv->stride);
@@ -105,7 +107,7 @@ static void read_window(const struct hs_pt_module *m, struct conv *conv)
     for (int i = 0; i < 2 && m->graph->status == 0; i++)
         fine = fine && window_divides(conv->kernel[i], conv->padding[i], conv->dilation[i], conv->stride[i]);
     if (!fine)
-        hs_pt_fail(m->graph, m->path, "a convolution must divide each side by its stride, this one does not");
+        hs_pt_fail(m->graph, m->path, "unsupported convolution: it does not divide each side by its stride");
 }
 
 static void read_weights(const struct hs_pt_module *m, struct conv *conv)
@@ -175,7 +177,7 @@ static float *to_floats(const struct hs_pt_module *m, const double *data, size_t
         }
     }
     if (!finite)
-        hs_pt_fail(m->graph, m->path, "a weight that is not finite once the batch norm is part of it");
+        hs_pt_fail(m->graph, m->path, "a weight is not finite after folding the batch norm");
     return floats;
 }
 
@@ -212,20 +214,20 @@ static struct hs_pt_edge plain_conv(const struct hs_pt_module *m, const struct h
     struct conv conv = { 0 };
     struct hs_pt_edge y = { "", 0, 0 };
     if (strcmp(hs_pickle_kind_name(m->value), "Conv2d") != 0)
-        hs_pt_fail_value(m->graph, m->path, "a convolution is needed, the file has", m->value);
+        hs_pt_fail_value(m->graph, m->path, "expected a convolution, got", m->value);
     read_window(m, &conv);
     if (m->graph->status == 0)
         read_weights(m, &conv);
     int64_t wanted = m->graph->status == 0 ? conv.weight.size[1] * conv.groups : x.channels;
     if (wanted != x.channels)
-        hs_pt_fail(m->graph, m->path, "takes %" PRId64 " channels and gets %" PRId64, wanted, x.channels);
+        hs_pt_fail(m->graph, m->path, "expected %" PRId64 " channels, got %" PRId64, wanted, x.channels);
     else if (conv.weight.size[0] % conv.groups != 0)
-        hs_pt_fail(m->graph, m->path, "%" PRId64 " channels do not divide into %" PRId64 " groups", conv.weight.size[0],
-                   conv.groups);
+        hs_pt_fail(m->graph, m->path, "%" PRId64 " channels are not divisible into %" PRId64 " groups",
+                   conv.weight.size[0], conv.groups);
     else if (x.stride * conv.stride[0] > HS_PT_MAX_STRIDE)
-        hs_pt_fail(m->graph, m->path, "the picture becomes too small");
+        hs_pt_fail(m->graph, m->path, "the feature map becomes too small");
     if (order && order_len != conv.channels)
-        hs_pt_fail(m->graph, m->path, "gives %zu channels, %zu are needed", conv.channels, order_len);
+        hs_pt_fail(m->graph, m->path, "produces %zu channels, expected %zu", conv.channels, order_len);
     fold_norm(norm, &conv);
     if (m->graph->status == 0)
         y = add_node(m, &conv, order, x);
@@ -325,7 +327,7 @@ static struct hs_pt_edge emit_max_pool(const struct hs_pt_module *m, struct hs_p
                  !hs_pickle_is_true(hs_pickle_attribute(m->value, "ceil_mode"));
     if (!plain || padding >= kernel || !window_divides(kernel, padding, 1, stride) ||
         x.stride * stride > HS_PT_MAX_STRIDE)
-        hs_pt_fail(m->graph, m->path, "pooling of this kind is not supported");
+        hs_pt_fail(m->graph, m->path, "unsupported pooling");
     x.stride *= stride;
     x.name = ADD(m, "MaxPool", HS_PT_INPUTS({ .name = x.name }),
                  HS_PT_ATTRIBUTES({ "kernel_shape", .ints = (int64_t[]) { kernel, kernel }, .count = 2 },
@@ -436,9 +438,9 @@ static struct hs_pt_edge emit_upsample(const struct hs_pt_module *m, struct hs_p
     double factor = hs_pt_get_real(m, "scale_factor");
     if (!hs_pickle_is_text(hs_pt_get(m, "mode"), "nearest") || !size || size->type != HS_PICKLE_NONE ||
         !(factor >= 1 && factor <= HS_PT_MAX_STRIDE) || factor != (double) (int64_t) factor)
-        hs_pt_fail(m->graph, m->path, "only upsampling by a whole factor, mode nearest, is supported");
+        hs_pt_fail(m->graph, m->path, "only nearest upsampling by a whole factor is supported");
     else if (x.stride % (int64_t) factor != 0)
-        hs_pt_fail(m->graph, m->path, "upsamples by %.0f at stride %" PRId64, factor, x.stride);
+        hs_pt_fail(m->graph, m->path, "cannot upsample by %.0f at stride %" PRId64, factor, x.stride);
     else
         x.stride /= (int64_t) factor;
     struct hs_pt_input scales = {
@@ -497,11 +499,11 @@ struct hs_pt_edge hs_pt_emit_part(const struct hs_pt_module *parent, const char 
         return nothing;
     emit_fn emit = find_rule(m.value);
     if (graph->depth >= HS_PT_MAX_DEPTH)
-        hs_pt_fail(graph, m.path, "modules inside one another too deeply");
+        hs_pt_fail(graph, m.path, "modules are nested too deeply");
     else if (++graph->steps > HS_PT_MAX_STEPS)
         hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
     else if (is_from(m.value, "Concat"))
-        hs_pt_fail(graph, m.path, "joins a list, and gets one value");
+        hs_pt_fail(graph, m.path, "expected a list of inputs, got one");
     else if (!emit)
         hs_pt_fail_value(graph, m.path, "unknown module", m.value);
     if (graph->status < 0)
@@ -515,9 +517,9 @@ struct hs_pt_edge hs_pt_emit_part(const struct hs_pt_module *parent, const char 
 struct hs_pt_edge hs_pt_emit_list(const struct hs_pt_module *m, const struct hs_pt_edge *x, size_t count)
 {
     if (!is_from(m->value, "Concat"))
-        hs_pt_fail_value(m->graph, m->path, "only Concat reads a list, and this is", m->value);
+        hs_pt_fail_value(m->graph, m->path, "only Concat supports a list of inputs, not", m->value);
     else if (count == 0 || count > MAX_PARTS)
-        hs_pt_fail(m->graph, m->path, "cannot join %zu values", count);
+        hs_pt_fail(m->graph, m->path, "cannot concatenate %zu values", count);
     hs_pt_get_int(m, "d", 1, 1);
     return m->graph->status == 0 ? concat(m, x, count) : nothing;
 }

@@ -38,7 +38,7 @@ static int find_pickle(struct hs_pt_archive *archive, struct hs_zip_member **ret
         size_t len = (size_t) (slash + 1 - member->name);
         found += hs_str_copy_n(archive->prefix, sizeof(archive->prefix), member->name, len) ? 1 : 2;
     }
-    return found == 1 ? 0 : hs_error_set(err, HS_EMODEL, "a zip file, but not a PyTorch checkpoint");
+    return found == 1 ? 0 : hs_error_set(err, HS_EMODEL, "the zip file is not a PyTorch checkpoint");
 }
 
 /* Reads the byte order from a file of one word; checkpoints without it are little-endian. */
@@ -55,7 +55,7 @@ static int read_byte_order(struct hs_pt_archive *archive, struct hs_error *err)
         return r;
     archive->big_endian = !strcmp(order, "big");
     if (member->size != len || (!archive->big_endian && strcmp(order, "little") != 0))
-        return hs_error_set(err, HS_EMODEL, "a PyTorch checkpoint of an unknown byte order");
+        return hs_error_set(err, HS_EMODEL, "the PyTorch checkpoint has an unknown byte order");
     return 0;
 }
 
@@ -85,14 +85,14 @@ int hs_pt_archive_open(const char *path, struct hs_pt_archive **ret_archive, str
     int r = hs_zip_open(path, &archive->zip, err);
     if (r < 0 && hs_pt_is_old_format(path))
         r = hs_error_set(err, HS_EMODEL,
-                         "it is in the format that torch had before 1.6; save it again with a newer "
-                         "torch: torch.save(torch.load(OLD, weights_only=False), NEW)");
+                         "the checkpoint has the format of torch before 1.6; save it again with a newer torch: "
+                         "torch.save(torch.load(OLD, weights_only=False), NEW)");
     if (r == 0)
         r = find_pickle(archive, &pickle, err);
     if (r == 0)
         r = read_byte_order(archive, err);
     if (r == 0 && pickle->size > HS_PICKLE_MAX_BYTES)
-        r = hs_error_set(err, HS_EMODEL, "a pickle of %" PRIu64 " bytes; at most %d are read", pickle->size,
+        r = hs_error_set(err, HS_EMODEL, "the pickle is too large: %" PRIu64 " bytes, the limit is %d", pickle->size,
                          HS_PICKLE_MAX_BYTES);
     if (r == 0 && !(archive->pickle = malloc((size_t) pickle->size + 1)))
         r = hs_error_set(err, HS_ENOMEM, "no memory for the pickle of a checkpoint");
@@ -233,13 +233,13 @@ int hs_pt_archive_read_tensor(struct hs_pt_archive *archive, const struct hs_pic
     struct hs_zip_member *member = NULL;
     if (!value || value->type != HS_PICKLE_TENSOR) {
         hs_pickle_describe(value, text, sizeof(text));
-        return hs_error_set(err, HS_EMODEL, "%s: a tensor is needed, the file has %s", what, text);
+        return hs_error_set(err, HS_EMODEL, "%s: expected a tensor, got %s", what, text);
     }
     const struct hs_pickle_tensor *tensor = value->tensor;
     if (tensor->dtype == HS_PICKLE_OTHER)
         return hs_error_set(err, HS_EMODEL, "%s: tensors of <%s> are not supported", what, tensor->storage_kind);
     if (!find_span(tensor, &span))
-        return hs_error_set(err, HS_EMODEL, "%s: the tensor does not fit its storage", what);
+        return hs_error_set(err, HS_EMODEL, "%s: the tensor exceeds its storage", what);
     int r = find_storage(archive, tensor, what, &member, err);
     if (r < 0)
         return r;
@@ -253,7 +253,7 @@ int hs_pt_archive_read_tensor(struct hs_pt_archive *archive, const struct hs_pic
     else if ((r = hs_zip_read(archive->zip, member, span.count ? span.first * size : 0, raw, bytes, &why)) < 0)
         hs_error_set(err, r, "%s: %s", what, why.message);
     else if (!gather(tensor, raw, archive->big_endian, data, (size_t) span.count))
-        r = hs_error_set(err, HS_EMODEL, "%s: a number that is not finite", what);
+        r = hs_error_set(err, HS_EMODEL, "%s: a number is not finite", what);
     free(raw);
     if (r < 0) {
         free(data);

@@ -84,13 +84,13 @@ static bool read_at(struct hs_zip *zip, uint64_t offset, void *dst, size_t len)
 {
     uint8_t *bytes = dst;
     if (offset > zip->file_size || len > zip->file_size - offset)
-        DAMAGED(zip, "it ends too early");
+        DAMAGED(zip, "unexpected end");
     while (zip->status == 0 && len > 0) {
         ssize_t n = pread(zip->fd, bytes, len, (off_t) offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            FAIL(zip, HS_EIO, "reading: %s", n < 0 ? strerror(errno) : "the file became shorter meanwhile");
+            FAIL(zip, HS_EIO, "cannot read the zip file: %s", n < 0 ? strerror(errno) : "the file was truncated");
             break;
         }
         bytes += n;
@@ -116,7 +116,7 @@ static uint64_t find_end(struct hs_zip *zip, uint8_t end[END_SIZE])
         }
     free(tail);
     if (offset == UINT64_MAX)
-        FAIL(zip, HS_EMODEL, "not a zip file, or one that was cut short");
+        FAIL(zip, HS_EMODEL, "not a zip file, or a truncated one");
     return offset;
 }
 
@@ -136,14 +136,14 @@ static void read_end64(struct hs_zip *zip, const uint8_t end[END_SIZE], const ui
         return;
     if (!is_signature(end64, "PK\6\6") || offset > locator_offset || locator_offset - offset < END64_SIZE ||
         u64(end64 + 4) != locator_offset - offset - 12)
-        DAMAGED(zip, "its zip64 record is not where it should be");
+        DAMAGED(zip, "wrong position of the zip64 record");
     *extent = (struct extent) { u64(end64 + 48), u64(end64 + 40), u64(end64 + 32), offset };
     if (u32(locator + 4) != 0 || u32(locator + 16) > 1 || u32(end64 + 16) != 0 || u32(end64 + 20) != 0 ||
         u64(end64 + 24) != extent->count)
-        DAMAGED(zip, "it is one part of several");
+        DAMAGED(zip, "archives in several parts are not supported");
     if (!agree(u16(end + 10), UINT16_MAX, extent->count) || !agree(u32(end + 12), UINT32_MAX, extent->size) ||
         !agree(u32(end + 16), UINT32_MAX, extent->offset))
-        DAMAGED(zip, "its two end records disagree");
+        DAMAGED(zip, "the two end records differ");
 }
 
 static struct extent read_end(struct hs_zip *zip)
@@ -153,14 +153,14 @@ static struct extent read_end(struct hs_zip *zip)
     uint16_t disk = u16(end + 4);
     struct extent extent = { u32(end + 16), u32(end + 12), u16(end + 10), offset };
     if ((disk != 0 && disk != UINT16_MAX) || u16(end + 6) != disk || u16(end + 8) != u16(end + 10))
-        DAMAGED(zip, "it is one part of several");
+        DAMAGED(zip, "archives in several parts are not supported");
     if (offset >= LOCATOR_SIZE && read_at(zip, offset - LOCATOR_SIZE, locator, sizeof(locator)) &&
         is_signature(locator, "PK\6\7"))
         read_end64(zip, end, locator, offset - LOCATOR_SIZE, &extent);
     if (extent.offset > extent.end || extent.size != extent.end - extent.offset)
-        DAMAGED(zip, "its directory is not where it should be");
+        DAMAGED(zip, "wrong position of the directory");
     if (extent.count > MAX_MEMBERS || extent.size > MAX_DIRECTORY)
-        DAMAGED(zip, "it has too many members");
+        DAMAGED(zip, "too many members");
     return extent;
 }
 
@@ -192,12 +192,12 @@ static void read_entry(struct hs_zip *zip, size_t len, size_t *at, struct hs_zip
 {
     uint8_t *entry = zip->directory + *at;
     if (len - *at < ENTRY_SIZE || !is_signature(entry, "PK\1\2")) {
-        DAMAGED(zip, "its directory is no directory");
+        DAMAGED(zip, "invalid directory entry");
         return;
     }
     size_t name_len = u16(entry + 28), extra_len = u16(entry + 30), comment_len = u16(entry + 32);
     if (name_len + extra_len + comment_len > len - *at - ENTRY_SIZE) {
-        DAMAGED(zip, "its directory ends too early");
+        DAMAGED(zip, "the directory is truncated");
         return;
     }
     *ret = (struct hs_zip_member) { .name = (const char *) entry,
@@ -210,7 +210,7 @@ static void read_entry(struct hs_zip *zip, size_t len, size_t *at, struct hs_zip
     uint64_t *const numbers[] = { &ret->size, &ret->packed_size, &ret->header_offset };
     if (u16(entry + 34) != 0 || memchr(entry + ENTRY_SIZE, 0, name_len) ||
         !read_extra(entry + ENTRY_SIZE + name_len, extra_len, numbers, 3))
-        DAMAGED(zip, "its directory is no directory");
+        DAMAGED(zip, "invalid directory entry");
     if (ret->method == 0 && ret->size != ret->packed_size)
         DAMAGED(zip, "a stored member has two sizes");
     memmove(entry, entry + ENTRY_SIZE, name_len);
@@ -235,7 +235,7 @@ static void read_directory(struct hs_zip *zip)
     struct extent extent = read_end(zip);
     size_t len = (size_t) extent.size, count = (size_t) extent.count, at = 0;
     if (count > len / ENTRY_SIZE)
-        DAMAGED(zip, "its directory ends too early");
+        DAMAGED(zip, "the directory is truncated");
     zip->directory = alloc(zip, len, 1);
     zip->members = alloc(zip, count, sizeof(zip->members[0]));
     if (zip->members)
@@ -243,7 +243,7 @@ static void read_directory(struct hs_zip *zip)
     for (; zip->status == 0 && zip->count < count; zip->count++)
         read_entry(zip, len, &at, &zip->members[zip->count]);
     if (at != len)
-        DAMAGED(zip, "its directory is longer than it says");
+        DAMAGED(zip, "wrong length of the directory");
     if (zip->status < 0)
         return;
     /* Each member must end before the next one begins. The exact size of its local header is known
@@ -255,7 +255,7 @@ static void read_directory(struct hs_zip *zip)
         uint64_t least = HEADER_SIZE + strlen(member->name);
         if (member->header_offset > member->limit || member->limit - member->header_offset < least ||
             member->limit - member->header_offset - least < member->packed_size)
-            DAMAGED(zip, "its members overlap");
+            DAMAGED(zip, "members overlap");
     }
     qsort(zip->members, zip->count, sizeof(zip->members[0]), by_name);
     for (size_t i = 1; i < zip->count; i++)
@@ -272,7 +272,8 @@ int hs_zip_open(const char *path, struct hs_zip **ret_zip, struct hs_error *err)
     zip->err = err;
     zip->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (zip->fd < 0 || fstat(zip->fd, &st) < 0)
-        FAIL(zip, errno == ENOENT || errno == ENOTDIR ? HS_ENOTFOUND : HS_EIO, "%s", strerror(errno));
+        FAIL(zip, errno == ENOENT || errno == ENOTDIR ? HS_ENOTFOUND : HS_EIO, "cannot open the file: %s",
+             strerror(errno));
     else if (!S_ISREG(st.st_mode))
         FAIL(zip, HS_EIO, "not a regular file");
     else
@@ -351,15 +352,15 @@ static void read_header(struct hs_zip *zip, struct hs_zip_member *member)
     if (!read_at(zip, member->header_offset, header, sizeof(header)))
         return;
     if (!is_signature(header, "PK\3\4") || u16(header + 26) != name_len)
-        member_error(zip, member, "is not where the directory says");
+        member_error(zip, member, "has a wrong position in the directory");
     size_t extra_len = u16(header + 28);
     uint64_t start = member->header_offset + HEADER_SIZE + name_len + extra_len;
     if (start > member->limit || member->packed_size > member->limit - start)
-        member_error(zip, member, "reaches into what follows it");
+        member_error(zip, member, "overlaps the next member");
     uint8_t *rest = alloc(zip, name_len + extra_len, 1);
     if (rest && read_at(zip, member->header_offset + HEADER_SIZE, rest, name_len + extra_len) &&
         (memcmp(rest, member->name, name_len) != 0 || !header_agrees(member, header, rest + name_len, extra_len)))
-        member_error(zip, member, "is described in two ways");
+        member_error(zip, member, "has a header that differs from the directory");
     free(rest);
     if (zip->status == 0)
         member->data_offset = start;
@@ -376,7 +377,7 @@ static void check_crc(struct hs_zip *zip, struct hs_zip_member *member)
             crc = crc32(crc, piece, (uInt) len);
     }
     if (crc != member->crc)
-        member_error(zip, member, "is damaged: its CRC-32 is wrong");
+        member_error(zip, member, "has a wrong CRC-32");
     member->verified = zip->status == 0;
 }
 

@@ -111,12 +111,12 @@ static int begin_body(struct attempt *attempt)
     curl_easy_getinfo(attempt->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     attempt->begun = true;
     if (code != 200 && code != 206)
-        return STOP(attempt, HS_EIO, "the server answers %ld", code);
+        return STOP(attempt, HS_EIO, "the server responded with status %ld", code);
     if (code == 206 && attempt->start == 0)
-        return STOP(attempt, HS_EIO, "the server sends a part of the file that nobody asked for");
+        return STOP(attempt, HS_EIO, "the server sent a part of the file without a range request");
     if (code == 206 && !goes_on(attempt)) {
         attempt->restart = true;
-        return STOP(attempt, HS_EIO, "the server does not go on with the file");
+        return STOP(attempt, HS_EIO, "the server cannot resume the download");
     }
     bool anew = code != 206;
     if (anew) {
@@ -128,11 +128,11 @@ static int begin_body(struct attempt *attempt)
         attempt->start = attempt->offset = 0;
     }
     if (length < 0 && !job->sha256)
-        return STOP(attempt, HS_EIO, "the server does not say how long the file is, and no checksum of it is known");
+        return STOP(attempt, HS_EIO, "the server did not send the length of the file, and no checksum is known");
     if (length == 0 && anew)
-        return STOP(attempt, HS_EIO, "the server sends an empty file");
+        return STOP(attempt, HS_EIO, "the server sent an empty file");
     if (length > 0 && (uint64_t) length > job->max_bytes - attempt->offset)
-        return STOP(attempt, HS_ETOOLARGE, "the server announces more bytes than the file may have");
+        return STOP(attempt, HS_ETOOLARGE, "the file is too large: the server announced more bytes than allowed");
     /* Two lines: the URL, and the validator of the response. */
     if (anew && hs_str_format(from, sizeof(from), "%s\n%s\n", job->url, validator_of(attempt)))
         hs_file_write_atomic(attempt->from, from, strlen(from), 0644, NULL);
@@ -146,7 +146,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     if (!attempt->begun && begin_body(attempt) < 0)
         return 0;
     if (len > attempt->job->max_bytes - attempt->offset) {
-        STOP(attempt, HS_ETOOLARGE, "the server sends more bytes than the file may have");
+        STOP(attempt, HS_ETOOLARGE, "the file is too large: the server sent more bytes than allowed");
         return 0;
     }
     if (hs_file_write_all(attempt->fd, data, len) < 0) {
@@ -248,22 +248,22 @@ static int judge(struct attempt *attempt, CURLcode code, const char *error_text,
         return hs_error_set(err, HS_ECANCELED, "cancelled");
     if (answer == 416 && attempt->start > 0) {
         attempt->restart = !attempt->job->sha256;
-        return attempt->restart ? hs_error_set(err, HS_EIO, "the server does not go on with the file") : 0;
+        return attempt->restart ? hs_error_set(err, HS_EIO, "the server cannot resume the download") : 0;
     }
     if (code == CURLE_OK)
         return 0;
     if (code == CURLE_HTTP_RETURNED_ERROR)
-        return hs_error_set(err, answer == 404 ? HS_ENOTFOUND : HS_EIO, "the server answers %ld", answer);
+        return hs_error_set(err, answer == 404 ? HS_ENOTFOUND : HS_EIO, "the server responded with status %ld", answer);
     if (attempt->slow)
         return hs_error_set(err, HS_EIO, "the server is too slow: %llu KiB arrived in %lld s",
                             (unsigned long long) attempt->pace->received >> 10,
                             (long long) ((hs_clock_now_ns() - attempt->pace->begun_ns) / HS_NS_PER_S));
     if (code == CURLE_OPERATION_TIMEDOUT) {
         attempt->stalled = true;
-        return hs_error_set(err, HS_EIO, "the server stalled: less than 1 KiB/s arrived for too long");
+        return hs_error_set(err, HS_EIO, "the server stalled: less than 1 KiB/s for too long");
     }
     if (code == CURLE_UNSUPPORTED_PROTOCOL)
-        return hs_error_set(err, HS_EIO, "only https is accepted from here, and the address or a redirect is not");
+        return hs_error_set(err, HS_EIO, "the address or a redirect does not use https, which is required");
     return hs_error_set(err, HS_EIO, "the download failed" HS_DETAIL "%s",
                         error_text[0] ? error_text : curl_easy_strerror(code));
 }
@@ -325,7 +325,8 @@ int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error
         if (status == 0)
             status = hs_file_sha256(job->part, found, err);
         if (status == 0 && job->sha256 && strcmp(job->sha256, found) != 0)
-            status = hs_error_set(err, HS_EMODEL, "what arrived has the SHA-256 %s instead of %s", found, job->sha256);
+            status = hs_error_set(err, HS_EMODEL, "the downloaded file has the SHA-256 %s instead of %s", found,
+                                  job->sha256);
         if (status == 0) {
             hs_str_copy(ret_hex, 65, found);
             return 0;

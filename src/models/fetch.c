@@ -135,7 +135,7 @@ static int get_raw(struct pull *pull, const struct hs_source *source, bool mirro
         };
         status = hs_pip_get(source, &options, pull->at, sizeof(pull->at), err);
     } else if (!hs_file_exists(source->address)) {
-        status = hs_error_set(err, HS_ENOTFOUND, "it is not there");
+        status = hs_error_set(err, HS_ENOTFOUND, "file not found");
     } else {
         hs_path_join(pull->at, sizeof(pull->at), pull->work, "copy");
         status = hs_install_copy(source->address, pull->at, pull->max_bytes, err);
@@ -160,7 +160,7 @@ static int process(struct pull *pull, const struct hs_source *source, struct hs_
     if (status < 0 || how == HS_CONVERT_NONE)
         return status;
     hs_path_join(next, sizeof(next), pull->work, longest_name);
-    say(pull, how == HS_CONVERT_PT2ONNX ? "converting to ONNX" : "freeing the model of its fixed input");
+    say(pull, how == HS_CONVERT_PT2ONNX ? "converting to ONNX" : "making the input shape dynamic");
     if (how == HS_CONVERT_PT2ONNX)
         status = hs_pt2onnx_convert(pull->at, next, NULL, NULL, err);
     else
@@ -177,9 +177,9 @@ static int install(struct pull *pull, struct hs_error *err)
     if (status < 0)
         return status;
     if (pull->expected[0] && strcmp(pull->found, pull->expected) != 0)
-        return hs_error_set(err, HS_EMODEL, "the result has the SHA-256 %s instead of %s%s", pull->found,
-                            pull->expected,
-                            pull->file->sha256 ? "" : " (recorded at the first pull; --force forgets it)");
+        return hs_error_set(
+            err, HS_EMODEL, "the resulting file has the SHA-256 %s instead of %s%s", pull->found, pull->expected,
+            pull->file->sha256 ? "" : " (recorded at the first pull; to accept the new one, pull with --force)");
     /* No hash is published. If the file replaces a different one, delete that first: if the program
      * is killed in between, the file is missing, but never differs from its record. */
     if (!pull->file->sha256 && !pull->expected[0]) {
@@ -254,8 +254,8 @@ static int try_all(struct pull *pull, struct hs_error *err)
     const char *mirror = pull->options->mirror;
     char address[1100];
     size_t len = mirror ? strlen(mirror) : 0;
-    int status = hs_error_set(err, HS_ENOTFOUND,
-                              "%s comes from no public place; import it, or name a mirror that has it", file->name);
+    int status =
+        hs_error_set(err, HS_ENOTFOUND, "%s has no public source; import it, or set a mirror that has it", file->name);
     while (len > 1 && mirror[len - 1] == '/')
         len--;
     if (len > 0 && hs_str_format(address, sizeof(address), "%.*s/%s", (int) len, mirror, file->name)) {
@@ -314,7 +314,7 @@ int hs_fetch_file(struct hs_store *store, const struct hs_model_choice *choice, 
     pull->max_bytes = options->max_bytes ? options->max_bytes : default_max_bytes;
     int status = hs_store_lock(store, pull->file->name, false, &lock, err);
     if (status == HS_EBUSY && !options->no_wait) {
-        say(pull, "another program is at %s; waiting for it", pull->file->name);
+        say(pull, "waiting for another program that installs %s", pull->file->name);
         status = hs_store_lock(store, pull->file->name, true, &lock, err);
     }
     if (status == 0) {

@@ -56,7 +56,7 @@ static long read_block(void *arg, uint8_t *block, size_t size, struct hs_error *
     do
         n = read(*(int *) arg, block, size);
     while (n < 0 && errno == EINTR);
-    return n < 0 ? hs_error_set(err, HS_EIO, "cannot read: %s", strerror(errno)) : n;
+    return n < 0 ? hs_error_set(err, HS_EIO, "cannot read the file: %s", strerror(errno)) : n;
 }
 
 int hs_install_copy(const char *from, const char *to, uint64_t max_bytes, struct hs_error *err)
@@ -66,7 +66,7 @@ int hs_install_copy(const char *from, const char *to, uint64_t max_bytes, struct
     if (in < 0)
         return hs_error_set(err, errno == ENOENT ? HS_ENOTFOUND : HS_EIO, "cannot read %s: %s", from, strerror(errno));
     if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode))
-        status = hs_error_set(err, HS_EIO, "%s is no regular file", from);
+        status = hs_error_set(err, HS_EIO, "%s is not a regular file", from);
     else
         status = write_all(to, max_bytes, "the file is too large", read_block, &in, err);
     close(in);
@@ -91,7 +91,7 @@ static const int64_t unpacked_max = INT64_C(16) << 30;
 static int archive_error(struct archive *in, struct hs_error *err)
 {
     const char *why = archive_error_string(in);
-    return hs_error_set(err, HS_EMODEL, "the archive cannot be read: %s", why ? why : "damaged");
+    return hs_error_set(err, HS_EMODEL, "cannot read the archive: %s", why ? why : "damaged");
 }
 
 struct member {
@@ -110,7 +110,7 @@ static long read_member(void *arg, uint8_t *block, size_t size, struct hs_error 
     /* libarchive accepts a stored zip member with fewer bytes than its header specifies. */
     if (n == 0 && archive_entry_size_is_set(member->entry) &&
         member->total != (uint64_t) archive_entry_size(member->entry))
-        return hs_error_set(err, HS_EMODEL, "the archive cannot be read: its member is cut short");
+        return hs_error_set(err, HS_EMODEL, "cannot read the archive: the member is truncated");
     return (long) n;
 }
 
@@ -140,17 +140,17 @@ int hs_install_member(const char *archive, const char *member, const char *to, u
     archive_read_support_format_zip(in);
     archive_read_support_format_tar(in);
     archive_read_support_filter_gzip(in);
-    static const char too_large[] = "the archive's member has more bytes than the file may have";
+    static const char too_large[] = "the member of the archive is too large";
     struct archive_entry *entry;
     int status = 0;
     if (!hs_file_exists(archive))
-        status = hs_error_set(err, HS_ENOTFOUND, "there is no %s", archive);
+        status = hs_error_set(err, HS_ENOTFOUND, "%s does not exist", archive);
     else if (archive_read_open_filename(in, archive, BLOCK_SIZE) != ARCHIVE_OK)
         status = archive_error(in, err);
     if (status == 0)
         status = find_member(in, member, &entry, err);
     if (status == 0 && (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)))
-        status = hs_error_set(err, HS_EMODEL, "the archive's member is no regular file");
+        status = hs_error_set(err, HS_EMODEL, "the member of the archive is not a regular file");
     if (status == 0 && archive_entry_size_is_set(entry) && (uint64_t) archive_entry_size(entry) > max_bytes)
         status = hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
     if (status == 0)

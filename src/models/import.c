@@ -61,7 +61,7 @@ static int find_kind(struct import *import, struct hs_error *err)
     import->kind = zip || (regular && hs_pt_is_old_format(path)) ? KIND_CHECKPOINT
                    : got == 4 && memcmp(head, "\x01HEF", 4) == 0 ? KIND_HEF
                                                                  : KIND_ONNX;
-    return regular ? 0 : hs_error_set(err, HS_EIO, "cannot read %s: no regular file", path);
+    return regular ? 0 : hs_error_set(err, HS_EIO, "%s is not a regular file", path);
 }
 
 static int check_name(const struct import *import, struct hs_error *err)
@@ -69,15 +69,15 @@ static int check_name(const struct import *import, struct hs_error *err)
     const char *name = import->options->name;
     if (!name || !hs_pack_name_valid(name))
         return hs_error_set(err, HS_EINVAL,
-                            "a model's name is lower-case letters, digits, '-', '_' and '.', at most %d",
+                            "a model name has lower-case letters, digits, '-', '_' and '.', at most %d characters",
                             HS_PACK_NAME_SIZE - 1);
     if (hs_pack_name_equal(name, "auto"))
-        return hs_error_set(err, HS_EINVAL, "`auto` is no name for a model: it means the best one");
+        return hs_error_set(err, HS_EINVAL, "`auto` is reserved: it selects the best model; use another name");
     const struct hs_pack *pack = hs_store_find(import->store, name);
     if (pack && !pack->imported)
-        return hs_error_set(err, HS_ECONFLICT, "%s is one of the models that come with this program", pack->name);
+        return hs_error_set(err, HS_ECONFLICT, "%s is a built-in model; use another name", pack->name);
     if (pack && !import->options->force)
-        return hs_error_set(err, HS_ECONFLICT, "there is a model %s already; --force replaces it", pack->name);
+        return hs_error_set(err, HS_ECONFLICT, "the model %s already exists; replace it with --force", pack->name);
     return 0;
 }
 
@@ -100,14 +100,15 @@ static int check_task(const struct import *import, struct hs_error *err)
     const char *task = hs_task_name(import->shape.task);
     bool pose = import->shape.task == HS_TASK_POSE;
     if (!serves(import, import->shape.task))
-        return hs_error_set(err, HS_EMODEL, "this is a %s model, which this program does not serve", task);
+        return hs_error_set(err, HS_EMODEL, "this program does not serve %s models", task);
     if (!pose && (options->keypoints || options->dims || options->classes))
-        return hs_error_set(err, HS_EINVAL, "keypoints, dims and classes are said of pose models; this is a %s model",
+        return hs_error_set(err, HS_EINVAL, "keypoints, dims and classes apply to pose models only; this is a %s model",
                             task);
     if (pose && options->normalize)
-        return hs_error_set(err, HS_EINVAL, "a normalisation is said of face models; this is a pose model");
+        return hs_error_set(err, HS_EINVAL, "a normalisation applies to face models only; this is a pose model");
     if (options->threshold > 0 && import->shape.task != HS_TASK_FACE_EMBEDDING)
-        return hs_error_set(err, HS_EINVAL, "a threshold is said of face embeddings; this is a %s model", task);
+        return hs_error_set(err, HS_EINVAL, "a threshold applies to face-embedding models only; this is a %s model",
+                            task);
     return 0;
 }
 
@@ -122,7 +123,7 @@ static int read_normalize(struct import *import, struct hs_error *err)
     if (!comma || !hs_str_copy_n(first, sizeof(first), text, (size_t) (comma - text)) ||
         !hs_str_to_double(first, &mean) || !hs_str_to_double(comma + 1, &std) || !(mean >= -1e6 && mean <= 1e6) ||
         !(std >= 1e-6 && std <= 1e6))
-        return hs_error_set(err, HS_EINVAL, "a normalisation is MEAN,STD, such as 127.5,128");
+        return hs_error_set(err, HS_EINVAL, "a normalisation must be MEAN,STD, such as 127.5,128");
     for (int i = 0; i < 3; i++) {
         import->shape.mean[i] = (float) mean;
         import->shape.std[i] = (float) std;
@@ -162,7 +163,8 @@ static int make_file(struct import *import, struct hs_error *err)
         .classes = options->classes, .keypoints = options->keypoints, .dims = options->dims, .input = options->input
     };
     if (import->kind == KIND_HEF && !serves(import, HS_TASK_POSE))
-        return hs_error_set(err, HS_EMODEL, "a HEF does not say what its network is; write a pack for it by hand");
+        return hs_error_set(err, HS_EMODEL,
+                            "cannot import a HEF: it does not describe its network; write a pack instead");
     if (import->kind == KIND_CHECKPOINT)
         status = hs_pt2onnx_convert(options->file, import->work, NULL, &converted, err);
     else
@@ -352,7 +354,7 @@ static int install(const struct import *import, const struct hs_buf *text, struc
     /* Another import may have taken the name since the store was opened, or a pack that could not
      * be read has it. */
     if (!import->options->force && hs_file_exists(pack_path))
-        return hs_error_set(err, HS_ECONFLICT, "there is a model %s already; --force replaces it",
+        return hs_error_set(err, HS_ECONFLICT, "the model %s already exists; replace it with --force",
                             import->options->name);
     bool same = hs_file_exists(file_path);
     int status = hs_dir_make(folder, err);
@@ -377,10 +379,10 @@ static char *summarise(const struct import *import)
     const struct hs_model_shape *shape = &import->shape;
     char *line = NULL, what[60];
     if (shape->task == HS_TASK_POSE)
-        hs_str_format(what, sizeof(what), "%d class%s, %d keypoints", shape->classes, shape->classes == 1 ? "" : "es",
-                      shape->keypoints);
+        hs_str_format(what, sizeof(what), "%d class%s, %d keypoint%s", shape->classes, shape->classes == 1 ? "" : "es",
+                      shape->keypoints, shape->keypoints == 1 ? "" : "s");
     else if (shape->task == HS_TASK_FACE_EMBEDDING)
-        hs_str_format(what, sizeof(what), "%d numbers a face", shape->dimension);
+        hs_str_format(what, sizeof(what), "%d numbers per face", shape->dimension);
     else
         hs_str_copy(what, sizeof(what), shape->points ? "faces with 5 points" : "faces without points");
     if (asprintf(&line, "%s: %s, %d x %d%s, %s, licence: %s", import->options->name, what, shape->width, shape->height,

@@ -162,7 +162,7 @@ static int find_authorization(const struct config *config, const char *registry,
                 continue;
             for (const char *c = value; *c; c++)
                 if (*c <= ' ' || *c > '~')
-                    return hs_error_set(err, HS_EINVAL, "npm's setting %s has a character that no token has", key);
+                    return hs_error_set(err, HS_EINVAL, "npm's setting %s contains an invalid character", key);
             hs_str_format(dst, size, "Authorization: %s %s", kinds[i].scheme, value);
             return 0;
         }

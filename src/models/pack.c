@@ -71,7 +71,7 @@ static void read_triple(struct hs_schema *reader, const struct hs_node *map, con
         double value;
         if (list->kind != HS_NODE_LIST || list->count != 3 || !hs_node_double(list->items[i], &value) ||
             !(value >= min && value <= max)) {
-            hs_schema_fail(reader, list->line, "`%s` must be three numbers, %g to %g", key, min, max);
+            hs_schema_fail(reader, list->line, "`%s` must be three numbers from %g to %g", key, min, max);
             return;
         }
         ret[i] = (float) value;
@@ -113,8 +113,8 @@ static const char **read_labels(struct hs_schema *reader, const struct hs_node *
         for (size_t k = 0; fine && k < i; k++)
             fine = strcmp(labels[i], labels[k]) != 0;
         if (!fine) {
-            hs_schema_fail(reader, list->items[i]->line,
-                           "each of `%s` must be a name of its own, at most %d characters", what, HS_PACK_LABEL_MAX);
+            hs_schema_fail(reader, list->items[i]->line, "each of `%s` must be a unique name of at most %d characters",
+                           what, HS_PACK_LABEL_MAX);
             free(labels);
             return NULL;
         }
@@ -146,7 +146,7 @@ static void read_edges(struct hs_schema *reader, const struct hs_node *list, str
         bool two = pair->kind == HS_NODE_LIST && pair->count == 2;
         int from = two ? find_keypoint(pack, pair->items[0]) : -1, to = two ? find_keypoint(pack, pair->items[1]) : -1;
         if (from < 0 || to < 0 || from == to) {
-            hs_schema_fail(reader, pair->line, "an edge is a pair of two keypoint names");
+            hs_schema_fail(reader, pair->line, "an edge must be a pair of two different keypoint names");
             return;
         }
         pack->edges[i][0] = from;
@@ -206,7 +206,7 @@ static const char *read_checked(struct hs_schema *reader, const struct hs_node *
 {
     const char *text = hs_schema_text(reader, map, key, needed, PACKAGE_MAX + 20);
     if (text && !valid(text)) {
-        hs_schema_fail(reader, hs_node_get(map, key)->line, "`%s` is no %s", key, what);
+        hs_schema_fail(reader, hs_node_get(map, key)->line, "`%s` is not a valid %s", key, what);
         return NULL;
     }
     return text;
@@ -261,13 +261,13 @@ static void read_source(struct hs_schema *reader, const struct hs_node *map, str
             count++;
         }
     if (count != 1) {
-        hs_schema_fail(reader, map->line, "a source has exactly one of: https, file, pypi, npm");
+        hs_schema_fail(reader, map->line, "a source must have exactly one of: https, file, pypi, npm");
         return;
     }
     const struct hs_node *node = hs_node_get(map, kind), *archive = map;
     bool https = strcmp(kind, "https") == 0, package = !https && strcmp(kind, "file") != 0;
     if (package && (hs_node_get(map, "sha256") || hs_node_get(map, "member") || hs_node_get(map, "member_sha256"))) {
-        hs_schema_fail(reader, map->line, "`sha256` and `member` of a package go under `%s`", kind);
+        hs_schema_fail(reader, map->line, "`sha256` and `member` of a package belong under `%s`", kind);
         return;
     }
     if (package) {
@@ -286,10 +286,10 @@ static void read_source(struct hs_schema *reader, const struct hs_node *map, str
     source->member_sha256 = hs_schema_sha256(reader, archive, "member_sha256");
     source->convert = (enum hs_convert)(1 + hs_schema_word(reader, map, "convert", false, conversions, -1));
     if (source->member_sha256 && !source->member)
-        hs_schema_fail(reader, map->line, "`member_sha256` without `member`");
+        hs_schema_fail(reader, map->line, "`member_sha256` requires `member`");
     /* Some archives on the web have no published hash; the first fetch records that of the member. */
     if (source->member && !source->sha256 && !https)
-        hs_schema_fail(reader, map->line, "an archive needs its `sha256`");
+        hs_schema_fail(reader, map->line, "an archive requires `sha256`");
 }
 
 static void read_file(struct hs_schema *reader, const struct hs_node *map, const char *backend,
@@ -334,7 +334,7 @@ static void read_files(struct hs_schema *reader, const struct hs_node *root, enu
     for (size_t b = 0; b < HS_ARRAY_LEN(backends); b++)
         count += page_count(hs_node_get(root, backends[b]));
     if (count == 0 || count > HS_PACK_MAX_FILES)
-        hs_schema_fail(reader, root->line, "a pack has 1 to %d files (under openvino, hailo)", HS_PACK_MAX_FILES);
+        hs_schema_fail(reader, root->line, "a pack must have 1 to %d files (under openvino, hailo)", HS_PACK_MAX_FILES);
     pack->files = hs_schema_alloc(reader, count, sizeof(*pack->files));
     for (size_t b = 0; pack->files && b < HS_ARRAY_LEN(backends); b++) {
         const struct hs_node *page = hs_node_get(root, backends[b]);
@@ -356,17 +356,17 @@ static void check_task(struct hs_schema *reader, const struct hs_node *root, con
     if (reader->status == 0 && pack->task == HS_TASK_FACE_EMBEDDING &&
         (input->width != HS_MODEL_FACE_SIDE || input->height != HS_MODEL_FACE_SIDE || input->stride != 0))
         hs_schema_fail(reader, hs_node_get(root, "input")->line,
-                       "the input of a face-embedding pack is %d x %d, without stride", HS_MODEL_FACE_SIDE,
+                       "the input of a face-embedding pack must be %d x %d, without stride", HS_MODEL_FACE_SIDE,
                        HS_MODEL_FACE_SIDE);
     for (size_t i = 0; i < pack->file_count && reader->status == 0; i++) {
         enum hs_decode decode = pack->files[i].decode;
         bool pose = decode == HS_DECODE_YOLO_POSE_RAW || decode == HS_DECODE_YOLO_POSE_DECODED;
         bool embedding = decode == HS_DECODE_ARCFACE;
         if (pose != (pack->task == HS_TASK_POSE) || embedding != (pack->task == HS_TASK_FACE_EMBEDDING))
-            hs_schema_fail(reader, root->line, "decode %s does not fit the task %s", hs_decode_name(decode),
+            hs_schema_fail(reader, root->line, "`decode: %s` does not match the task %s", hs_decode_name(decode),
                            hs_task_name(pack->task));
         if (decode == HS_DECODE_YOLO_POSE_DECODED && pack->files[i].scores != HS_SCORES_PROBABILITIES)
-            hs_schema_fail(reader, root->line, "yolo-pose-decoded outputs have scores: probabilities");
+            hs_schema_fail(reader, root->line, "`decode: yolo-pose-decoded` requires `scores: probabilities`");
     }
 }
 
@@ -378,7 +378,7 @@ static void read_pack(struct hs_schema *reader, const struct hs_node *root, stru
     const char *name = hs_schema_text(reader, root, "name", true, HS_PACK_NAME_SIZE);
     if (name && !hs_pack_name_valid(name))
         hs_schema_fail(reader, hs_node_get(root, "name")->line,
-                       "`name` must be lower-case letters, digits, '-', '_' and '.', at most %d",
+                       "`name` must consist of lower-case letters, digits, '-', '_' and '.', at most %d characters",
                        HS_PACK_NAME_SIZE - 1);
     if (reader->status < 0)
         return;

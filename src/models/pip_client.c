@@ -23,7 +23,7 @@ static const char sdist_script[] =
     "            for candidate in finder.find_all_candidates(name):\n"
     "                if candidate.link.filename == file:\n"
     "                    return self.copy(session, candidate.link.url_without_fragment)\n"
-    "        print('the index has no', file, file=sys.stderr)\n"
+    "        print('the index has no file', file, file=sys.stderr)\n"
     "        return 1\n"
     "    def copy(self, session, url):\n"
     "        with session.get(url, headers={'Accept-Encoding': 'identity'}, stream=True) as answer:\n"
@@ -33,7 +33,7 @@ static const char sdist_script[] =
     "                for block in answer.iter_content(65536):\n"
     "                    left -= len(block)\n"
     "                    if left < 0:\n"
-    "                        print('more bytes than the file may have', file=sys.stderr)\n"
+    "                        print('the file is too large', file=sys.stderr)\n"
     "                        return 1\n"
     "                    out.write(block)\n"
     "        return 0\n"
@@ -43,8 +43,8 @@ static const char sdist_script[] =
 /* Runs pip. Reports a failure with the last line of its output that is not blank. */
 static int run_pip(const struct hs_subprocess *job, struct hs_error *err)
 {
-    static const char needed[] = "pip (Debian: python3-pip) is needed and not installed";
-    char said[300] = "it says nothing", *save = NULL, *best = NULL, *output = malloc(HS_SUBPROCESS_OUTPUT_SIZE);
+    static const char needed[] = "pip is not installed; install it (Debian: python3-pip)";
+    char said[300] = "no output", *save = NULL, *best = NULL, *output = malloc(HS_SUBPROCESS_OUTPUT_SIZE);
     int code = -1;
     if (!output)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
@@ -58,7 +58,7 @@ static int run_pip(const struct hs_subprocess *job, struct hs_error *err)
     if (status == HS_ENOTFOUND || (status == 0 && code != 0 && strstr(said, "No module named pip")))
         return hs_error_set(err, HS_ENOTFOUND, "%s", needed);
     if (status == HS_ETIMEOUT)
-        return hs_error_set(err, HS_EIO, "pip did not end in time" HS_DETAIL "%s", said);
+        return hs_error_set(err, HS_EIO, "pip timed out" HS_DETAIL "%s", said);
     return status < 0 || code == 0 ? status : hs_error_set(err, HS_EIO, "pip failed" HS_DETAIL "%s", said);
 }
 
@@ -68,7 +68,7 @@ int hs_pip_get(const struct hs_source *source, const struct hs_pip_options *opti
     char wanted[300], most[32], wait[32];
     const char *env = getenv("HS_PYTHON"), *python = env && env[0] ? env : "python3";
     if (!hs_str_format(wanted, sizeof(wanted), "%s==%s", source->address, source->version))
-        return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
+        return hs_error_set(err, HS_EINVAL, "the package name is too long");
     hs_str_format(most, sizeof(most), "%llu", (unsigned long long) options->max_bytes);
     hs_str_format(wait, sizeof(wait), "--timeout=%d", options->stall_s);
     /* pip only unpacks a wheel, it never builds it. Dependencies (such as torch) are not needed,

@@ -45,7 +45,7 @@ bool hs_schema_map(struct hs_schema *reader, const struct hs_node *node, const c
         while (*key && strcmp(*key, node->keys[i]) != 0)
             key++;
         if (!*key)
-            hs_schema_fail(reader, node->key_lines[i], "%s has no key `%.60s`", what, node->keys[i]);
+            hs_schema_fail(reader, node->key_lines[i], "unknown key `%.60s` in %s", node->keys[i], what);
     }
     return reader->status == 0;
 }
@@ -73,7 +73,7 @@ const char *hs_schema_text(struct hs_schema *reader, const struct hs_node *map, 
         printable = (unsigned char) *c >= 32 && *c != 127;
     if (printable)
         return text;
-    hs_schema_fail(reader, node->line, "`%s` must be a text of 1 to %zu characters on one line", key, max);
+    hs_schema_fail(reader, node->line, "`%s` must be a string of 1 to %zu bytes on one line", key, max);
     return NULL;
 }
 
@@ -85,7 +85,7 @@ long long hs_schema_int(struct hs_schema *reader, const struct hs_node *map, con
     if (node && hs_node_int(node, &value) && value >= min && value <= max)
         return value;
     if (node)
-        hs_schema_fail(reader, node->line, "`%s` must be a whole number, %lld to %lld", key, min, max);
+        hs_schema_fail(reader, node->line, "`%s` must be a whole number from %lld to %lld", key, min, max);
     return 0;
 }
 
@@ -97,7 +97,7 @@ float hs_schema_float(struct hs_schema *reader, const struct hs_node *map, const
     if (node && hs_node_double(node, &value) && value >= min && value <= max) /* not NaN */
         return (float) value;
     if (node)
-        hs_schema_fail(reader, node->line, "`%s` must be a number, %g to %g", key, min, max);
+        hs_schema_fail(reader, node->line, "`%s` must be a number from %g to %g", key, min, max);
     return 0;
 }
 

@@ -99,10 +99,10 @@ static int add_pack(struct hs_store *store, const char *path, bool imported, str
         return 0;
     }
     if (known && imported)
-        hs_str_format(store->complaint, sizeof(store->complaint), "%s: there is another pack named %s", path,
+        hs_str_format(store->complaint, sizeof(store->complaint), "%s: another pack is also named %s", path,
                       pack->name);
     hs_pack_destroy(pack);
-    return known ? 0 : hs_error_set(err, HS_ETOOLARGE, "more than %d packs", MAX_PACKS);
+    return known ? 0 : hs_error_set(err, HS_ETOOLARGE, "too many packs (at most %d)", MAX_PACKS);
 }
 
 static int add_folder(struct hs_store *store, const char *dir, bool imported, struct hs_error *err)
@@ -283,13 +283,13 @@ int hs_store_choose(const struct hs_store *store, enum hs_task task, const char 
     char names[300], quoted[100];
     if (!pack || pack->task != task) {
         hs_str_quote(quoted, sizeof(quoted), name, strlen(name));
-        return hs_error_set(err, HS_ENOTFOUND, "no %s model named %s; there are: %s", hs_task_name(task), quoted,
+        return hs_error_set(err, HS_ENOTFOUND, "no %s model named %s; available: %s", hs_task_name(task), quoted,
                             list_names(store, task, backend, runtime, names, sizeof(names)));
     }
     const struct hs_pack_file *file = fitting_file(pack, backend, runtime);
     if (!file)
-        return hs_error_set(err, HS_ENOTFOUND, "%s has no file for %s%s%s; these have: %s", pack->name, backend,
-                            runtime ? " " : "", runtime ? runtime : "",
+        return hs_error_set(err, HS_ENOTFOUND, "%s has no file for %s%s%s; models with such a file: %s", pack->name,
+                            backend, runtime ? " " : "", runtime ? runtime : "",
                             list_names(store, task, backend, runtime, names, sizeof(names)));
     *ret_choice = (struct hs_model_choice) { pack, file };
     return 0;
@@ -348,7 +348,7 @@ int hs_store_expected(const struct hs_store *store, const struct hs_pack_file *f
     if (fine)
         hs_str_copy_n(ret_hex, 65, (char *) text, 64);
     free(text);
-    return fine ? 0 : hs_error_set(err, HS_EMODEL, "%s holds no SHA-256", path);
+    return fine ? 0 : hs_error_set(err, HS_EMODEL, "%s does not contain a SHA-256", path);
 }
 
 int hs_store_check(const struct hs_store *store, const struct hs_pack_file *file, enum hs_file_state *ret_state,
@@ -396,11 +396,11 @@ int hs_store_verified_path(const struct hs_store *store, const struct hs_model_c
         return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: %s", choice->file->name, store->dir,
                             pull);
     if (state == HS_FILE_UNRECORDED)
-        return hs_error_set(err, HS_EMODEL, "%s was not pulled: nothing says what its SHA-256 should be (it is %s)",
+        return hs_error_set(err, HS_EMODEL,
+                            "cannot verify %s: no SHA-256 is recorded because it was not pulled (the file has %s)",
                             path, found);
     if (state == HS_FILE_BAD)
-        return hs_error_set(err, HS_EMODEL, "%s is not the right file: its SHA-256 is %s; replace it with: %s", path,
-                            found, pull);
+        return hs_error_set(err, HS_EMODEL, "%s has a wrong SHA-256 (%s); replace it with: %s", path, found, pull);
     char *copy = strdup(path);
     if (!copy)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
@@ -503,7 +503,7 @@ int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int
             return 0;
         }
         if (status == HS_EBUSY)
-            hs_error_set(err, status, "another program holds %s", path);
+            hs_error_set(err, status, "another program has locked %s", path);
         else if (status < 0)
             hs_error_set(err, status, "cannot lock %s: %s", path, strerror(errno));
         close(fd);

@@ -96,7 +96,7 @@ def test_models_that_cannot_be_used(tmp_path):
         batch = server.post_form([('image', png()), ('image', b'x')], '/v1/pose/detect/batch')
         assert 'broken.onnx' in check(batch, tmp_path, 200)
         assert 'models pull absent' in check(server.post_form({'image': png(), 'model': 'absent'}), tmp_path, 404)
-        assert 'other.onnx is not the right file' in check(server.post_form({'image': png(), 'model': 'other'}), tmp_path)
+        assert 'other.onnx has a wrong SHA-256' in check(server.post_form({'image': png(), 'model': 'other'}), tmp_path)
         check(server.request('POST', '/v1/models/other/load'), tmp_path)
         quoted = server.post_json({'image': 'AAAA', 'model': '/etc/passwd'}).json()['error']['message']
         assert '"/etc/passwd"' in quoted, 'what the client sent is its own'

@@ -175,7 +175,7 @@ def test_no_such_file(shop):
     shop.files.files.clear()
     done = shop.models('pull', 'm-pose')
     assert done.returncode == 1
-    assert 'the server answers 404' in done.stderr
+    assert 'the server responded with status 404' in done.stderr
     assert shop.left() == []
 
 
@@ -184,7 +184,7 @@ def test_nobody_there(shop, tmp_path):
     shop.files.dead = True
     done = shop.models('pull', 'm-pose', '--mirror', tmp_path / 'absent')
     assert done.returncode == 1
-    assert 'absent/m-pose.onnx: it is not there; ' in done.stderr  # every source is named with its error
+    assert 'absent/m-pose.onnx: file not found; ' in done.stderr  # every source is named with its error
     assert shop.left() == []
 
 
@@ -232,7 +232,7 @@ def test_a_package_of_npm_without_npm(shop, tmp_path):
     assert shop.left() == ['m-pose.onnx']
     shop.files.files[place] = archive.getvalue()[::-1]
     done = shop.models('pull', 'm-pose', '--force', npm_config_registry=shop.files.url + '/none')
-    assert done.returncode == 1 and '@some/thing 1.2.3 (npm): the server answers 404' in done.stderr
+    assert done.returncode == 1 and '@some/thing 1.2.3 (npm): the server responded with status 404' in done.stderr
     assert shop.files.authorizations[-1] is None
     done = shop.models('pull', 'm-pose', '--force')
     assert done.returncode == 1 and 'has the SHA-256' in done.stderr
@@ -247,7 +247,7 @@ def test_two_pulls_at_once(shop):
     assert shop.files.half_sent.wait(30)
     second = shop.start('pull', 'm-pose')
     for line in second.stderr:
-        if 'waiting for it' in line:
+        if 'waiting for another program' in line:
             break
     assert not shop.file().exists()
     shop.files.release()
@@ -537,7 +537,7 @@ def test_a_checkpoint_in_the_format_before_torch_1_6(shop, tmp_path):
     write(tmp_path, 'old.pt', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.' + bytes(100))
     done = shop.models('import', 'old.pt', '--name', 'mine')
     assert done.returncode == 1
-    assert 'old.pt: it is in the format that torch had before 1.6; save it again with a newer torch' in done.stderr
+    assert 'old.pt: the checkpoint has the format of torch before 1.6; save it again with a newer torch' in done.stderr
     assert shop.left() == []
 
 
@@ -563,9 +563,9 @@ def test_import_without_metadata(shop, tmp_path):
 
 
 def test_imports_that_are_refused(shop, tmp_path):
-    cases = {'external.onnx': (onnx_bytes.with_external_weights(), 'the weights lie in other files'),
+    cases = {'external.onnx': (onnx_bytes.with_external_weights(), 'the weights are stored in other files'),
              'detect.onnx': (onnx_bytes.pose(task='detect'), 'only pose models'),
-             'text.onnx': (b'hello', 'no ONNX model'), 'empty.pt': (b'', 'no ONNX model'),
+             'text.onnx': (b'hello', 'not an ONNX model'), 'empty.pt': (b'', 'not an ONNX model'),
              'cut.onnx': (onnx_bytes.pose()[:-10], 'cut.onnx'), 'zip.pt': (b'PK\3\4' + bytes(100), 'zip.pt')}
     for name, (data, reason) in cases.items():
         write(tmp_path, name, data)
@@ -582,7 +582,7 @@ def test_names_of_imports(shop, tmp_path):
     write(tmp_path, 'b.onnx', onnx_bytes.pose(classes=['b']))
     for name in ('some-pose', 'some_pose'):
         done = shop.models('import', 'a.onnx', '--name', name, '--force')
-        assert done.returncode == 1 and 'come with this program' in done.stderr
+        assert done.returncode == 1 and 'is a built-in model' in done.stderr
     for name in ('auto', '../mine', 'Mine', 'a b'):
         assert shop.models('import', 'a.onnx', '--name', name).returncode == 1
     assert shop.models('import', 'a.onnx', '--name', '').returncode == 2

@@ -80,7 +80,7 @@ def not_installed(board):
 def damaged(board):
     install_hef(board)
     (board.folder / 'models' / 'm-pose-5.1.hef').write_bytes(HEF + b'x')
-    return 'is not the right file'
+    return 'has a wrong SHA-256'
 
 
 @pytest.mark.parametrize('case', [no_file_for_this_version, not_installed, damaged], ids=lambda case: case.__name__)

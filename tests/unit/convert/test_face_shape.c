@@ -64,7 +64,7 @@ static void wrong_scrfd(void **state)
     (void) state;
     struct hs_buf model;
     face_onnx_scrfd(&model, 320, 640, true, true);
-    refused(&model, 0, "the largest outputs have 12800 rows; two anchors a cell are 3200");
+    refused(&model, 0, "the largest outputs have 12800 rows; two anchors per cell need 3200");
     face_onnx_scrfd(&model, 320, 320, true, true);
     refused(&model, 640, "fixed to 320 x 320");
     face_onnx_scrfd(&model, 100, 96, true, true);
@@ -82,7 +82,7 @@ static void wrong_scrfd(void **state)
     refused(&model, 0, "[batch, 3, height, width]");
     const int eleven[] = { 128, 1, 32, 1, 8, 1, 128, 4, 32, 4, 8, 4, 128, 10, 32, 10, 8, 11 };
     face_onnx(&model, input, eleven, 2, 9);
-    refused(&model, 0, "with points, 10 numbers a row");
+    refused(&model, 0, "with landmarks, 10 numbers per row");
 }
 
 static void retinaface(void **state)
@@ -99,7 +99,7 @@ static void retinaface(void **state)
     face_onnx_retinaface(&model, 640, 16800);
     assert_int_equal(served(&model, 0).stride, 0);
     face_onnx_retinaface(&model, 640, 25200);
-    refused(&model, 0, "25200 rows; priors of RetinaFace (MobileNet) are 16800");
+    refused(&model, 0, "25200 rows; the priors of RetinaFace (MobileNet) need 16800");
 }
 
 static void arcface(void **state)
@@ -117,20 +117,20 @@ static void arcface(void **state)
     face_onnx_arcface(&model, 1, 112, 128);
     assert_int_equal(served(&model, 0).dimension, 128);
     face_onnx_arcface(&model, 0, 160, 512);
-    refused(&model, 0, "its input must be [batch, 3, 112, 112]");
+    refused(&model, 0, "must be [batch, 3, 112, 112]");
     face_onnx_arcface(&model, 0, 112, 10);
-    refused(&model, 0, "a vector of 10 numbers");
+    refused(&model, 0, "the embedding has 10 numbers");
     face_onnx_arcface(&model, 0, 112, 202);
-    refused(&model, 0, "a multiple of 32");
+    refused(&model, 0, "in multiples of 32");
     face_onnx_arcface(&model, 4, 112, 512);
     refused(&model, 0, "fixed to batches of 4");
     static const struct {
         int numbers;
         const char *reason; /* NULL: served */
     } bounds[] = { { 64, NULL },
-                   { 32, "64 to 4096, a multiple of 32" },
+                   { 32, "64 to 4096, in multiples of 32" },
                    { HS_MODEL_MAX_EMBEDDING, NULL },
-                   { HS_MODEL_MAX_EMBEDDING + 32, "a vector of 4128 numbers" },
+                   { HS_MODEL_MAX_EMBEDDING + 32, "the embedding has 4128 numbers" },
                    { 96, NULL } };
     for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
         face_onnx_arcface(&model, 0, 112, bounds[i].numbers);
@@ -155,7 +155,7 @@ static void outputs_of_one_dimension(void **state)
         onnx_value(&graph, 12, "output", i < 6 ? dims : &dims[1], i < 6 ? 2 : 1);
     }
     onnx_model(&model, &graph);
-    refused(&model, 0, "an SCRFD model has three outputs");
+    refused(&model, 0, "an SCRFD model must have three outputs");
 }
 
 /* Other models are left to hs_pose_shape_read. */

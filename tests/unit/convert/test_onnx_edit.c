@@ -223,31 +223,34 @@ static void other_graphs_are_refused(void **state)
     refuses(batch, (struct recipe) { .op = "Gemm" }, "an operator that may depend");
     refuses(batch, (struct recipe) { .domain = "com.example" }, "an operator that may depend");
     refuses(batch, (struct recipe) { .size = true }, "an operator that may depend");
-    refuses(batch, (struct recipe) { .reshape = { 2, -1, 4 } }, "another shape than the constant");
-    refuses(batch, (struct recipe) { .reshape = { 1, 16, 4 } }, "another shape than the constant");
-    refuses(batch, (struct recipe) { .reshape = { 1, -1, -1 } }, "another shape than the constant");
-    refuses(batch, (struct recipe) { .packed = true }, "another shape than the constant");
-    refuses(batch, (struct recipe) { .input = { 2, 3, 64, 64 } }, "its input is not");
-    refuses(batch, (struct recipe) { .input = { 1, 1, 64, 64 } }, "its input is not");
-    refuses(batch, (struct recipe) { .input = { 1, 3, 0, 64 } }, "its input is not");
-    refuses(batch, (struct recipe) { .weights_listed = true }, "not a plain one");
-    refuses(size, (struct recipe) { 0 }, "2 Reshape and 0 Resize nodes");
-    refuses(size, (struct recipe) { .size = true, .coarse = { 1, 8, 2, 4 } }, "does not double to 1/16");
-    refuses(size, (struct recipe) { .size = true, .coarse = { 2, 8, 4, 4 } }, "does not double to 1/16");
-    refuses(size, (struct recipe) { .size = true, .input = { 1, 3, 64, 128 } }, "does not double to 1/16");
+    refuses(batch, (struct recipe) { .reshape = { 2, -1, 4 } }, "is not the constant");
+    refuses(batch, (struct recipe) { .reshape = { 1, 16, 4 } }, "is not the constant");
+    refuses(batch, (struct recipe) { .reshape = { 1, -1, -1 } }, "is not the constant");
+    refuses(batch, (struct recipe) { .packed = true }, "is not the constant");
+    refuses(batch, (struct recipe) { .input = { 2, 3, 64, 64 } }, "the input is not");
+    refuses(batch, (struct recipe) { .input = { 1, 1, 64, 64 } }, "the input is not");
+    refuses(batch, (struct recipe) { .input = { 1, 3, 0, 64 } }, "the input is not");
+    refuses(batch, (struct recipe) { .weights_listed = true }, "unsupported name of an input");
+    refuses(size, (struct recipe) { 0 }, "2 Reshape, 0 Resize");
+    refuses(size, (struct recipe) { .size = true, .coarse = { 1, 8, 2, 4 } },
+            "the output of a Resize node is not 1/16");
+    refuses(size, (struct recipe) { .size = true, .coarse = { 2, 8, 4, 4 } },
+            "the output of a Resize node is not 1/16");
+    refuses(size, (struct recipe) { .size = true, .input = { 1, 3, 64, 128 } },
+            "the output of a Resize node is not 1/16");
     refuses(size, (struct recipe) { .size = true, .shared = true }, "shares its size");
-    refuses(size, (struct recipe) { .size = true, .weight = "doubled_scales" }, "freed already");
-    refuses(size, (struct recipe) { .size = true, .third = true }, "more than 2 Resize nodes");
+    refuses(size, (struct recipe) { .size = true, .weight = "doubled_scales" }, "already dynamic");
+    refuses(size, (struct recipe) { .size = true, .third = true }, "more than 2 Resize");
     refuses(batch, (struct recipe) { .more_inputs = 8 }, "a node has more than 8 inputs");
-    refuses(batch, (struct recipe) { .more_nodes = 9998 }, "it has more than 10000 nodes");
-    refuses(batch, (struct recipe) { .no_ends = true }, "it has no output");
+    refuses(batch, (struct recipe) { .more_nodes = 9998 }, "the model has more than 10000 nodes");
+    refuses(batch, (struct recipe) { .no_ends = true }, "the model has no output");
 }
 
 static void a_freed_file_is_not_freed_again(void **state)
 {
     (void) state;
-    refuses(HS_ONNX_FREE_BATCH, (struct recipe) { .freed = true }, "its input is not");
-    refuses(HS_ONNX_FREE_SIZE, (struct recipe) { .freed = true, .size = true }, "its input is not");
+    refuses(HS_ONNX_FREE_BATCH, (struct recipe) { .freed = true }, "the input is not");
+    refuses(HS_ONNX_FREE_SIZE, (struct recipe) { .freed = true, .size = true }, "the input is not");
 }
 
 static void every_cut_and_a_small_buffer(void **state)

@@ -229,62 +229,63 @@ static void what_is_damaged_or_foreign_is_refused_with_its_place(void **state)
 {
     (void) state;
     static const struct sample samples[] = {
-        { BYTES(""), "it ends too early at byte 0" },
-        { BYTES("NN."), "it does not end with one value at byte 2" },
-        { BYTES("."), "it does not end with one value at byte 0" },
-        { BYTES("(N."), "it does not end with one value at byte 2" },
-        { BYTES("N.N"), "something follows its end at byte 1" },
-        { BYTES("\x80\6N."), "an unknown protocol at byte 0" },
-        { BYTES("\x95\3\0\0\0\0\0\0\0N."), "it ends too early at byte 0" },
+        { BYTES(""), "unexpected end at byte 0" },
+        { BYTES("NN."), "result is not one value at byte 2" },
+        { BYTES("."), "result is not one value at byte 0" },
+        { BYTES("(N."), "result is not one value at byte 2" },
+        { BYTES("N.N"), "data after the end at byte 1" },
+        { BYTES("\x80\6N."), "unknown protocol at byte 0" },
+        { BYTES("\x95\3\0\0\0\0\0\0\0N."), "unexpected end at byte 0" },
         { BYTES("\x8a\x09"
                 "123456789."),
-          "an integer beyond 64 bits at byte 0" },
-        { BYTES("X\xff\xff\xff\xffN."), "it ends too early at byte 0" },
-        { BYTES("X\1\0\0\0\xff."), "a text that is not UTF-8 at byte 0" },
-        { BYTES("X\3\0\0\0\xed\xa0\x80."), "a text that is not UTF-8 at byte 0" },
-        { BYTES("\x85."), "a value is missing at byte 0" },
-        { BYTES("N(\x85."), "a value is missing at byte 2" },
-        { BYTES("Nt."), "a mark is missing at byte 1" },
-        { BYTES("a."), "a value is missing at byte 0" },
-        { BYTES("Na."), "a value is missing at byte 1" },
-        { BYTES("NNa."), "something is added to what is no list at byte 2" },
-        { BYTES(")Na."), "something is added to what is no list at byte 2" },
-        { BYTES("N(Ne."), "something is added to what is no list at byte 3" },
-        { BYTES("(Ne."), "a value is missing at byte 2" },
-        { BYTES("]NNs."), "something is set in what is no dictionary at byte 3" },
-        { BYTES("}(Nu."), "a key without a value at byte 3" },
-        { BYTES("}]Ns."), "a list or a dictionary as a key at byte 3" },
-        { BYTES("}(}Nu."), "a list or a dictionary as a key at byte 4" },
-        { BYTES("h\0."), "the memo has no such value at byte 0" },
-        { BYTES("Nq\5h\6."), "the memo has no such value at byte 3" },
-        { BYTES("Nq\5j\xff\xff\xff\xff."), "the memo has no such value at byte 3" },
-        { BYTES("q\0."), "a value is missing at byte 0" },
-        { BYTES("\x94."), "a value is missing at byte 0" },
-        { BYTES("Nr\x80\x84\x1e\0."), "too large a memo at byte 1" },
-        { BYTES("b."), "a value is missing at byte 0" },
-        { BYTES("Nb."), "a value is missing at byte 1" },
-        { BYTES("Q."), "a value is missing at byte 0" },
-        { BYTES("R."), "a value is missing at byte 0" },
-        { BYTES("N)R."), "a call of what is no function at byte 2" },
-        { BYTES(GLOBAL("a", "b") "]R."), "a call of what is no function at byte 6" },
-        { BYTES("cos\nsystem"), "it ends too early at byte 0" },
-        { BYTES("cos"), "it ends too early at byte 0" },
-        { BYTES("c\nsystem\n."), "a name that is none at byte 0" },
-        { BYTES("cos\n\n."), "a name that is none at byte 0" },
-        { BYTES("co s\nsystem\n."), "a name that is none at byte 0" },
-        { BYTES("cos\nsys\x1btem\n."), "a name that is none at byte 0" },
-        { BYTES("cos\nsyst\xc3\xa4m\n."), "a name that is none at byte 0" },
-        { BYTES("NN\x93."), "a name that is none at byte 2" },
-        { BYTES("\x8c\1aC\1b\x93."), "a name that is none at byte 6" },
-        { BYTES("N\x93."), "a value is missing at byte 1" },
-        { BYTES(GLOBAL("collections", "OrderedDict") "NN\x86R."), "an OrderedDict with several arguments at byte 28" },
-        { BYTES(GLOBAL("collections", "OrderedDict") "N\x85R."), "an OrderedDict of what are no pairs at byte 27" },
-        { BYTES(GLOBAL("collections", "OrderedDict") "]Na\x85R."), "an OrderedDict of what are no pairs" },
-        { BYTES(GLOBAL("collections", "OrderedDict") "])a\x85R."), "an OrderedDict of what are no pairs" },
+          "integer larger than 64 bits at byte 0" },
+        { BYTES("X\xff\xff\xff\xffN."), "unexpected end at byte 0" },
+        { BYTES("X\1\0\0\0\xff."), "string is not UTF-8 at byte 0" },
+        { BYTES("X\3\0\0\0\xed\xa0\x80."), "string is not UTF-8 at byte 0" },
+        { BYTES("\x85."), "stack underflow at byte 0" },
+        { BYTES("N(\x85."), "stack underflow at byte 2" },
+        { BYTES("Nt."), "missing mark at byte 1" },
+        { BYTES("a."), "stack underflow at byte 0" },
+        { BYTES("Na."), "stack underflow at byte 1" },
+        { BYTES("NNa."), "append to a value that is not a list at byte 2" },
+        { BYTES(")Na."), "append to a value that is not a list at byte 2" },
+        { BYTES("N(Ne."), "append to a value that is not a list at byte 3" },
+        { BYTES("(Ne."), "stack underflow at byte 2" },
+        { BYTES("]NNs."), "assignment to a value that is not a dictionary at byte 3" },
+        { BYTES("}(Nu."), "key without a value at byte 3" },
+        { BYTES("}]Ns."), "a key is a list or a dictionary at byte 3" },
+        { BYTES("}(}Nu."), "a key is a list or a dictionary at byte 4" },
+        { BYTES("h\0."), "unknown memo entry at byte 0" },
+        { BYTES("Nq\5h\6."), "unknown memo entry at byte 3" },
+        { BYTES("Nq\5j\xff\xff\xff\xff."), "unknown memo entry at byte 3" },
+        { BYTES("q\0."), "stack underflow at byte 0" },
+        { BYTES("\x94."), "stack underflow at byte 0" },
+        { BYTES("Nr\x80\x84\x1e\0."), "memo too large at byte 1" },
+        { BYTES("b."), "stack underflow at byte 0" },
+        { BYTES("Nb."), "stack underflow at byte 1" },
+        { BYTES("Q."), "stack underflow at byte 0" },
+        { BYTES("R."), "stack underflow at byte 0" },
+        { BYTES("N)R."), "call of a value that is not a function at byte 2" },
+        { BYTES(GLOBAL("a", "b") "]R."), "call of a value that is not a function at byte 6" },
+        { BYTES("cos\nsystem"), "unexpected end at byte 0" },
+        { BYTES("cos"), "unexpected end at byte 0" },
+        { BYTES("c\nsystem\n."), "invalid name at byte 0" },
+        { BYTES("cos\n\n."), "invalid name at byte 0" },
+        { BYTES("co s\nsystem\n."), "invalid name at byte 0" },
+        { BYTES("cos\nsys\x1btem\n."), "invalid name at byte 0" },
+        { BYTES("cos\nsyst\xc3\xa4m\n."), "invalid name at byte 0" },
+        { BYTES("NN\x93."), "invalid name at byte 2" },
+        { BYTES("\x8c\1aC\1b\x93."), "invalid name at byte 6" },
+        { BYTES("N\x93."), "stack underflow at byte 1" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "NN\x86R."), "OrderedDict has several arguments at byte 28" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "N\x85R."),
+          "OrderedDict has an item that is not a pair at byte 27" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "]Na\x85R."), "OrderedDict has an item that is not a pair" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "])a\x85R."), "OrderedDict has an item that is not a pair" },
         { BYTES(GLOBAL("collections", "OrderedDict") "]]N\x86"
                                                      "a\x85R."),
-          "a list or a dictionary as a key" },
-        { BYTES(GLOBAL("torch._utils", "_rebuild_parameter") ")R."), "a parameter of nothing" },
+          "a key is a list or a dictionary" },
+        { BYTES(GLOBAL("torch._utils", "_rebuild_parameter") ")R."), "parameter without a value" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
         assert_refused(samples[i].bytes, samples[i].len, samples[i].text);
@@ -316,7 +317,7 @@ static void a_tensor_that_is_none_is_refused(void **state)
           "" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
-        assert_refused(samples[i].bytes, samples[i].len, "a tensor that is none");
+        assert_refused(samples[i].bytes, samples[i].len, "invalid tensor record");
 }
 
 static void every_other_opcode_is_forbidden(void **state)
@@ -367,7 +368,7 @@ static void too_little_memory_is_a_refusal_too(void **state)
     free(many);
     read_within(&reading, BYTES(whole), 0);
     assert_int_equal(reading.status, HS_EMODEL);
-    assert_non_null(strstr(reading.err.message, "too much memory is needed at byte 0"));
+    assert_non_null(strstr(reading.err.message, "too much memory required at byte 0"));
     finish(&reading);
 }
 
@@ -410,11 +411,11 @@ static void too_much_of_anything_is_refused_soon(void **state)
 {
     (void) state;
     assert_true(seconds_to_refuse(repeat("", 0, "(", 1, 5000000, "."), "too many open marks at byte 10000") < 1);
-    assert_true(seconds_to_refuse(repeat("", 0, "N", 1, 5000000, "."), "too many values at once at byte 1000000") < 1);
+    assert_true(seconds_to_refuse(repeat("", 0, "N", 1, 5000000, "."), "stack too large at byte 1000000") < 1);
     assert_true(seconds_to_refuse(repeat("]", 1, "K\1a", 3, 3000000, "."), "too many values") < SECONDS);
     assert_true(seconds_to_refuse(repeat("]", 1, "}a", 2, 3000000, "."), "too much memory") < SECONDS);
     struct repeated huge = repeat("", 0, "N", 1, HS_PICKLE_MAX_BYTES, ".");
-    assert_refused(huge.data, huge.len, "at most 67108864 are read");
+    assert_refused(huge.data, huge.len, "the limit is 67108864");
     free(huge.data);
 }
 
@@ -464,7 +465,7 @@ static void many_keys_that_are_no_numbers_take_no_quadratic_time(void **state)
 {
     (void) state;
     struct repeated nans = repeat("}(", 2, BYTES("G\x7f\xf8\0\0\0\0\0\0N"), 200000, "u");
-    assert_true(seconds_to_refuse(nans, "it ends too early") < SECONDS);
+    assert_true(seconds_to_refuse(nans, "unexpected end") < SECONDS);
 }
 
 static void depth_and_cycles_cost_nothing(void **state)

@@ -190,9 +190,10 @@ static void overlaps_suppressed_by_the_export(void **state)
 static void a_contradiction_is_refused(void **state)
 {
     (void) state;
-    refuse(usual(640), (struct hs_model_shape) { .keypoints = 5 }, "the file says 17 keypoints, not 5");
-    refuse(usual(640), (struct hs_model_shape) { .dims = 2 }, "the file says 3 numbers a keypoint, not 2");
-    refuse(usual(640), (struct hs_model_shape) { .classes = 2 }, "the file says 1 classes, not 2");
+    refuse(usual(640), (struct hs_model_shape) { .keypoints = 5 }, "the number of keypoints in the file is 17, not 5");
+    refuse(usual(640), (struct hs_model_shape) { .dims = 2 },
+           "the number of values per keypoint in the file is 3, not 2");
+    refuse(usual(640), (struct hs_model_shape) { .classes = 2 }, "the number of classes in the file is 1, not 2");
     refuse(usual(640), (struct hs_model_shape) { .input = 320 }, "fixed to 640 x 640");
 }
 
@@ -201,7 +202,7 @@ static void what_cannot_be_served(void **state)
     (void) state;
     struct hs_onnx_info *info = usual(640);
     set_prop(info, "task", "detect");
-    refuse(info, unsaid, "task is \"detect\"");
+    refuse(info, unsaid, "task of the model is \"detect\"");
     info = usual(640);
     set_prop(info, "task", "\x1b[31mred");
     refuse(info, unsaid, "\\x1b");
@@ -216,10 +217,10 @@ static void what_cannot_be_served(void **state)
     refuse(info, unsaid, "other files");
     info = usual(640);
     set_prop(info, "kpt_shape", "[17, 4]");
-    refuse(info, unsaid, "17 keypoints with 4 numbers");
+    refuse(info, unsaid, "keypoints (17) or values per keypoint (4)");
     info = usual(640);
     set_prop(info, "kpt_shape", "[99999999999999999999, 3]");
-    refuse(info, unsaid, "cannot be served");
+    refuse(info, unsaid, "unsupported number of classes");
     info = usual(640);
     set_prop(info, "kpt_shape", "[18, 3]");
     refuse(info, unsaid, "56 channels");

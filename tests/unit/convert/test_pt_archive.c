@@ -138,7 +138,7 @@ static void the_shape_is_told(void **state)
 static void a_tensor_must_fit_its_storage(void **state)
 {
     (void) state;
-    static const char message[] = "layer.weight: the tensor does not fit its storage";
+    static const char message[] = "layer.weight: the tensor exceeds its storage";
     assert_no_numbers(open_one(SIX("\0", "K\7\x85", "K\1\x85"), NULL, six, 24), message);
     assert_no_numbers(open_one(SIX("\1", "K\6\x85", "K\1\x85"), NULL, six, 24), message);
     assert_no_numbers(open_one(SIX("\6", ")", ")"), NULL, six, 24), message);
@@ -192,7 +192,7 @@ static void a_storage_that_is_missing_is_refused(void **state)
 static void numbers_must_be_finite(void **state)
 {
     (void) state;
-    static const char message[] = "layer.weight: a number that is not finite";
+    static const char message[] = "layer.weight: a number is not finite";
     assert_no_numbers(open_one(ONE("FloatStorage"), NULL, "\0\0\x80\x7f", 4), message);
     assert_no_numbers(open_one(ONE("FloatStorage"), NULL, "\1\0\x80\xff", 4), message);
     assert_no_numbers(open_one(ONE("HalfStorage"), NULL, "\0\xfc", 2), message);
@@ -208,16 +208,16 @@ static void what_is_no_tensor_is_named(void **state)
 {
     (void) state;
     assert_no_numbers(open_one(BYTES(GLOBAL("posix", "system") "\x8c\x02id\x85R."), NULL, six, 24),
-                      "layer.weight: a tensor is needed, the file has <posix system>");
-    assert_no_numbers(open_one(BYTES("N."), NULL, six, 24), "a tensor is needed, the file has None");
-    assert_no_numbers(open_one(BYTES("]q\0h\0a."), NULL, six, 24), "a tensor is needed, the file has [[[");
+                      "layer.weight: expected a tensor, got <posix system>");
+    assert_no_numbers(open_one(BYTES("N."), NULL, six, 24), "expected a tensor, got None");
+    assert_no_numbers(open_one(BYTES("]q\0h\0a."), NULL, six, 24), "expected a tensor, got [[[");
     assert_no_numbers(open_one(BYTES(TENSOR("BFloat16Storage", "0", "\6", "\0", ")", ")") "."), NULL, six, 24),
                       "layer.weight: tensors of <torch BFloat16Storage> are not supported");
     struct hs_error err;
     struct hs_pt_array array;
     struct hs_pt_archive *archive = open_one(BYTES("N."), NULL, six, 24);
     assert_int_equal(hs_pt_archive_read_tensor(archive, NULL, "x", &array, &err), HS_EMODEL);
-    assert_string_equal(err.message, "x: a tensor is needed, the file has nothing");
+    assert_string_equal(err.message, "x: expected a tensor, got nothing");
     hs_pt_archive_close(archive);
 }
 
@@ -229,7 +229,7 @@ static void damaged_and_compressed_storages_are_refused(void **state)
     zip_add(&zip, "net/data/0", six, 24);
     zip_end(&zip, "");
     zip.data[zip.contents[1] + 20] ^= 1;
-    assert_no_numbers(open_bytes(&zip), "layer.weight: \"net/data/0\" in the zip file is damaged: its CRC-32 is wrong");
+    assert_no_numbers(open_bytes(&zip), "layer.weight: \"net/data/0\" in the zip file has a wrong CRC-32");
     zip.data[zip.contents[1] + 20] ^= 1;
     zip_put(&zip, zip.entries[1] + 10, 2, 8);
     assert_no_numbers(open_bytes(&zip), "is compressed");
@@ -249,18 +249,18 @@ static void a_checkpoint_has_one_pickle_one_level_down(void **state)
         zip_add(&zip, names[i][0], "N.", 2);
         zip_add(&zip, names[i][1], "N.", 2);
         zip_end(&zip, "");
-        assert_not_opened(&zip, "a zip file, but not a PyTorch checkpoint");
+        assert_not_opened(&zip, "the zip file is not a PyTorch checkpoint");
     }
     struct zip_bytes zip = { 0 };
     zip_end(&zip, "");
-    assert_not_opened(&zip, "a zip file, but not a PyTorch checkpoint");
+    assert_not_opened(&zip, "the zip file is not a PyTorch checkpoint");
     static char name[700];
     memset(name, 'x', 600);
     memcpy(name + 600, "/data.pkl", 10);
     zip = (struct zip_bytes) { 0 };
     zip_add(&zip, name, "N.", 2);
     zip_end(&zip, "");
-    assert_not_opened(&zip, "a zip file, but not a PyTorch checkpoint");
+    assert_not_opened(&zip, "the zip file is not a PyTorch checkpoint");
 }
 
 static void the_byte_order_is_one_of_two(void **state)
@@ -286,12 +286,12 @@ static void a_bad_pickle_is_refused_at_once(void **state)
     zip = (struct zip_bytes) { 0 };
     zip_add(&zip, "a/data.pkl", "", 0);
     zip_end(&zip, "");
-    assert_not_opened(&zip, "it ends too early at byte 0");
+    assert_not_opened(&zip, "unexpected end at byte 0");
     zip = (struct zip_bytes) { 0 };
     zip_add(&zip, "a/data.pkl", "N.", 2);
     zip_end(&zip, "");
     zip.data[zip.contents[0]] = ')';
-    assert_not_opened(&zip, "its CRC-32 is wrong");
+    assert_not_opened(&zip, "has a wrong CRC-32");
     zip_put(&zip, zip.entries[0] + 10, 2, 8);
     assert_not_opened(&zip, "is compressed");
 }
@@ -304,7 +304,7 @@ static void a_file_cut_anywhere_is_refused(void **state)
     zip_add(&zip, "a/data/0", six, 24);
     zip_end(&zip, "");
     while (zip.len-- > 0)
-        assert_not_opened(&zip, "not a zip file, or one that was cut short");
+        assert_not_opened(&zip, "not a zip file, or a truncated one");
 }
 
 static void what_cannot_be_opened_says_why(void **state)

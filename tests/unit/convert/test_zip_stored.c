@@ -103,7 +103,7 @@ static void a_comment_may_follow(void **state)
     assert_int_equal(open_bytes(&bytes, &zip, &err), 0);
     hs_zip_close(zip);
     bytes.len--;
-    assert_refused(&bytes, "not a zip file, or one that was cut short");
+    assert_refused(&bytes, "not a zip file, or a truncated one");
 }
 
 static void an_empty_zip_file_has_no_members(void **state)
@@ -126,7 +126,7 @@ static void what_cannot_be_opened_says_why(void **state)
     struct hs_zip *zip;
     struct hs_error err;
     assert_int_equal(hs_zip_open("/nonexistent/file", &zip, &err), HS_ENOTFOUND);
-    assert_string_equal(err.message, "No such file or directory");
+    assert_string_equal(err.message, "cannot open the file: No such file or directory");
     assert_int_equal(hs_zip_open("/", &zip, &err), HS_EIO);
     struct zip_bytes bytes = { .len = 100 };
     assert_refused(&bytes, "not a zip file");
@@ -181,7 +181,7 @@ static void a_wrong_crc_is_refused(void **state)
     char content[16] = "";
     build(&bytes, false, false);
     bytes.data[bytes.contents[1]] ^= 1;
-    assert_member_refused(&bytes, "a/one", "\"a/one\" in the zip file is damaged: its CRC-32 is wrong");
+    assert_member_refused(&bytes, "a/one", "\"a/one\" in the zip file has a wrong CRC-32");
     assert_int_equal(read_member(&bytes, "b/two", 4, content, &err), 0);
     assert_string_equal(content, "zwei");
     zip_renew_crc(&bytes, 1);
@@ -218,13 +218,19 @@ static void what_local_headers_say_must_be_what_the_directory_says(void **state)
         size_t at, size, value;
         const char *reason;
     } samples[] = {
-        { 0, 4, 0, "is not where the directory says" },   { 26, 2, 4, "is not where the directory says" },
-        { 6, 2, 2, "is described in two ways" },          { 8, 2, 8, "is described in two ways" },
-        { 14, 4, 7, "is described in two ways" },         { 14, 4, 0, "is described in two ways" },
-        { 18, 4, 12, "is described in two ways" },        { 22, 4, 12, "is described in two ways" },
-        { 22, 4, 0, "is described in two ways" },         { 22, 4, UINT32_MAX, "is described in two ways" },
-        { 30, 1, 'A', "is described in two ways" },       { 28, 2, 6, "reaches into what follows it" },
-        { 28, 2, 65535, "reaches into what follows it" },
+        { 0, 4, 0, "has a wrong position in the directory" },
+        { 26, 2, 4, "has a wrong position in the directory" },
+        { 6, 2, 2, "has a header that differs from the directory" },
+        { 8, 2, 8, "has a header that differs from the directory" },
+        { 14, 4, 7, "has a header that differs from the directory" },
+        { 14, 4, 0, "has a header that differs from the directory" },
+        { 18, 4, 12, "has a header that differs from the directory" },
+        { 22, 4, 12, "has a header that differs from the directory" },
+        { 22, 4, 0, "has a header that differs from the directory" },
+        { 22, 4, UINT32_MAX, "has a header that differs from the directory" },
+        { 30, 1, 'A', "has a header that differs from the directory" },
+        { 28, 2, 6, "overlaps the next member" },
+        { 28, 2, 65535, "overlaps the next member" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         struct zip_bytes bytes;
@@ -241,17 +247,17 @@ static void a_directory_that_lies_is_refused(void **state)
         size_t at, size, value;
         const char *reason;
     } samples[] = {
-        { 0, 4, 0, "its directory is no directory" },
+        { 0, 4, 0, "invalid directory entry" },
         { 20, 4, 12, "a stored member has two sizes" },
         { 24, 4, UINT32_MAX, "a stored member has two sizes" }, /* zip64 without a zip64 field */
-        { 28, 2, 65535, "its directory ends too early" },
-        { 30, 2, 65535, "its directory ends too early" },
-        { 32, 2, 65535, "its directory ends too early" },
-        { 34, 2, 1, "its directory is no directory" },
-        { 42, 4, 0, "its members overlap" },
-        { 42, 4, 3, "its members overlap" },
-        { 42, 4, 0x7fffffff, "its members overlap" },
-        { 47, 1, 0, "its directory is no directory" }, /* a name that contains a NUL */
+        { 28, 2, 65535, "the directory is truncated" },
+        { 30, 2, 65535, "the directory is truncated" },
+        { 32, 2, 65535, "the directory is truncated" },
+        { 34, 2, 1, "invalid directory entry" },
+        { 42, 4, 0, "members overlap" },
+        { 42, 4, 3, "members overlap" },
+        { 42, 4, 0x7fffffff, "members overlap" },
+        { 47, 1, 0, "invalid directory entry" }, /* a name that contains a NUL */
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         struct zip_bytes bytes;
@@ -270,7 +276,7 @@ static void sizes_beyond_the_file_are_refused(void **state)
         build(&bytes, false, false);
         zip_put(&bytes, bytes.entries[1] + 20, 4, sizes[i]);
         zip_put(&bytes, bytes.entries[1] + 24, 4, sizes[i]);
-        assert_refused(&bytes, "its members overlap");
+        assert_refused(&bytes, "members overlap");
     }
     static const uint64_t wide_sizes[] = { 400, INT64_MAX, UINT64_MAX, UINT64_MAX - 30 };
     for (size_t i = 0; i < 4; i++) {
@@ -279,10 +285,10 @@ static void sizes_beyond_the_file_are_refused(void **state)
         size_t field = bytes.entries[1] + 46 + 5 + 4;
         zip_put(&bytes, field, 8, wide_sizes[i]);
         zip_put(&bytes, field + 8, 8, wide_sizes[i]);
-        assert_refused(&bytes, "its members overlap");
+        assert_refused(&bytes, "members overlap");
         build(&bytes, true, false);
         zip_put(&bytes, field + 16, 8, wide_sizes[i]);
-        assert_refused(&bytes, "its members overlap");
+        assert_refused(&bytes, "members overlap");
     }
 }
 
@@ -308,8 +314,8 @@ static void hostile_names_are_quoted_in_messages(void **state)
     zip_end(&bytes, "");
     bytes.data[bytes.contents[0]] ^= 1;
     bytes.data[bytes.contents[1]] ^= 1;
-    assert_member_refused(&bytes, "../\n\xff", "\"../\\x0a\\xff\" in the zip file is damaged");
-    assert_member_refused(&bytes, longest, "\" in the zip file is damaged");
+    assert_member_refused(&bytes, "../\n\xff", "\"../\\x0a\\xff\" in the zip file has a wrong CRC-32");
+    assert_member_refused(&bytes, longest, "\" in the zip file has a wrong CRC-32");
 }
 
 static void an_end_record_that_lies_is_refused(void **state)
@@ -319,16 +325,16 @@ static void an_end_record_that_lies_is_refused(void **state)
         size_t at, size, value;
         const char *reason;
     } samples[] = {
-        { 4, 2, 1, "it is one part of several" },
-        { 6, 2, 1, "it is one part of several" },
-        { 8, 2, 2, "it is one part of several" },
-        { 8, 4, 2 | 2 << 16, "its directory is longer than it says" },
-        { 8, 4, 4 | 4 << 16, "its directory ends too early" },
-        { 8, 4, 999 | 999 << 16, "its directory ends too early" },
-        { 12, 4, 1, "its directory is not where it should be" },
-        { 12, 4, UINT32_MAX, "its directory is not where it should be" },
-        { 16, 4, 0, "its directory is not where it should be" },
-        { 16, 4, UINT32_MAX, "its directory is not where it should be" },
+        { 4, 2, 1, "archives in several parts are not supported" },
+        { 6, 2, 1, "archives in several parts are not supported" },
+        { 8, 2, 2, "archives in several parts are not supported" },
+        { 8, 4, 2 | 2 << 16, "wrong length of the directory" },
+        { 8, 4, 4 | 4 << 16, "the directory is truncated" },
+        { 8, 4, 999 | 999 << 16, "the directory is truncated" },
+        { 12, 4, 1, "wrong position of the directory" },
+        { 12, 4, UINT32_MAX, "wrong position of the directory" },
+        { 16, 4, 0, "wrong position of the directory" },
+        { 16, 4, UINT32_MAX, "wrong position of the directory" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         struct zip_bytes bytes;
@@ -346,22 +352,22 @@ static void a_zip64_record_that_lies_is_refused(void **state)
         size_t at, size, value;
         const char *reason;
     } samples[] = {
-        { true, 8, 8, 0, "its zip64 record is not where it should be" },
-        { true, 8, 8, 1 << 20, "it ends too early" },
-        { true, 8, 8, UINT64_MAX, "it ends too early" },
-        { true, 4, 4, 1, "it is one part of several" },
-        { true, 16, 4, 2, "it is one part of several" },
-        { true, 0, 4, 0, "its directory is not where it should be" },
-        { false, 0, 4, 0, "its zip64 record is not where it should be" },
-        { false, 4, 8, 43, "its zip64 record is not where it should be" },
-        { false, 4, 8, UINT64_MAX, "its zip64 record is not where it should be" },
-        { false, 16, 4, 1, "it is one part of several" },
-        { false, 20, 4, 1, "it is one part of several" },
-        { false, 24, 8, 2, "it is one part of several" },
-        { false, 40, 8, 0, "its directory is not where it should be" },
-        { false, 40, 8, UINT64_MAX, "its directory is not where it should be" },
-        { false, 48, 8, 0, "its directory is not where it should be" },
-        { false, 48, 8, UINT64_MAX, "its directory is not where it should be" },
+        { true, 8, 8, 0, "wrong position of the zip64 record" },
+        { true, 8, 8, 1 << 20, "unexpected end" },
+        { true, 8, 8, UINT64_MAX, "unexpected end" },
+        { true, 4, 4, 1, "archives in several parts are not supported" },
+        { true, 16, 4, 2, "archives in several parts are not supported" },
+        { true, 0, 4, 0, "wrong position of the directory" },
+        { false, 0, 4, 0, "wrong position of the zip64 record" },
+        { false, 4, 8, 43, "wrong position of the zip64 record" },
+        { false, 4, 8, UINT64_MAX, "wrong position of the zip64 record" },
+        { false, 16, 4, 1, "archives in several parts are not supported" },
+        { false, 20, 4, 1, "archives in several parts are not supported" },
+        { false, 24, 8, 2, "archives in several parts are not supported" },
+        { false, 40, 8, 0, "wrong position of the directory" },
+        { false, 40, 8, UINT64_MAX, "wrong position of the directory" },
+        { false, 48, 8, 0, "wrong position of the directory" },
+        { false, 48, 8, UINT64_MAX, "wrong position of the directory" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         struct zip_bytes bytes;
@@ -374,11 +380,11 @@ static void a_zip64_record_that_lies_is_refused(void **state)
     build(&bytes, true, false);
     zip_put(&bytes, bytes.end64 + 24, 8, 1 << 20);
     zip_put(&bytes, bytes.end64 + 32, 8, 1 << 20);
-    assert_refused(&bytes, "it has too many members");
+    assert_refused(&bytes, "too many members");
     for (size_t at = 8; at <= 16; at += 4) {
         build(&bytes, true, false);
         zip_put(&bytes, bytes.end + at, 4, 5 | 5 << 16);
-        assert_refused(&bytes, "its two end records disagree");
+        assert_refused(&bytes, "the two end records differ");
     }
 }
 

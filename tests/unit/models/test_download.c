@@ -240,10 +240,10 @@ static void too_many_bytes(void **state)
     struct scene scene = scene_of(*state);
     scene.job.max_bytes = LEN - 1;
     assert_int_equal(download(&scene), HS_ETOOLARGE);
-    assert_non_null(strstr(scene.err.message, "announces"));
+    assert_non_null(strstr(scene.err.message, "announced"));
     scene.stub.no_length = true;
     assert_int_equal(download(&scene), HS_ETOOLARGE);
-    assert_non_null(strstr(scene.err.message, "sends"));
+    assert_non_null(strstr(scene.err.message, "sent more bytes"));
     assert_false(folder_has(*state, "file.part"));
     scene.stub.no_length = false;
     scene.stub.announce = SIZE_MAX / 4;
@@ -268,7 +268,7 @@ static void an_unknown_length_needs_a_hash(void **state)
     unlink(scene.part);
     scene.job.sha256 = NULL;
     assert_int_equal(download(&scene), HS_EIO);
-    assert_non_null(strstr(scene.err.message, "how long"));
+    assert_non_null(strstr(scene.err.message, "did not send the length"));
     assert_false(folder_has(*state, "file.part"));
 }
 
@@ -360,12 +360,12 @@ static void error_answers(void **state)
     struct scene scene = scene_of(*state);
     scene.stub.status = 404;
     assert_int_equal(download(&scene), HS_ENOTFOUND);
-    assert_string_equal(scene.err.message, "the server answers 404");
+    assert_string_equal(scene.err.message, "the server responded with status 404");
     scene.stub.status = 503;
     assert_int_equal(download(&scene), HS_EIO);
     scene.stub.status = 204;
     assert_int_equal(download(&scene), HS_EIO);
-    assert_string_equal(scene.err.message, "the server answers 204");
+    assert_string_equal(scene.err.message, "the server responded with status 204");
     scene.stub.status = 302; /* without a Location */
     assert_int_equal(download(&scene), HS_EIO);
     assert_false(folder_has(*state, "file.part"));

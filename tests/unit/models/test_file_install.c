@@ -29,7 +29,7 @@ static void only_regular_files(void **state)
     const char *to = folder_path(*state, "to");
     assert_int_equal(mkfifo(folder_path(*state, "fifo"), 0600), 0);
     assert_int_equal(hs_install_copy(folder_path(*state, "fifo"), to, 10, &err), HS_EIO); /* without blocking */
-    assert_non_null(strstr(err.message, "no regular file"));
+    assert_non_null(strstr(err.message, "is not a regular file"));
     assert_int_equal(hs_install_copy(*state, to, 10, &err), HS_EIO);
     assert_int_equal(hs_install_copy("/dev/zero", to, 10, &err), HS_EIO);
     assert_int_equal(hs_install_copy(folder_path(*state, "absent"), to, 10, &err), HS_ENOTFOUND);

@@ -103,7 +103,8 @@ static void what_the_user_says(void **state)
     struct hs_buf model;
     pose_onnx_decoded(&model, 0, 56, 0);
     write_model(*state, "plain.onnx", &model);
-    refuse(*state, "plain.onnx", NAMED("mine"), HS_EMODEL, "plain.onnx: the file does not say how many keypoints");
+    refuse(*state, "plain.onnx", NAMED("mine"), HS_EMODEL,
+           "plain.onnx: the file does not specify the number of keypoints");
     const struct hs_import_options options = { .name = "mine",
                                                .title = "Mine \"and\" yours\n",
                                                .licence = "MIT",
@@ -172,13 +173,13 @@ static void names_that_are_taken(void **state)
     scene_pack(*state, "some-pose", PACK_HEAD("some-pose") "openvino: {file: some.onnx}\n");
     write_pose(*state, "a.onnx", "['a']", 1, 3, 3);
     write_pose(*state, "b.onnx", "['b']", 1, 3, 3);
-    refuse(*state, "a.onnx", NAMED("some_pose"), HS_ECONFLICT, "some-pose is one of the models that come with");
+    refuse(*state, "a.onnx", NAMED("some_pose"), HS_ECONFLICT, "some-pose is a built-in model");
     refuse(*state, "a.onnx", ((struct hs_import_options) { .name = "some-pose", .force = true }), HS_ECONFLICT,
-           "come with");
+           "is a built-in model");
     refuse(*state, "a.onnx", NAMED("auto"), HS_EINVAL, "auto");
-    refuse(*state, "a.onnx", NAMED(NULL), HS_EINVAL, "a model's name");
-    refuse(*state, "a.onnx", NAMED("../mine"), HS_EINVAL, "a model's name");
-    refuse(*state, "a.onnx", NAMED("Mine"), HS_EINVAL, "a model's name");
+    refuse(*state, "a.onnx", NAMED(NULL), HS_EINVAL, "a model name has");
+    refuse(*state, "a.onnx", NAMED("../mine"), HS_EINVAL, "a model name has");
+    refuse(*state, "a.onnx", NAMED("Mine"), HS_EINVAL, "a model name has");
     assert_false(folder_has(*state, "store"));
     assert_int_equal(import(*state, "a.onnx", NAMED("mine-1"), &err), 0);
     refuse(*state, "b.onnx", NAMED("mine-1"), HS_ECONFLICT, "--force");
@@ -218,7 +219,7 @@ static void what_cannot_be_served(void **state)
     pose_onnx_decoded(&model, 640, 84, 8400);
     pose_onnx_prop(&model, "task", "detect");
     write_model(*state, "detect.onnx", &model);
-    refuse(*state, "detect.onnx", NAMED("mine"), HS_EMODEL, "detect.onnx: the model's task is \"detect\"");
+    refuse(*state, "detect.onnx", NAMED("mine"), HS_EMODEL, "detect.onnx: the task of the model is \"detect\"");
 
     const int dims[] = { 1, 3, 64, 64 };
     hs_buf_init(&model, POSE_ONNX_MAX);
@@ -230,7 +231,7 @@ static void what_cannot_be_served(void **state)
     onnx_message(&graph, 5, &tensor);
     onnx_model(&model, &graph);
     write_model(*state, "external.onnx", &model);
-    refuse(*state, "external.onnx", NAMED("mine"), HS_EMODEL, "external.onnx: the weights lie in other files");
+    refuse(*state, "external.onnx", NAMED("mine"), HS_EMODEL, "external.onnx: the weights are stored in other files");
 
     folder_write(*state, "best.pt", "no checkpoint", 13);
     refuse(*state, "best.pt", NAMED("mine"), HS_EMODEL, "best.pt");
@@ -240,8 +241,8 @@ static void what_cannot_be_served(void **state)
     refuse(*state, "nothing.onnx", NAMED("mine"), HS_EMODEL, "nothing.onnx");
     refuse(*state, "absent.onnx", NAMED("mine"), HS_ENOTFOUND, "absent.onnx");
     assert_int_equal(mkfifo(folder_path(*state, "fifo"), 0600), 0);
-    refuse(*state, "fifo", NAMED("mine"), HS_EIO, "no regular file");
-    refuse(*state, ".", NAMED("mine"), HS_EIO, "no regular file");
+    refuse(*state, "fifo", NAMED("mine"), HS_EIO, "is not a regular file");
+    refuse(*state, ".", NAMED("mine"), HS_EIO, "is not a regular file");
     assert_int_equal(count_files(*state, ".onnx"), 0);
     assert_int_equal(count_files(*state, ".import"), 0);
     struct hs_store *store = scene_open(*state);
@@ -342,24 +343,24 @@ static void options_that_do_not_fit_the_model(void **state)
     write_pose(*state, "pose.onnx", "{0: 'person'}", 1, 17, 3);
     folder_write(*state, "a.hef", "\x01HEF....", 8);
     refuse(*state, "det.onnx", (struct hs_import_options) { .name = "a", .keypoints = 5 }, HS_EINVAL,
-           "said of pose models");
+           "apply to pose models only");
     refuse(*state, "det.onnx", (struct hs_import_options) { .name = "a", .threshold = 0.5 }, HS_EINVAL,
-           "said of face embeddings; this is a face-detection model");
+           "applies to face-embedding models only; this is a face-detection model");
     refuse(*state, "pose.onnx", (struct hs_import_options) { .name = "a", .threshold = 0.5 }, HS_EINVAL,
            "this is a pose model");
     refuse(*state, "pose.onnx", (struct hs_import_options) { .name = "a", .normalize = "1,2" }, HS_EINVAL,
-           "said of face models");
+           "applies to face models only");
     static const char *const wrong[] = { "", "1", "1,", ",1", "1,0", "1,2,3", "a,b", "1,nan", "inf,1" };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         refuse(*state, "det.onnx", (struct hs_import_options) { .name = "a", .normalize = wrong[i] }, HS_EINVAL,
-               "is MEAN,STD");
+               "must be MEAN,STD");
     refuse(*state, "det.onnx", (struct hs_import_options) { .name = "a", .tasks = pose, .task_count = 1 }, HS_EMODEL,
-           "a face-detection model, which this program does not serve");
+           "this program does not serve face-detection models");
     refuse(*state, "pose.onnx", (struct hs_import_options) { .name = "a", .tasks = faces, .task_count = 2 }, HS_EMODEL,
-           "a pose model, which this program does not serve");
+           "this program does not serve pose models");
     refuse(*state, "a.hef", (struct hs_import_options) { .name = "a", .tasks = faces, .task_count = 2 }, HS_EMODEL,
-           "does not say what its network is");
-    refuse(*state, "ten.onnx", NAMED("a"), HS_EMODEL, "ten.onnx: the output is a vector of 10 numbers");
+           "it does not describe its network");
+    refuse(*state, "ten.onnx", NAMED("a"), HS_EMODEL, "ten.onnx: the embedding has 10 numbers");
     assert_int_equal(count_files(*state, ".onnx"), 0);
     assert_int_equal(count_files(*state, ".import"), 0);
 }

@@ -165,11 +165,11 @@ static void downloading(void **state)
     http_stub_stop(&stub);
     stub.status = 404;
     http_stub_start(&stub);
-    expect(download_to(part, &stub, &err), &err, HS_ENOTFOUND, "the server answers 404");
+    expect(download_to(part, &stub, &err), &err, HS_ENOTFOUND, "the server responded with status 404");
     http_stub_stop(&stub);
     stub.status = 500;
     http_stub_start(&stub);
-    expect(download_to(part, &stub, &err), &err, HS_EIO, "the server answers 500");
+    expect(download_to(part, &stub, &err), &err, HS_EIO, "the server responded with status 500");
     http_stub_stop(&stub);
 }
 
@@ -314,8 +314,7 @@ static void names_that_are_too_long(void **state)
     expect(hs_npm_locate(name, "1", &location, &err), &err, HS_EINVAL, "npm's setting registry is too long");
     const struct hs_source source = { .kind = HS_SOURCE_PYPI_WHEEL, .address = name, .version = "1", .file = "f.whl" };
     const struct hs_pip_options options = { .dir = *state, .max_bytes = 10, .stall_s = 1 };
-    expect(hs_pip_get(&source, &options, path, sizeof(path), &err), &err, HS_EINVAL,
-           "the name of the package is too long");
+    expect(hs_pip_get(&source, &options, path, sizeof(path), &err), &err, HS_EINVAL, "the package name is too long");
 }
 
 int main(void)

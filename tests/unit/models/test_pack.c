@@ -241,33 +241,33 @@ static void broken_pages(void **state)
     refuse_changed("name: mine", "name: ../mine", "`name`");
     refuse_changed("name: mine", "name: .mine", "`name`");
     refuse_changed("task: pose", "task: dance", "pack:2: `task` must be one of: pose");
-    refuse_changed("task: pose", "task: face-detection", "does not fit the task");
-    refuse_changed("task: pose", "task: pose\nshoe: 44", "a pack has no key `shoe`");
+    refuse_changed("task: pose", "task: face-detection", "does not match the task");
+    refuse_changed("task: pose", "task: pose\nshoe: 44", "unknown key `shoe` in a pack");
     refuse_changed("title: A pose model for tests", "title: \"\"", "`title`");
-    refuse_changed("  name: MIT", "  title: MIT", "licence has no key `title`");
+    refuse_changed("  name: MIT", "  title: MIT", "unknown key `title` in licence");
     refuse_changed("width: 64", "width: 65", "multiples of stride");
-    refuse_changed("width: 64", "width: 0", "pack:8: `width` must be a whole number, 8 to 8192");
+    refuse_changed("width: 64", "width: 0", "pack:8: `width` must be a whole number from 8 to 8192");
     refuse_changed("height: 64, ", "", "`height` is missing");
     refuse_changed("stride: 32", "stride: 32, mean: [0, 0]", "`mean` must be three numbers");
     refuse_changed("stride: 32", "stride: 32, std: [0, 1, 1]", "`std` must be three numbers");
     refuse_changed("stride: 32", "stride: 32, std: [.nan, 1, 1]", "`std` must be three numbers");
     refuse_changed("decode: yolo-pose-raw", "decode: guess", "`decode` must be one of");
-    refuse_changed("decode: yolo-pose-raw", "decode: arcface", "does not fit the task pose");
+    refuse_changed("decode: yolo-pose-raw", "decode: arcface", "does not match the task pose");
     refuse_changed("decode: yolo-pose-raw", "decode: yolo-pose-decoded\nscores: logits", "scores: probabilities");
     refuse_changed("classes: [person]", "classes: []", "`classes` must be a list of 1 to 1000");
     refuse_changed("classes: [person]", "classes: [a, b, a]", "each of `classes`");
     refuse_changed("classes: [person]", "classes: [[a]]", "each of `classes`");
     refuse_changed("dims: 3", "dims: 4", "`dims`");
-    refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, d]]", "an edge is a pair");
-    refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, a]]", "an edge is a pair");
-    refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, b, c]]", "an edge is a pair");
+    refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, d]]", "an edge must be a pair");
+    refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, a]]", "an edge must be a pair");
+    refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, b, c]]", "an edge must be a pair");
     refuse_changed("edges: [[a, b], [c, b]]", "edges: a", "`edges` must be a list");
     refuse_changed("classes: [person]", "scores: many\nclasses: [person]", "`scores` must be one of");
     refuse_changed("  size: 5", "  size: 0", "`size`");
     refuse_changed("  size: 5", "  size: 99999999999", "`size`");
     refuse_changed("  size: 5", "  sha256: abc", "pack:16: `sha256`");
     refuse_changed("openvino:\n  file: mine.onnx\n  size: 5\n", "", "1 to 16 files");
-    refuse_changed("openvino:\n", "cuda:\n", "a pack has no key `cuda`");
+    refuse_changed("openvino:\n", "cuda:\n", "unknown key `cuda` in a pack");
 }
 
 static void file_names_stay_in_the_store(void **state)
@@ -302,7 +302,7 @@ static void broken_sources(void **state)
     (void) state;
     refuse_source("{}", "exactly one of: https, file, pypi, npm");
     refuse_source("{https: https://a/b, file: /a}", "exactly one of");
-    refuse_source("{https: https://a/b, shoe: 1}", "a source has no key `shoe`");
+    refuse_source("{https: https://a/b, shoe: 1}", "unknown key `shoe` in a source");
     refuse_source("{https: http://example.org/a}", "`https` must begin with https://");
     refuse_source("{https: ftp://example.org/a}", "`https` must begin with https://");
     refuse_source("{https: file:///etc/passwd}", "`https` must begin with https://");
@@ -311,20 +311,23 @@ static void broken_sources(void **state)
     refuse_source("{https: \"http://127.0.0.1.example.org/a\"}", "`https` must begin with https://");
     refuse_source("{file: a/b}", "`file` must be an absolute path");
     refuse_source("{https: https://a/b, convert: onnx2pt}", "`convert` must be one of: pt2onnx, free-size, free-batch");
-    refuse_source("{file: /a/b, member: c}", "an archive needs its `sha256`");
-    refuse_source("{https: https://a/b, member_sha256: " HEX "}", "`member_sha256` without `member`");
-    refuse_source("{npm: {package: a, version: 1, member: b}}", "an archive needs its `sha256`");
+    refuse_source("{file: /a/b, member: c}", "an archive requires `sha256`");
+    refuse_source("{https: https://a/b, member_sha256: " HEX "}", "`member_sha256` requires `member`");
+    refuse_source("{npm: {package: a, version: 1, member: b}}", "an archive requires `sha256`");
     refuse_source("{npm: {package: a, version: 1, sha256: " HEX "}}", "`member` is missing");
-    refuse_source("{npm: {package: a, version: 1, sha256: " HEX ", member: b}, sha256: " HEX "}", "go under `npm`");
+    refuse_source("{npm: {package: a, version: 1, sha256: " HEX ", member: b}, sha256: " HEX "}", "belong under `npm`");
     refuse_source("{npm: {package: --version, version: 1, sha256: " HEX ", member: b}}",
-                  "`package` is no package name");
-    refuse_source("{npm: {package: ../a, version: 1, sha256: " HEX ", member: b}}", "`package` is no package name");
+                  "`package` is not a valid package name");
+    refuse_source("{npm: {package: ../a, version: 1, sha256: " HEX ", member: b}}",
+                  "`package` is not a valid package name");
     refuse_source("{npm: {package: \"@a/../b\", version: 1, sha256: " HEX ", member: b}}",
-                  "`package` is no package name");
-    refuse_source("{npm: {package: \"@/b\", version: 1, sha256: " HEX ", member: b}}", "`package` is no package name");
-    refuse_source("{npm: {package: a, version: \">1 || 2\", sha256: " HEX ", member: b}}", "`version` is no version");
+                  "`package` is not a valid package name");
+    refuse_source("{npm: {package: \"@/b\", version: 1, sha256: " HEX ", member: b}}",
+                  "`package` is not a valid package name");
+    refuse_source("{npm: {package: a, version: \">1 || 2\", sha256: " HEX ", member: b}}",
+                  "`version` is not a valid version");
     refuse_source("{pypi: {package: a, version: 1, kind: egg}}", "`kind` must be one of: wheel, sdist");
-    refuse_source("{pypi: {package: a, version: 1, kind: wheel, file: ../a.whl}}", "`file` is no file name");
+    refuse_source("{pypi: {package: a, version: 1, kind: wheel, file: ../a.whl}}", "`file` is not a valid file name");
 }
 
 static void refuse_many(const char *head, const char *line, int count, const char *message)
@@ -474,9 +477,9 @@ static void a_wrong_embedding_is_refused(void **state)
            "must not be below `threshold_min`");
     refuse(DETECTION_HEAD "embedding: {space: s, dimension: 512, threshold: 0.5}\n", "only face-embedding packs");
     refuse(FACE_HEAD("face-embedding", "128", "arcface") "embedding: {space: s, dimension: 512, threshold: 0.5}\n",
-           "is 112 x 112");
+           "must be 112 x 112");
     refuse(FACE_HEAD("face-embedding", "112", "scrfd") "embedding: {space: s, dimension: 512, threshold: 0.5}\n",
-           "does not fit the task");
+           "does not match the task");
 }
 
 static void a_detector_may_carry_defaults(void **state)

@@ -107,7 +107,7 @@ static void a_client_that_fails(void **state)
     assert_null(strstr(err.message, "notice"));
     play(*state, "python", "kill -9 $$");
     assert_int_equal(get(*state, &wheel, path, &err), HS_EIO);
-    assert_non_null(strstr(err.message, "it says nothing"));
+    assert_non_null(strstr(err.message, "no output"));
     play(*state, "python", "echo \"$0: No module named pip\"; exit 1");
     assert_int_equal(get(*state, &wheel, path, &err), HS_ENOTFOUND);
     assert_non_null(strstr(err.message, "python3-pip"));
@@ -122,7 +122,7 @@ static void a_client_that_does_not_end(void **state)
     assert_int_equal(get(*state, &wheel, path, &err), HS_EIO);
     deadline_ms = 60000;
     assert_non_null(strstr(err.message, "Looking in indexes"));
-    assert_non_null(strstr(err.message, "pip did not end in time"));
+    assert_non_null(strstr(err.message, "pip timed out"));
 }
 
 static void a_client_that_is_not_there(void **state)
@@ -131,7 +131,7 @@ static void a_client_that_is_not_there(void **state)
     struct hs_error err;
     unlink(folder_path(*state, "bin/python"));
     assert_int_equal(get(*state, &wheel, path, &err), HS_ENOTFOUND);
-    assert_non_null(strstr(err.message, "is needed and not installed"));
+    assert_non_null(strstr(err.message, "pip is not installed"));
 }
 
 int main(void)

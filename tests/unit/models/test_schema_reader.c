@@ -58,7 +58,7 @@ static void maps(void **state)
     expect(&page, NULL);
     open_page(&page, "a: 1\nc: 2");
     assert_false(hs_schema_map(&page.reader, page.root, "a thing", keys));
-    expect(&page, "page.yaml:2: a thing has no key `c`");
+    expect(&page, "page.yaml:2: unknown key `c` in a thing");
     open_page(&page, "- a");
     assert_false(hs_schema_map(&page.reader, page.root, "a thing", keys));
     expect(&page, "page.yaml:1: a thing must be a map");
@@ -77,13 +77,13 @@ static void texts(void **state)
     assert_string_equal(hs_schema_text(&page.reader, page.root, "b", true, 4), "5");
     assert_null(hs_schema_text(&page.reader, page.root, "z", false, 4));
     assert_null(hs_schema_text(&page.reader, page.root, "c", false, 4));
-    expect(&page, "page.yaml:3: `c` must be a text of 1 to 4 characters on one line");
+    expect(&page, "page.yaml:3: `c` must be a string of 1 to 4 bytes on one line");
     static const char *const bad[] = { "a: fives", "a: \"a\\eb\"", "a: \"a\\nb\"", "a: \"\\x7f\"",
                                        "a: [b]",   "a: {b: c}",    "a: ~" };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         open_page(&page, bad[i]);
         assert_null(hs_schema_text(&page.reader, page.root, "a", true, 4));
-        expect(&page, "page.yaml:1: `a` must be a text of 1 to 4 characters on one line");
+        expect(&page, "page.yaml:1: `a` must be a string of 1 to 4 bytes on one line");
     }
 }
 
@@ -103,7 +103,7 @@ static void numbers(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         open_page(&page, bad[i]);
         assert_int_equal(hs_schema_int(&page.reader, page.root, "a", true, 1, 3), 0);
-        expect(&page, "page.yaml:1: `a` must be a whole number, 1 to 3");
+        expect(&page, "page.yaml:1: `a` must be a whole number from 1 to 3");
     }
     static const char *const bad_floats[] = {
         "a: 1.01", "a: -0.1", "a: .nan", "a: .inf", "a: nan", "a: often", "a: []"
@@ -111,7 +111,7 @@ static void numbers(void **state)
     for (size_t i = 0; i < sizeof(bad_floats) / sizeof(bad_floats[0]); i++) {
         open_page(&page, bad_floats[i]);
         assert_true(hs_schema_float(&page.reader, page.root, "a", true, 0, 1) == 0);
-        expect(&page, "page.yaml:1: `a` must be a number, 0 to 1");
+        expect(&page, "page.yaml:1: `a` must be a number from 0 to 1");
     }
 }
 

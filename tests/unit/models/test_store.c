@@ -105,7 +105,7 @@ static void the_shipped_pack_wins(void **state)
     struct hs_store *store = scene_open(*state);
     assert_int_equal(hs_store_count(store), 1);
     assert_string_equal(scene_choice(store, "some_pose").file->name, "shipped.onnx");
-    assert_non_null(strstr(hs_store_complaint(store), "another pack named some_pose"));
+    assert_non_null(strstr(hs_store_complaint(store), "another pack is also named some_pose"));
     hs_store_close(store);
 }
 
@@ -140,10 +140,11 @@ static void by_name(void **state)
     assert_string_equal(choose(store, "some_pose", "hailo", "5.1.1").file->name, "a.hef");
     assert_string_equal(choose(store, "Some-Pose", "sim", NULL).file->name, "a.hef");
     assert_string_equal(choose(store, "other-pose", "openvino", NULL).file->name, "b.onnx");
-    refuse_choice(store, "none", "openvino", NULL, "no pose model named \"none\"; there are: other-pose");
+    refuse_choice(store, "none", "openvino", NULL, "no pose model named \"none\"; available: other-pose");
     refuse_choice(store, "a\nb", "openvino", NULL, "\"a\\x0ab\"");
-    refuse_choice(store, "some-pose", "openvino", NULL, "some-pose has no file for openvino; these have: other-pose");
-    refuse_choice(store, "some-pose", "hailo", "5.2", "no file for hailo 5.2; these have: none");
+    refuse_choice(store, "some-pose", "openvino", NULL,
+                  "some-pose has no file for openvino; models with such a file: other-pose");
+    refuse_choice(store, "some-pose", "hailo", "5.2", "no file for hailo 5.2; models with such a file: none");
     struct hs_model_choice choice;
     assert_int_equal(hs_store_choose(store, HS_TASK_FACE_DETECTION, "some-pose", "hailo", NULL, &choice, NULL),
                      HS_ENOTFOUND);
