@@ -96,7 +96,7 @@ static int warm_up(struct hs_instance *instance, int runs, struct hs_error *err)
         return r;
     instance->busy = instance->stuck = 1;
     instance->slots[0].state = HS_SLOT_STUCK;
-    return hs_error_set(err, HS_ELOST, "the device did not answer within %.1f s", hs_ns_to_ms(limit_ns) / 1000);
+    return hs_error_set(err, HS_ELOST, "the device did not respond within %.1f s", hs_ns_to_ms(limit_ns) / 1000);
 }
 
 /* On failure *ret_instance is NULL, or an instance that the caller must abandon because the device
@@ -406,8 +406,8 @@ static void notice_hang(struct hs_runner *runner)
         if (now_ns - instance->slots[i].started_ns < limit_ns)
             return;
     struct hs_error why;
-    hs_error_set(&why, HS_ELOST, "the device gave none of its %d pictures back in %.1f s", instance->slot_count,
-                 hs_ns_to_ms(limit_ns) / 1000);
+    hs_error_set(&why, HS_ELOST, "the device did not return its %d slot%s within %.1f s", instance->slot_count,
+                 instance->slot_count == 1 ? "" : "s", hs_ns_to_ms(limit_ns) / 1000);
     hs_runner_go_down(runner, true, &why);
 }
 

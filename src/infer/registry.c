@@ -74,14 +74,15 @@ static const struct hs_backend *find_built_in(const char *name)
 static int check_table(const struct hs_backend *backend, const char *name, const char *path, struct hs_error *err)
 {
     if (!backend)
-        return hs_error_set(err, HS_EVERSION, "%s is no backend: it lacks the symbol " HS_BACKEND_SYMBOL, path);
+        return hs_error_set(err, HS_EVERSION, "%s is not a backend: missing symbol " HS_BACKEND_SYMBOL, path);
     if (backend->abi != HS_BACKEND_ABI)
         return hs_error_set(err, HS_EVERSION,
                             "%s was built for backend interface %u, this program has %d; build both "
                             "from the same source",
                             path, backend->abi, HS_BACKEND_ABI);
     if (!backend->name || strcmp(backend->name, name) != 0)
-        return hs_error_set(err, HS_EVERSION, "%s calls itself '%s'", path, backend->name ? backend->name : "");
+        return hs_error_set(err, HS_EVERSION, "%s has the unexpected name '%s'", path,
+                            backend->name ? backend->name : "");
     return 0;
 }
 
@@ -104,7 +105,7 @@ static bool explain_openvino(const char *name, const char *path, const char *why
         strcmp(dir, installed) == 0 && hs_path_of_program(dir, sizeof(dir), "../lib/hailo-services/openvino"))
         return hs_str_format(
             dst, size, "OpenVINO is not installed with this program (looked in %s). Run `make install` again", dir);
-    return hs_str_format(dst, size, "OpenVINO is not there any longer (%s). Run `make` again", why);
+    return hs_str_format(dst, size, "OpenVINO was removed (%s). Run `make` again", why);
 }
 
 static int open_module(const char *name, const char *path, const struct hs_backend **ret_backend, struct hs_error *err)
@@ -115,7 +116,7 @@ static int open_module(const char *name, const char *path, const struct hs_backe
             return 0;
         }
     if (registry.count == LOADED_MAX)
-        return hs_error_set(err, HS_EDEVICE, "%d backends are open already", LOADED_MAX);
+        return hs_error_set(err, HS_EDEVICE, "too many open backends (at most %d)", LOADED_MAX);
     quieten_runtimes();
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!handle) {
@@ -124,9 +125,8 @@ static int open_module(const char *name, const char *path, const struct hs_backe
         if (why && explain_openvino(name, path, why, explained, sizeof(explained)))
             return hs_error_set(err, HS_EDEVICE, "%s", explained);
         if (why && hs_host_explain_library(hs_host_root(), why, explained, sizeof(explained)))
-            return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened: %s", name, explained);
-        return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened" HS_DETAIL "%s", name,
-                            why ? why : path);
+            return hs_error_set(err, HS_EDEVICE, "cannot open the backend '%s': %s", name, explained);
+        return hs_error_set(err, HS_EDEVICE, "cannot open the backend '%s'" HS_DETAIL "%s", name, why ? why : path);
     }
     const struct hs_backend *backend = dlsym(handle, HS_BACKEND_SYMBOL);
     int r = check_table(backend, name, path, err);
@@ -160,7 +160,7 @@ static int find_module(const char *name, char path[HS_REGISTRY_PATH_SIZE], const
     }
     path[0] = '\0';
     const char *list = hs_buf_str(&tried);
-    hs_error_set(err, HS_ENOTFOUND, "there is no backend '%s': no %s in %s", name, file, list ? list : "any folder");
+    hs_error_set(err, HS_ENOTFOUND, "backend '%s' not found: no %s in %s", name, file, list ? list : "any folder");
     hs_buf_finish(&tried);
     return HS_ENOTFOUND;
 }
@@ -170,7 +170,7 @@ int hs_registry_find(const char *name, const struct hs_backend **ret_backend, st
     char path[HS_REGISTRY_PATH_SIZE], shown[2 * NAME_SIZE];
     if (!is_name(name)) {
         hs_str_quote(shown, sizeof(shown), name, strlen(name));
-        return hs_error_set(err, HS_EINVAL, "%s is not the name of a backend", shown);
+        return hs_error_set(err, HS_EINVAL, "%s is not a valid backend name", shown);
     }
     if (strcmp(name, "cpu") == 0)
         name = "openvino";

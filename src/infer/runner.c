@@ -68,11 +68,11 @@ static int check_options(const struct hs_runner_options *options, struct hs_erro
     if (options->slots < 0 || options->slots > HS_MODEL_MAX_SLOTS)
         return hs_error_set(err, HS_EINVAL, "slots must be 0 to %d", HS_MODEL_MAX_SLOTS);
     if (options->batch < 0 || options->batch > HS_MODEL_MAX_BATCH)
-        return hs_error_set(err, HS_EINVAL, "a batch must be 0 to %d pictures", HS_MODEL_MAX_BATCH);
+        return hs_error_set(err, HS_EINVAL, "the batch size must be 0 to %d pictures", HS_MODEL_MAX_BATCH);
     if (options->queue_max < 0 || options->threads < 0)
-        return hs_error_set(err, HS_EINVAL, "the queue's length and the number of threads cannot be negative");
+        return hs_error_set(err, HS_EINVAL, "the length of the queue and the number of threads must not be negative");
     if (options->restart_above < 0 || options->restart_pause_ns < 0)
-        return hs_error_set(err, HS_EINVAL, "the limit of a restart and the pause between two cannot be negative");
+        return hs_error_set(err, HS_EINVAL, "the memory limit and the pause between restarts must not be negative");
     return 0;
 }
 
@@ -284,7 +284,7 @@ static int wait_for_slot(struct hs_runner *runner, struct hs_waiter *waiter, int
     if (!waiter->share && waiter->result == 0 && runner->waiting > runner->options.queue_max) {
         remove_waiter(runner, waiter);
         runner->refusals++;
-        return hs_error_set(waiter->err, HS_EBUSY, "%d requests are waiting already", runner->waiting);
+        return hs_error_set(waiter->err, HS_EBUSY, "the queue of the model is full (waiting: %d)", runner->waiting);
     }
     int r = 0;
     while (!waiter->share && waiter->result == 0 && !waiter->cancelled && r == 0)
@@ -295,7 +295,7 @@ static int wait_for_slot(struct hs_runner *runner, struct hs_waiter *waiter, int
     if (waiter->cancelled)
         return hs_error_set(waiter->err, HS_ECANCELED, "cancelled while waiting");
     runner->timeouts++;
-    return hs_error_set(waiter->err, HS_ETIMEOUT, "no slot became free in time");
+    return hs_error_set(waiter->err, HS_ETIMEOUT, "the timeout passed while waiting for a free slot");
 }
 
 static int check_request(const struct hs_runner *runner, const struct hs_slot_request *request, struct hs_error *err)
@@ -304,9 +304,9 @@ static int check_request(const struct hs_runner *runner, const struct hs_slot_re
     bool fits = spec->free_size ? request->h <= spec->input_h && request->w <= spec->input_w
                                 : request->h == spec->input_h && request->w == spec->input_w;
     if (request->count < 1)
-        return hs_error_set(err, HS_EINVAL, "at least one picture must be asked for");
+        return hs_error_set(err, HS_EINVAL, "at least one picture is required");
     if (request->h < 1 || request->w < 1 || !fits)
-        return hs_error_set(err, HS_EINVAL, "the model does not take an input of %dx%d", request->w, request->h);
+        return hs_error_set(err, HS_EINVAL, "the model does not support an input of %dx%d", request->w, request->h);
     return 0;
 }
 
@@ -328,11 +328,11 @@ int hs_runner_acquire(struct hs_runner *runner, const struct hs_slot_request *re
     if (r != 0)
         return r;
     if (hs_cond_init(&waiter.wake) != 0)
-        return hs_error_set(err, HS_ENOMEM, "no memory to wait");
+        return hs_error_set(err, HS_ENOMEM, "no memory to wait for a slot");
     hs_cancel_watch(request->cancel, cancel_waiter, &waiter);
     /* Checked before locking, because a cancel's lock comes first. A cancel set later wakes the waiter. */
     if (hs_cancel_is_set(request->cancel))
-        r = hs_error_set(err, HS_ECANCELED, "cancelled before it began");
+        r = hs_error_set(err, HS_ECANCELED, "cancelled before the start");
     if (r == 0) {
         pthread_mutex_lock(&runner->lock);
         r = wait_for_slot(runner, &waiter, request->deadline_ns);

@@ -202,7 +202,7 @@ static void attend(struct hs_slot *slot, int64_t deadline_ns)
     if (r != HS_ETIMEOUT) {
         finish_run(slot, r, false, &why);
     } else if (bounded) {
-        hs_error_set(&why, HS_ELOST, "the device did not answer within %.1f s", hs_ns_to_ms(limit_ns) / 1000);
+        hs_error_set(&why, HS_ELOST, "the device did not respond within %.1f s", hs_ns_to_ms(limit_ns) / 1000);
         finish_run(slot, HS_ELOST, true, &why);
     }
 }
@@ -236,17 +236,17 @@ int hs_runner_run(struct hs_lease *lease, struct hs_runner_timings *ret_timings,
     struct hs_slot *slot = share->slot;
     struct hs_runner *runner = slot->instance->runner;
     if (hs_cancel_is_set(share->cancel))
-        return hs_error_set(err, HS_ECANCELED, "cancelled before the network was started");
+        return hs_error_set(err, HS_ECANCELED, "cancelled before the inference started");
     int64_t start_ns = hs_clock_now_ns();
     if (start_ns >= share->deadline_ns)
-        return hs_error_set(err, HS_ETIMEOUT, "the deadline passed before the network was started");
+        return hs_error_set(err, HS_ETIMEOUT, "the timeout passed before the inference started");
     int r = 0;
     pthread_mutex_lock(&runner->lock);
     make_ready(share);
     wait_for_result(share);
     if (!has_result(slot)) {
         runner->timeouts++;
-        r = hs_error_set(err, HS_ETIMEOUT, "the network did not finish in time");
+        r = hs_error_set(err, HS_ETIMEOUT, "the timeout passed during the inference");
     } else if (slot->result != 0) {
         /* HS_EBUSY would mean that this runner's queue is full, which is not retried. The device's
          * queue may have room at the next attempt. */

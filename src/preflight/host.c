@@ -339,12 +339,12 @@ bool hs_host_explain_library(const char *root, const char *message, char *dst, s
                           host.libraries[i].version);
     }
     if (others)
-        hs_str_format(dst, size, LIBRARY "%s is not installed; %s %s: build the backend again with: backends build",
+        hs_str_format(dst, size, LIBRARY "%s is not installed, but %s %s: build the backend again with: backends build",
                       wanted, list, others == 1 ? "is" : "are");
     else
         hs_str_format(dst, size,
-                      LIBRARY "%s is not installed, nor any other version of HailoRT: sudo apt install "
-                              "hailo-h10-all",
+                      LIBRARY
+                      "%s is not installed, and neither is another version of HailoRT: sudo apt install hailo-h10-all",
                       wanted);
     return true;
 }

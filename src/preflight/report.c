@@ -55,12 +55,12 @@ static void tell_node(struct view *view)
 {
     const struct hs_host *host = view->host;
     for (size_t i = 0; i < host->node_count; i++)
-        add(view, "node", true, "%s, of %s:%s, mode %04o", host->nodes[i].path, host->nodes[i].owner,
+        add(view, "node", true, "%s, owner %s:%s, mode %04o", host->nodes[i].path, host->nodes[i].owner,
             host->nodes[i].group, host->nodes[i].mode);
     if (host->node_count > 0)
         return;
     if (view->runtime->devices > 0) {
-        add(view, "node", true, "HailoRT finds %s, whose node is neither /dev/hailo0 nor /dev/h1x-0",
+        add(view, "node", true, "HailoRT finds %s, but its node is neither /dev/hailo0 nor /dev/h1x-0",
             view->runtime->device_id);
         return;
     }
@@ -68,8 +68,8 @@ static void tell_node(struct view *view)
          !host->module[0]         ? INSTALL
          : host->board_count == 0 ? "the driver is loaded but no Hailo board is on the PCI bus: seat the board and its "
                                     "cable, then restart the machine"
-                                  : "the driver did not bring the board up: 'sudo dmesg | grep -i hailo' says why; a "
-                                    "full power-off helps a board that hangs");
+                                  : "the driver did not initialise the board: 'sudo dmesg | grep -i hailo' shows the "
+                                    "reason; if the board hangs, shut down and cut the power");
 }
 
 static void tell_access(struct view *view)
@@ -82,15 +82,15 @@ static void tell_access(struct view *view)
             continue;
         }
         struct hs_preflight_line *line =
-            add(view, "access", false, "this user may not open %s, which is of %s:%s, mode %04o", node->path,
-                node->owner, node->group, node->mode);
+            add(view, "access", false, "this user may not open %s (owner %s:%s, mode %04o)", node->path, node->owner,
+                node->group, node->mode);
         if (by_group)
-            mend(line, "sudo usermod -aG %s %s, then log in again; of a service: SupplementaryGroups=%s", node->group,
+            mend(line, "sudo usermod -aG %s %s, then log in again; for a service: SupplementaryGroups=%s", node->group,
                  view->host->user, node->group);
         else
             mend(line,
-                 "write SUBSYSTEM==\"%s\", MODE=\"0660\", GROUP=\"video\" into /etc/udev/rules.d/52-hailo.rules, "
-                 "then sudo udevadm control --reload && sudo udevadm trigger, and be in that group",
+                 "write SUBSYSTEM==\"%s\", MODE=\"0660\", GROUP=\"video\" to /etc/udev/rules.d/52-hailo.rules, run "
+                 "sudo udevadm control --reload && sudo udevadm trigger, and add the user to group video",
                  hs_str_starts(node->path, "/dev/h1x") ? "hailo1x" : "hailo_chardev");
     }
 }
@@ -102,16 +102,16 @@ static void tell_driver(struct view *view)
     const struct hs_host *host = view->host;
     if (host->module[0]) {
         add(view, "driver", true, "%s %s%s%s", host->module,
-            host->module_version[0] ? host->module_version : "of a version that it does not tell",
+            host->module_version[0] ? host->module_version : "(unknown version)",
             host->device_class[0] ? ", class " : "", host->device_class);
     } else if (host->node_count > 0 || view->runtime->devices > 0) {
-        add(view, "driver", true, "no module hailo* is loaded: it is a part of this kernel");
+        add(view, "driver", true, "no module hailo* is loaded: the driver is built into the kernel");
     } else {
         mend(add(view, "driver", false, "no module hailo* is loaded"), "%s",
-             host->board_count == 0 ? INSTALL
-                                    : "sudo apt install dkms hailo-h10-all; where it is installed, 'dkms status' tells "
-                                      "whether it was built for this kernel (uname -r), and 'sudo modprobe "
-                                      "hailo1x_pci' loads it");
+             host->board_count == 0
+                 ? INSTALL
+                 : "sudo apt install dkms hailo-h10-all; if it is installed, check with 'dkms status' that it was "
+                   "built for this kernel (uname -r), and load it with 'sudo modprobe hailo1x_pci'");
     }
 }
 
@@ -167,15 +167,16 @@ static void tell_not_opened(struct view *view)
 {
     const struct hs_error *open = &view->runtime->open;
     const struct hs_host_holder *holder = view->host->holders;
-    struct hs_preflight_line *line = add(view, "firmware", false, "it cannot be asked: %s", open->message);
+    struct hs_preflight_line *line =
+        add(view, "firmware", false, "cannot read the firmware version: %s", open->message);
     if (open->code == HS_EVERSION)
         mend(line, ONE_RELEASE);
     else if (open->code == HS_EINUSE && view->host->holder_count > 0)
-        mend(line, "end %s (pid %d), or let both open the device in one group (device.group)", holder->command,
+        mend(line, "stop %s (pid %d), or let both open the device in one group (device.group)", holder->command,
              holder->pid);
     else if (open->code == HS_EINUSE)
-        mend(line, "end that program, or let both open the device in one group (device.group); run this as root to see "
-                   "which one it is");
+        mend(line, "stop that program, or let both open the device in one group (device.group); run selftest as root "
+                   "to see its name");
 }
 
 static void tell_firmware(struct view *view)
@@ -185,18 +186,16 @@ static void tell_firmware(struct view *view)
     char versions[128];
     list_versions(view, versions, sizeof(versions));
     if (differ(driver, library) || differ(driver, firmware) || differ(library, firmware)) {
-        struct hs_preflight_line *line = add(view, "firmware", false, "%s: they must be of one version", versions);
+        struct hs_preflight_line *line = add(view, "firmware", false, "%s: the versions must match", versions);
         bool renamed = view->runtime->devices == 0 && view->host->node_count > 0 &&
                        hs_str_starts(view->host->nodes[0].path, "/dev/h1x");
         mend(line, "%s" ONE_RELEASE,
-             renamed ? "from 5.3 on the driver's node has a new name, which an older library "
-                       "does not find: "
-                     : "");
+             renamed ? "from 5.3 on the device node has a new name, which older libraries do not find: " : "");
     } else if (view->runtime->opened && firmware[0] && driver[0]) {
         add(view, "firmware", true, "%s; driver, firmware and library match", firmware);
     } else if (view->runtime->opened) {
         add(view, "firmware", true, "%s%s",
-            firmware[0] ? firmware : "it tells no version; known: ", firmware[0] ? "" : versions);
+            firmware[0] ? firmware : "unknown version; known: ", firmware[0] ? "" : versions);
     }
     if (view->runtime->open.code != 0 && !view->runtime->opened)
         tell_not_opened(view);
@@ -211,16 +210,16 @@ static void tell_board(struct view *view, const struct hs_host_board *board)
         mend(add(view, "pcie", false, "%s is a Hailo-8", board->address),
              "this program runs on the Hailo-10H (AI HAT+ 2)");
     } else if (board->generation == 0) {
-        add(view, "pcie", true, "%s: %s; the speed of its link is not told", board->address, name);
+        add(view, "pcie", true, "%s: %s, unknown link speed", board->address, name);
     } else {
         struct hs_preflight_line *line =
             add(view, "pcie", true, "%s: %s, PCIe generation %d, %d lane%s (%.3g GT/s)", board->address, name,
                 board->generation, board->lanes, board->lanes == 1 ? "" : "s", board->speed_gts);
         if (board->generation < 3)
-            mend(line, "pictures take longer to the board below generation 3: %s",
-                 is_pi_5(view->host) ? "put dtparam=pciex1_gen=3 into /boot/firmware/config.txt and restart (an AI "
-                                       "HAT+ 2 sets it by itself)"
-                                     : "use a faster slot, or see the machine's setup");
+            mend(line, "transfers to the board are slower below PCIe generation 3: %s",
+                 is_pi_5(view->host) ? "add dtparam=pciex1_gen=3 to /boot/firmware/config.txt and restart (an AI HAT+ "
+                                       "2 sets it automatically)"
+                                     : "use a faster slot, or check the firmware setup of the machine");
     }
 }
 
@@ -232,7 +231,7 @@ static void tell_boards(struct view *view)
         return;
     mend(add(view, "pcie", false, "no Hailo board is on the PCI bus"),
          "seat the board and its cable, then restart the machine%s",
-         is_pi_5(view->host) ? "; 'lspci' shows the board where it is seen" : "");
+         is_pi_5(view->host) ? "; 'lspci' lists the board if it is detected" : "");
 }
 
 static void tell_users(struct view *view)
@@ -242,8 +241,8 @@ static void tell_users(struct view *view)
     if (host->node_count == 0)
         return;
     if (host->hidden > 0)
-        hs_str_format(hidden, sizeof(hidden), "; %d processes of other users could not be looked at (root can)",
-                      host->hidden);
+        hs_str_format(hidden, sizeof(hidden), "; cannot inspect %d process%s of other users (root can)", host->hidden,
+                      host->hidden == 1 ? "" : "es");
     for (size_t i = 0; i < host->holder_count; i++)
         add(view, "users", true, "%s (pid %d) has %s open%s", host->holders[i].command, host->holders[i].pid,
             host->holders[i].node, i + 1 == host->holder_count ? hidden : "");
@@ -264,7 +263,7 @@ void hs_preflight_tell(const struct hs_host *host, const struct hs_preflight_run
     struct view view = { .host = host, .runtime = runtime, .report = ret_report };
     ret_report->count = 0;
     if (!wanted && !hs_preflight_present(host, runtime)) {
-        add(&view, "hailo", true, "no Hailo device is in this machine; the processor does the work");
+        add(&view, "hailo", true, "no Hailo device in this machine; the processor is used");
         return;
     }
     tell_node(&view);

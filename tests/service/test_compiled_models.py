@@ -69,7 +69,7 @@ def test_damaged_files_are_compiled_again(shop):
         assert 'DAMAGED' in shop.models('verify', 'mine').stdout, name
         found, said = detect(shop)
         assert found == right, name
-        assert said.count('the compiled model was damaged') == 1, (name, said)
+        assert said.count('the compiled model is damaged') == 1, (name, said)
         assert detect(shop) == (right, ''), name
         [blob] = blobs(shop)
         assert blob.stat().st_size == len(whole)

@@ -100,7 +100,7 @@ def test_a_tensor_without_one_scale(board):
 
 
 @pytest.mark.parametrize('kind, code, words', [('busy', 'device_in_use', 'another program'),
-                                               ('none', 'no_device', 'no Hailo device was found'),
+                                               ('none', 'no_device', 'no Hailo device found'),
                                                ('mismatch', 'not_ready', 'hailo-h10-all'),
                                                ('bad_model', 'not_ready', 'another version')])
 def test_a_device_that_cannot_be_had_yet(board, kind, code, words):

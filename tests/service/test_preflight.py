@@ -144,7 +144,7 @@ def test_a_device_that_another_program_has(board, machine):
     env = {**board.env, 'HS_HOST_ROOT': str(machine.root), 'HS_HAILO_DOUBLE_GROUP': 'theirs'}
     lines = selftest(board.folder, env, '--device', 'hailo')
     assert 'another program has' in lines['firmware'][0]['detail']
-    assert 'end hailo-ollama (pid 812)' in lines['firmware'][0]['mend']
+    assert 'stop hailo-ollama (pid 812)' in lines['firmware'][0]['mend']
     assert 'hailo-ollama (pid 812) has /dev/hailo0 open' in lines['users'][0]['detail']
     # Both programs share the device in the same group.
     lines = selftest(board.folder, env, '--device', 'hailo', '--set', 'device.group=theirs')
@@ -229,7 +229,7 @@ def test_who_has_the_device_is_named_in_the_log(board, machine):
     board.env.update(HS_HOST_ROOT=str(machine.root), HS_HAILO_DOUBLE_GROUP='theirs')
     server = board.serve()
     wait_for(lambda: 'hailo-ollama (pid 812) has /dev/hailo0 open' in server.log)
-    assert 'hailo does not run mine: another program has the Hailo device' in server.log
+    assert 'hailo does not run mine: another program has exclusive use of the Hailo device' in server.log
 
 
 @WITH_DOUBLE
@@ -281,7 +281,7 @@ def copy_module(folder, version=None):
     (folder / 'new').rename(folder / 'hs_backend_hailo.so')
 
 
-MISSING = [(None, 'nor any other version of HailoRT: sudo apt install hailo-h10-all'),
+MISSING = [(None, 'and neither is another version of HailoRT: sudo apt install hailo-h10-all'),
            ('5.2.0', 'libhailort.so.5.2.0 is: build the backend again with: backends build')]
 
 

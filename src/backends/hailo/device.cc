@@ -21,8 +21,7 @@ int hs_hailo::fail(hs_device *device, hailo_status status, hs_hailo_step step, h
 int hs_hailo::lost(hs_error *err)
 {
     return hs_error_set(err, HS_ELOST,
-                        "the Hailo device was lost, and what was loaded on it; it is opened again by "
-                        "itself");
+                        "the Hailo device and its loaded models were lost; the device is reopened automatically");
 }
 
 struct found {
@@ -44,8 +43,8 @@ static int none_found(hailo_status status, hs_error *err)
     if (status != HAILO_SUCCESS)
         return fail(nullptr, status, HS_HAILO_OPEN, err);
     return hs_error_set(err, HS_ENODEVICE,
-                        "no Hailo device was found; check that the board is seated, and that the "
-                        "driver is loaded and of the library's version");
+                        "no Hailo device found; check that the board is seated, and that the driver is loaded and has "
+                        "the version of the library");
 }
 
 static void probe(const hs_device_options *, hs_backend_probe *ret_probe)
@@ -120,8 +119,7 @@ static int open_device(const hs_device_options *options, hs_device **ret_device,
     hailo_device_id_t *id = choose(&found, options->device_id);
     if (!id)
         return hs_error_set(err, HS_ENODEVICE,
-                            "there is no Hailo device '%.31s'; the first one here is '%.31s' (see "
-                            "inference.device_id)",
+                            "no Hailo device '%.31s' found; the first one is '%.31s'; correct inference.device_id",
                             options->device_id, found.ids[0].id);
     std::unique_ptr<hs_device> device(new (std::nothrow) hs_device);
     if (!device)

@@ -213,13 +213,13 @@ void hs_hailo::release(hs_device *device, std::shared_ptr<void> what)
 
 static int refuse(hs_error *err, const char *what, const char *name)
 {
-    return hs_error_set(err, HS_EMODEL, "the model file is not one that this program can use: %s '%.60s'", what, name);
+    return hs_error_set(err, HS_EMODEL, "unsupported model file: %s '%.60s'", what, name);
 }
 
 static int describe_input(hs_model *model, InferModel &infer, const hs_model_spec *spec, hs_error *err)
 {
     if (infer.get_input_names().size() != 1)
-        return refuse(err, "it has not one input but", std::to_string(infer.get_input_names().size()).c_str());
+        return refuse(err, "expected one input, got", std::to_string(infer.get_input_names().size()).c_str());
     model->input_name = infer.get_input_names()[0];
     auto stream = infer.input(model->input_name);
     if (!stream)
@@ -229,12 +229,12 @@ static int describe_input(hs_model *model, InferModel &infer, const hs_model_spe
     hailo_3d_image_shape_t shape = stream->shape();
     size_t bytes = size_t{ shape.height } * shape.width * shape.features;
     if (shape.features != 3 || stream->get_frame_size() != bytes)
-        return refuse(err, "no picture is its input", model->input_name.c_str());
+        return refuse(err, "the input is not a picture:", model->input_name.c_str());
     model->info.input_h = static_cast<int>(shape.height);
     model->info.input_w = static_cast<int>(shape.width);
     if (model->info.input_h != spec->input_h || model->info.input_w != spec->input_w)
-        return hs_error_set(err, HS_EMODEL, "the model file takes pictures of %dx%d only, not %dx%d",
-                            model->info.input_w, model->info.input_h, spec->input_w, spec->input_h);
+        return hs_error_set(err, HS_EMODEL, "the model file requires pictures of %dx%d, not %dx%d", model->info.input_w,
+                            model->info.input_h, spec->input_w, spec->input_h);
     model->info.input_stride = whole_pages(bytes);
     return 0;
 }
@@ -278,7 +278,7 @@ static int describe_output(hs_model *model, InferModel &infer, const std::string
     hs_tensor_desc *desc = &model->info.outputs[model->info.output_count];
     hailo_3d_image_shape_t shape = stream->shape();
     if (stream->is_nms() || !choose_order(*stream))
-        return refuse(err, "no plain tensor is its output", name.c_str());
+        return refuse(err, "the output is not a plain tensor:", name.c_str());
     choose_format(*stream, desc);
     hs_str_copy(desc->name, sizeof(desc->name), name.c_str());
     desc->layout = HS_LAYOUT_NHWC;
@@ -287,7 +287,7 @@ static int describe_output(hs_model *model, InferModel &infer, const std::string
     desc->c = static_cast<int>(shape.features);
     desc->size_bytes = size_t{ shape.height } * shape.width * shape.features * hs_dtype_size(desc->dtype);
     if (stream->get_frame_size() != desc->size_bytes)
-        return refuse(err, "of another size than its shape is the output", name.c_str());
+        return refuse(err, "the size of the output does not match its shape:", name.c_str());
     model->output_at[model->info.output_count++] = model->picture_bytes;
     model->picture_bytes += whole_pages(desc->size_bytes);
     return 0;
@@ -299,7 +299,7 @@ static int describe(hs_model *model, InferModel &infer, const hs_model_spec *spe
     model->picture_bytes = 0;
     model->output_names = infer.get_output_names();
     if (model->output_names.size() > HS_MODEL_MAX_OUTPUTS)
-        return refuse(err, "it has too many outputs, the last one", model->output_names.back().c_str());
+        return refuse(err, "too many outputs, the last one is", model->output_names.back().c_str());
     int r = describe_input(model, infer, spec, err);
     for (size_t i = 0; r == 0 && i < model->output_names.size(); i++)
         r = describe_output(model, infer, model->output_names[i], err);
@@ -426,8 +426,7 @@ static int allocate_slots(hs_model *model, hs_error *err)
     memory->start = mmap(nullptr, memory->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory->start == MAP_FAILED)
         return hs_error_set(err, HS_ENOMEM,
-                            "no memory for %d slots of the model; lower inference.slots or "
-                            "device.batch_size",
+                            "no memory for the slots of the model (%d); lower inference.slots or device.batch_size",
                             model->info.slots);
     for (int i = 0; i < model->info.slots; i++) {
         model->slots[i].start = static_cast<uint8_t *>(memory->start) + static_cast<size_t>(i) * slot_bytes;
@@ -465,7 +464,8 @@ int hs_hailo::load(hs_device *device, const hs_model_spec *spec, hs_model **ret_
     if (!spec->path || !spec->path[0])
         return hs_error_set(err, HS_EINVAL, "the model has no file for Hailo");
     if (spec->slots < 1 || spec->slots > HS_MODEL_MAX_SLOTS || spec->batch > HS_MODEL_MAX_BATCH)
-        return hs_error_set(err, HS_EINVAL, "%d slots of %d pictures are out of bounds", spec->slots, spec->batch);
+        return hs_error_set(err, HS_EINVAL, "slots (%d) or pictures per slot (%d) out of bounds", spec->slots,
+                            spec->batch);
     hs_model *model = new (std::nothrow) hs_model;
     if (!model)
         return hs_error_set(err, HS_ENOMEM, "no memory for the model");
@@ -539,7 +539,7 @@ int hs_hailo::submit(hs_model *model, int index, int count, hs_error *err)
 {
     slot *slot = &model->slots[index];
     if (count < 1 || count > model->info.batch)
-        return hs_error_set(err, HS_EINVAL, "a slot of this model takes 1 to %d pictures", model->info.batch);
+        return hs_error_set(err, HS_EINVAL, "a slot of this model holds 1 to %d pictures", model->info.batch);
     slot->current = std::make_shared<run>();
     if (!slot->current->usable)
         return hs_error_set(err, HS_ENOMEM, "no memory for the run");
@@ -566,6 +566,6 @@ int hs_hailo::wait(hs_model *model, int index, int64_t deadline_ns, hs_error *er
     bool died = slot->holds && slot->holds->dead;
     slot->holds.reset();
     if (static_cast<int>(status) == HS_HAILO_ABORTED && died)
-        return hs_error_set(err, HS_ETRANSIENT, "the network was stopped by another run's failure; try again");
+        return hs_error_set(err, HS_ETRANSIENT, "the run was aborted because another run failed; try again");
     return status == HAILO_SUCCESS ? 0 : fail(model->device, status, HS_HAILO_RUN, err);
 }

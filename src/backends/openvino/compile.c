@@ -54,7 +54,7 @@ static int check_kind(const char *path, struct hs_error *err)
     int first = fgetc(file);
     fclose(file);
     if (first != 0x08 && first != 0x12 && first != 0x3a && first != 0x42)
-        return hs_error_set(err, HS_EMODEL, "%s is no ONNX model", path);
+        return hs_error_set(err, HS_EMODEL, "%s is not an ONNX model", path);
     return 0;
 }
 
@@ -62,9 +62,10 @@ static int check_kind(const char *path, struct hs_error *err)
 static int check_input(const ov_model_t *model, struct hs_error *err)
 {
     size_t inputs = 0;
-    int r = hs_openvino_check(ov_model_inputs_size(model, &inputs), HS_EMODEL, err, "cannot count the model's inputs");
+    int r =
+        hs_openvino_check(ov_model_inputs_size(model, &inputs), HS_EMODEL, err, "cannot read the inputs of the model");
     if (r == 0 && inputs != 1)
-        r = hs_error_set(err, HS_EMODEL, "the model has %zu inputs, a picture model has one", inputs);
+        r = hs_error_set(err, HS_EMODEL, "the model has %zu inputs, only one is supported", inputs);
     return r;
 }
 
@@ -75,9 +76,10 @@ static int reshape(ov_model_t *model, const struct hs_model_spec *spec, int batc
     char doing[100];
     ov_partial_shape_t shape;
     if (spec->free_size)
-        hs_str_copy(doing, sizeof(doing), "the model cannot take inputs of any size");
+        hs_str_copy(doing, sizeof(doing), "the model does not support a dynamic input size");
     else
-        hs_str_format(doing, sizeof(doing), "the model cannot take an input of %dx%d", spec->input_w, spec->input_h);
+        hs_str_format(doing, sizeof(doing), "the model does not support an input of %dx%d", spec->input_w,
+                      spec->input_h);
     int r = hs_openvino_check(ov_partial_shape_create(4, dims, &shape), HS_ENOMEM, err, doing);
     if (r != 0)
         return r;
@@ -108,8 +110,8 @@ static int reshape_safely(ov_model_t *model, const struct hs_model_spec *spec, s
 {
     int64_t before[HS_MODEL_MAX_OUTPUTS] = { 0 };
     size_t outputs = 0;
-    int r =
-        hs_openvino_check(ov_model_outputs_size(model, &outputs), HS_EMODEL, err, "cannot count the model's outputs");
+    int r = hs_openvino_check(ov_model_outputs_size(model, &outputs), HS_EMODEL, err,
+                              "cannot read the outputs of the model");
     outputs = outputs < HS_MODEL_MAX_OUTPUTS ? outputs : HS_MODEL_MAX_OUTPUTS;
     for (size_t i = 0; r == 0 && i < outputs; i++)
         before[i] = first_dimension(model, i);
@@ -119,7 +121,7 @@ static int reshape_safely(ov_model_t *model, const struct hs_model_spec *spec, s
         int64_t after = before[i] == 1 ? first_dimension(model, i) : 1;
         if (after != 1)
             r = hs_error_set(err, HS_EMODEL,
-                             "output %zu has a batch of %lld instead of 1: the model is bound to another input size", i,
+                             "output %zu has a batch of %lld instead of 1: the model is fixed to another input size", i,
                              (long long) after);
     }
     return r;
@@ -236,7 +238,7 @@ static int preprocess(const ov_model_t *model, const struct hs_model_spec *spec,
         s = add_output(processor, i);
     if (s == OK)
         s = ov_preprocess_prepostprocessor_build(processor, ret_built);
-    int r = hs_openvino_check(s, HS_EMODEL, err, "the model does not take RGB pictures");
+    int r = hs_openvino_check(s, HS_EMODEL, err, "the model does not support RGB pictures");
     ov_preprocess_prepostprocessor_free(processor);
     return r;
 }
@@ -269,7 +271,7 @@ static int compile(const struct hs_openvino_target *target, const ov_model_t *mo
     if (cache)
         properties[count++] = (ov_property_t) { ov_property_key_cache_dir, cache };
     return hs_openvino_check(ov_core_compile_model_props(target->core, model, "CPU", count, properties, ret_compiled),
-                             HS_EMODEL, err, "the model cannot be compiled for this processor");
+                             HS_EMODEL, err, "cannot compile the model for this processor");
 }
 
 /* Returns NULL without a usable cache; the model is then always compiled, which takes longer. */
@@ -287,7 +289,7 @@ static struct hs_compiled_entry *open_cache(const struct hs_openvino_target *tar
     if (!target->cache_dir || hs_compiled_open(&key, &entry, &damaged, NULL) < 0)
         return NULL;
     if (damaged && target->on_warning &&
-        hs_str_format(line, sizeof(line), "%s: the compiled model was damaged; %s is compiled again",
+        hs_str_format(line, sizeof(line), "%s: the compiled model is damaged; compiling %s again",
                       hs_compiled_dir(entry), hs_path_base(spec->path)))
         target->on_warning(target->on_warning_arg, line);
     return entry;
@@ -319,7 +321,7 @@ int hs_openvino_compile(const struct hs_openvino_target *target, const struct hs
     if (r == 0)
         r = read_model(target->core, spec, &model, err);
     if (r == 0 && batch > 1 && !reshape_batch(model, spec, batch))
-        r = hs_error_set(err, HS_EUNSUPPORTED, "the model takes one picture at a time");
+        r = hs_error_set(err, HS_EUNSUPPORTED, "the model does not support batches");
     if (r == 0)
         r = preprocess(model, spec, &built, err);
     if (r == 0) {
@@ -336,16 +338,16 @@ int hs_openvino_output_names(const ov_compiled_model_t *compiled, struct hs_mode
 {
     size_t outputs = 0;
     int r = hs_openvino_check(ov_compiled_model_outputs_size(compiled, &outputs), HS_EMODEL, err,
-                              "cannot count the model's outputs");
+                              "cannot read the outputs of the model");
     if (r == 0 && (outputs < 1 || outputs > HS_MODEL_MAX_OUTPUTS))
-        r = hs_error_set(err, HS_EMODEL, "the model has %zu outputs, 1 to %d are understood", outputs,
+        r = hs_error_set(err, HS_EMODEL, "the model has %zu outputs, 1 to %d are supported", outputs,
                          HS_MODEL_MAX_OUTPUTS);
     for (size_t i = 0; i < outputs && r == 0; i++) {
         ov_output_const_port_t *port = NULL;
         char *name = NULL;
         info->outputs[i] = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32, .scale = 1 };
         r = hs_openvino_check(ov_compiled_model_output_by_index(compiled, i, &port), HS_EMODEL, err,
-                              "cannot look at an output");
+                              "cannot read an output of the model");
         /* An output may have no name; its name is then empty here too. */
         if (r == 0 && ov_port_get_any_name(port, &name) == OK && name)
             hs_str_copy(info->outputs[i].name, sizeof(info->outputs[i].name), name);
@@ -363,22 +365,22 @@ int hs_openvino_describe(const ov_shape_t *shape, int batch, struct hs_tensor_de
 {
     size_t elements = 1;
     if (shape->rank < 2 || shape->rank > 4)
-        return hs_error_set(err, HS_EMODEL, "output '%s' has %lld dimensions, 2 to 4 are understood", desc->name,
+        return hs_error_set(err, HS_EMODEL, "output '%s' has rank %lld, only 2 to 4 are supported", desc->name,
                             (long long) shape->rank);
     if (shape->rank > 2 && shape->dims[0] != batch)
         return hs_error_set(err, HS_EMODEL,
-                            "output '%s' has a batch of %lld instead of %d: the model is bound to another input size",
+                            "output '%s' has a batch of %lld instead of %d: the model is fixed to another input size",
                             desc->name, (long long) shape->dims[0], batch);
     for (int64_t i = batch > 1; i < shape->rank; i++) {
         int64_t dim = shape->dims[i];
         if (dim < 1 || dim > INT_MAX || !hs_size_mul(elements, (size_t) dim, &elements))
-            return hs_error_set(err, HS_EMODEL, "output '%s' has an impossible size", desc->name);
+            return hs_error_set(err, HS_EMODEL, "output '%s' has an invalid size", desc->name);
     }
     desc->layout = shape->rank == 4 ? HS_LAYOUT_NCHW : HS_LAYOUT_ROWS;
     desc->c = shape->rank == 4 ? (int) shape->dims[1] : 1;
     desc->h = shape->rank == 2 && batch > 1 ? 1 : (int) shape->dims[shape->rank - 2];
     desc->w = (int) shape->dims[shape->rank - 1];
     if (!hs_size_mul(elements, sizeof(float), &desc->size_bytes))
-        return hs_error_set(err, HS_EMODEL, "output '%s' has an impossible size", desc->name);
+        return hs_error_set(err, HS_EMODEL, "output '%s' has an invalid size", desc->name);
     return 0;
 }

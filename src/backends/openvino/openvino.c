@@ -100,13 +100,13 @@ static void *run_rooted(void *arg)
     bool own = unshare(CLONE_FS) == 0, moves = own || call->must;
     int before = moves && !own ? open(".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     if (moves && chdir("/") < 0)
-        call->status = hs_error_set(&call->err, HS_EDEVICE, "cannot enter the folder /: %s", strerror(errno));
+        call->status = hs_error_set(&call->err, HS_EDEVICE, "cannot change to the folder /: %s", strerror(errno));
     else
         call->status = call->run(call->arg, &call->err);
     if (before >= 0) {
         if (fchdir(before) < 0)
             call->status =
-                hs_error_set(&call->err, HS_EDEVICE, "cannot return to the current folder: %s", strerror(errno));
+                hs_error_set(&call->err, HS_EDEVICE, "cannot change back to the current folder: %s", strerror(errno));
         close(before);
     }
     return NULL;
@@ -120,7 +120,7 @@ static int run_in_root(int (*run)(void *arg, struct hs_error *err), void *arg, b
     struct rooted call = { .run = run, .arg = arg, .must = must };
     pthread_t thread;
     if (hs_thread_start(&thread, "openvino", run_rooted, &call) < 0)
-        return hs_error_set(err, HS_ENOMEM, "no thread for OpenVINO");
+        return hs_error_set(err, HS_ENOMEM, "cannot start a thread for OpenVINO");
     pthread_join(thread, NULL);
     if (call.status < 0 && err)
         *err = call.err;
@@ -129,7 +129,7 @@ static int run_in_root(int (*run)(void *arg, struct hs_error *err), void *arg, b
 
 static int create_core(void *ret_core, struct hs_error *err)
 {
-    return hs_openvino_check(ov_core_create((ov_core_t **) ret_core), HS_EDEVICE, err, "OpenVINO does not start");
+    return hs_openvino_check(ov_core_create((ov_core_t **) ret_core), HS_EDEVICE, err, "cannot initialise OpenVINO");
 }
 
 static void probe(const struct hs_device_options *options, struct hs_backend_probe *ret_probe)
@@ -143,7 +143,7 @@ static void probe(const struct hs_device_options *options, struct hs_backend_pro
     int r = run_in_root(create_core, &core, true, &err);
     if (r == 0)
         r = hs_openvino_check(ov_core_get_property(core, "CPU", ov_property_key_device_full_name, &name), HS_EDEVICE,
-                              &err, "OpenVINO's CPU plugin does not load");
+                              &err, "cannot load OpenVINO's CPU plugin");
     if (r == 0) {
         ret_probe->available = true;
         ret_probe->device_count = 1;
@@ -264,10 +264,10 @@ static int bind_input(struct request *request, uint8_t *memory, int batch, int h
     ov_shape_t shape = { 4, dims };
     ov_tensor_t *tensor = NULL;
     int r = hs_openvino_check(ov_tensor_create_from_host_ptr(U8, shape, memory, &tensor), HS_ENOMEM, err,
-                              "cannot make an input tensor");
+                              "cannot create an input tensor");
     if (r == 0)
         r = hs_openvino_check(ov_infer_request_set_input_tensor(request->handle, tensor), HS_EMODEL, err,
-                              "the network does not take our input");
+                              "the model rejected the input tensor");
     ov_tensor_free(tensor); /* the request keeps its own reference */
     return r;
 }
@@ -290,9 +290,9 @@ static int read_outputs(struct request *request, int batch, int count, struct hs
             s = ov_tensor_get_element_type(tensor, &type);
         if (s == OK)
             s = ov_tensor_get_shape(tensor, &shape);
-        r = hs_openvino_check(s, HS_EMODEL, err, "cannot look at an output");
+        r = hs_openvino_check(s, HS_EMODEL, err, "cannot read an output of the model");
         if (r == 0 && type != F32)
-            r = hs_error_set(err, HS_EMODEL, "output '%s' is not of floats", descs[i].name);
+            r = hs_error_set(err, HS_EMODEL, "output '%s' is not 32-bit float", descs[i].name);
         if (r == 0)
             r = hs_openvino_describe(&shape, batch, &descs[i], err);
         request->outputs[i] = data;
@@ -318,13 +318,13 @@ static int make_slot(struct hs_model *model, struct slot *slot, struct hs_error 
     int r = 0;
     for (int i = 0; r == 0 && i < info->batch; i++) {
         r = hs_openvino_check(ov_compiled_model_create_infer_request(model->one, &slot->requests[i].handle), HS_ENOMEM,
-                              err, "cannot make an infer request");
+                              err, "cannot create an inference request");
         if (r == 0)
             r = bind_input(&slot->requests[i], slot->input + (size_t) i * info->input_stride, 1, slot->h, slot->w, err);
     }
     if (r == 0 && model->many) {
         r = hs_openvino_check(ov_compiled_model_create_infer_request(model->many, &slot->many.handle), HS_ENOMEM, err,
-                              "cannot make an infer request");
+                              "cannot create an inference request");
         if (r == 0)
             r = bind_input(&slot->many, slot->input, info->batch, slot->h, slot->w, err);
     }
@@ -337,7 +337,7 @@ static int resize(struct hs_model *model, int slot_index, int h, int w, struct h
     if (h == slot->h && w == slot->w)
         return 0;
     if (!model->info.free_size || h < 1 || w < 1 || h > model->info.input_h || w > model->info.input_w)
-        return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", w, h);
+        return hs_error_set(err, HS_EINVAL, "input size %dx%d out of bounds", w, h);
     int r = bind_input(&slot->requests[0], slot->input, 1, h, w, err);
     if (r == 0) {
         slot->h = h;
@@ -351,16 +351,16 @@ static int submit(struct hs_model *model, int slot_index, int count, struct hs_e
 {
     struct slot *slot = &model->slots[slot_index];
     if (count < 1 || count > model->info.batch)
-        return hs_error_set(err, HS_EINVAL, "a slot of this model takes 1 to %d pictures", model->info.batch);
+        return hs_error_set(err, HS_EINVAL, "a slot of this model holds 1 to %d pictures", model->info.batch);
     slot->count = count;
     slot->started = 0;
     slot->start_error.code = 0;
     if (count > 1 && count == model->info.batch)
         return hs_openvino_check(ov_infer_request_start_async(slot->many.handle), HS_EDEVICE, err,
-                                 "the network cannot be started");
+                                 "cannot start the inference");
     while (slot->started < count &&
            hs_openvino_check(ov_infer_request_start_async(slot->requests[slot->started].handle), HS_EDEVICE,
-                             &slot->start_error, "the network cannot be started") == 0)
+                             &slot->start_error, "cannot start the inference") == 0)
         slot->started++;
     if (slot->started == 0)
         return hs_error_set(err, slot->start_error.code, "%s", slot->start_error.message);
@@ -370,13 +370,13 @@ static int submit(struct hs_model *model, int slot_index, int count, struct hs_e
 static int wait_request(struct request *request, int64_t deadline_ns, struct hs_error *err)
 {
     if (deadline_ns == HS_NO_DEADLINE)
-        return hs_openvino_check(ov_infer_request_wait(request->handle), HS_EDEVICE, err, "the network failed");
+        return hs_openvino_check(ov_infer_request_wait(request->handle), HS_EDEVICE, err, "the inference failed");
     /* OpenVINO counts in whole milliseconds. Rounds up, because wait must not return before the deadline. */
     int64_t left = deadline_ns - hs_clock_now_ns();
     ov_status_e s = ov_infer_request_wait_for(request->handle, left > 0 ? (left + HS_NS_PER_MS - 1) / HS_NS_PER_MS : 0);
     if (s == RESULT_NOT_READY)
-        return hs_error_set(err, HS_ETIMEOUT, "the network is still running");
-    return hs_openvino_check(s, HS_EDEVICE, err, "the network failed");
+        return hs_error_set(err, HS_ETIMEOUT, "the inference is still running");
+    return hs_openvino_check(s, HS_EDEVICE, err, "the inference failed");
 }
 
 static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns, struct hs_error *err)
@@ -438,14 +438,14 @@ static int check_spec(const struct hs_model_spec *spec, struct hs_error *err)
     if (!spec->path)
         return hs_error_set(err, HS_EINVAL, "the model has no file for OpenVINO");
     if (spec->input_h < 1 || spec->input_w < 1 || spec->input_h > 8192 || spec->input_w > 8192)
-        return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", spec->input_w, spec->input_h);
+        return hs_error_set(err, HS_EINVAL, "input size %dx%d out of bounds", spec->input_w, spec->input_h);
     if (spec->slots < 0 || spec->slots > HS_MODEL_MAX_SLOTS)
-        return hs_error_set(err, HS_EINVAL, "%d slots are out of bounds", spec->slots);
+        return hs_error_set(err, HS_EINVAL, "number of slots out of bounds: %d", spec->slots);
     if (spec->batch < 0 || spec->batch > HS_MODEL_MAX_BATCH)
-        return hs_error_set(err, HS_EINVAL, "a batch of %d is out of bounds", spec->batch);
+        return hs_error_set(err, HS_EINVAL, "batch size out of bounds: %d", spec->batch);
     for (int i = 0; i < 3; i++)
         if (!(spec->std[i] > 0))
-            return hs_error_set(err, HS_EINVAL, "a model's std must be positive");
+            return hs_error_set(err, HS_EINVAL, "std of a model must be positive");
     return 0;
 }
 
@@ -567,7 +567,9 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
     char path[PATH_MAX];
     int r = check_spec(spec, err);
     if (r == 0 && !hs_path_absolute(path, sizeof(path), spec->path))
-        r = hs_error_set(err, HS_ENOTFOUND, "%s: the current folder is gone, or the path is too long", spec->path);
+        r = hs_error_set(err, HS_ENOTFOUND,
+                         "cannot make %s absolute: the current folder was deleted, or the path is too long",
+                         spec->path);
     absolute.path = path;
     if (r == 0)
         r = run_in_root(load_rooted, &load, false, err);

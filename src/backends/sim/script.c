@@ -132,9 +132,10 @@ static int read_map(struct reader *reader, const char *what, const yaml_node_t *
         while (key && i < count && strcmp(entries[i].key, key) != 0)
             i++;
         if (!key || i == count)
-            r = refuse(reader, key_node, key ? key : what, key ? "is not a known key" : "has a key that is no text");
+            r = refuse(reader, key_node, key ? key : what,
+                       key ? "is an unknown key" : "has a key that is not a string");
         else if (is_repeated(reader, node, pair, key))
-            r = refuse(reader, key_node, key, "is there twice");
+            r = refuse(reader, key_node, key, "is a duplicate key");
         else
             r = entries[i].read(reader, key, node_at(reader, pair->value));
     }
@@ -166,7 +167,7 @@ static int read_latency(struct reader *reader, const char *key, const yaml_node_
     script->latency_ms = script->p99_ms = -1;
     int r = read_map(reader, key, node, entries, HS_ARRAY_LEN(entries));
     if (r == 0 && (script->latency_ms <= 0 || script->p99_ms < script->latency_ms))
-        r = refuse(reader, node, key, "needs a median above 0 and a p99 that is not below it");
+        r = refuse(reader, node, key, "must have a median above 0 and a p99 that is not below the median");
     return r;
 }
 
@@ -185,7 +186,7 @@ static int read_batch_pair(struct reader *reader, const char *key, const yaml_no
         r = read_number(reader, key, node_at(reader, pair->value), 0, MS_MAX, &batch.ms);
     for (int i = 0; r == 0 && i < script->batch_count; i++)
         if (script->batches[i].pictures == batch.pictures)
-            r = refuse(reader, node_at(reader, pair->key), key, "names a number of pictures twice");
+            r = refuse(reader, node_at(reader, pair->key), key, "has a duplicate number of pictures");
     if (r == 0)
         script->batches[script->batch_count++] = batch;
     return r;
@@ -200,7 +201,7 @@ static int read_batches(struct reader *reader, const char *key, const yaml_node_
     struct hs_sim_script *script = &reader->script;
     qsort(script->batches, (size_t) script->batch_count, sizeof(script->batches[0]), compare_batches);
     if (r == 0 && (script->batch_count == 0 || script->batches[0].pictures != 1))
-        r = refuse(reader, node, key, "must say how long 1 picture takes");
+        r = refuse(reader, node, key, "must have an entry for 1 picture");
     return r;
 }
 
@@ -286,7 +287,7 @@ static int read_kind(struct reader *reader, const char *key, const yaml_node_t *
             reader->fault.kind = (enum hs_sim_kind) i;
             return 0;
         }
-    return refuse(reader, node, key, "is none of the kinds of faults");
+    return refuse(reader, node, key, "is an unknown kind of fault");
 }
 
 static bool may_be_longer(enum hs_sim_kind kind)
@@ -313,11 +314,11 @@ static int read_fault(struct reader *reader, const char *key, const yaml_node_t 
     if (r < 0)
         return r;
     if (fault->kind == (enum hs_sim_kind) HS_ARRAY_LEN(kinds))
-        return refuse(reader, node, key, "has a fault without its kind");
+        return refuse(reader, node, key, "has a fault without a kind");
     if (fault->at > 0 && fault->at_ms >= 0)
         return refuse(reader, node, key, "has a fault with both at and at_ms");
     if (fault->extra_ms >= 0 && !may_be_longer(fault->kind))
-        return refuse(reader, node, key, "has extra_ms where nothing takes longer");
+        return refuse(reader, node, key, "has extra_ms in a fault that does not delay anything");
     if (script->fault_count == HS_SIM_MAX_FAULTS)
         return refuse(reader, node, key, "has too many faults");
     if (fault->at_ms < 0 && fault->at == 0)
@@ -360,7 +361,7 @@ static int fail_to_read(struct reader *reader, const yaml_parser_t *parser)
         return hs_error_set(reader->err, HS_ENOMEM, "no memory to read %s", reader->name);
     int line = (int) parser->problem_mark.line + 1;
     hs_error_set(reader->err, HS_EINVAL, "%s:%d: %s", reader->name, line,
-                 parser->problem ? parser->problem : "cannot be read");
+                 parser->problem ? parser->problem : "invalid YAML");
     if (reader->err)
         reader->err->line = line;
     return HS_EINVAL;
@@ -393,7 +394,7 @@ static int read_documents(struct reader *reader, yaml_parser_t *parser)
     if (r < 0)
         return r;
     if (root)
-        r = refuse(reader, root, "the script", "has a second document");
+        r = refuse(reader, root, "the script", "must be a single YAML document");
     yaml_document_delete(&reader->document);
     return r;
 }
@@ -416,7 +417,7 @@ int hs_sim_script_parse(const char *text, size_t len, const char *name, struct h
     struct reader reader = { .name = name, .err = err };
     yaml_parser_t parser;
     if (len > HS_SIM_SCRIPT_MAX_BYTES)
-        return hs_error_set(err, HS_EINVAL, "%s: longer than %d bytes", name, HS_SIM_SCRIPT_MAX_BYTES);
+        return hs_error_set(err, HS_EINVAL, "%s is too large: the limit is %d bytes", name, HS_SIM_SCRIPT_MAX_BYTES);
     hs_sim_script_default(&reader.script);
     if (!yaml_parser_initialize(&parser))
         return hs_error_set(err, HS_ENOMEM, "no memory to read %s", name);

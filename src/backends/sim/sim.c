@@ -52,7 +52,7 @@ struct hs_model {
 
 static int lost(struct hs_error *err)
 {
-    return hs_error_set(err, HS_ELOST, "the simulated device was lost, as its script says");
+    return hs_error_set(err, HS_ELOST, "the simulated device was lost (set in its script)");
 }
 
 /* Returns true if the device is lost for this call, and counts the hit. The world's lock is held. */
@@ -69,11 +69,12 @@ static int approach(struct hs_sim_world *world, int unit, struct hs_error *err)
     if (is_lost(world, unit))
         return lost(err);
     if (hs_sim_hit(world, unit, HS_SIM_NONE, number))
-        return hs_error_set(err, HS_ENODEVICE, "there is no simulated device, as its script says");
+        return hs_error_set(err, HS_ENODEVICE, "no simulated device is present (set in its script)");
     if (hs_sim_hit(world, unit, HS_SIM_BUSY, number))
-        return hs_error_set(err, HS_EINUSE, "another program has the simulated device, as its script says");
+        return hs_error_set(err, HS_EINUSE, "another program uses the simulated device (set in its script)");
     if (hs_sim_hit(world, unit, HS_SIM_MISMATCH, number))
-        return hs_error_set(err, HS_EVERSION, "the simulated driver and library do not fit, as the script says");
+        return hs_error_set(err, HS_EVERSION,
+                            "the versions of the simulated driver and library do not match (set in its script)");
     return 0;
 }
 
@@ -92,7 +93,7 @@ static void fill_probe(struct hs_sim_world *world, struct hs_backend_probe *ret_
     pthread_mutex_unlock(&world->lock);
     ret_probe->available = ret_probe->device_count > 0;
     if (!ret_probe->available)
-        hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), "there is no simulated device, as its script says");
+        hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), "no simulated device is present (set in its script)");
 }
 
 static void probe(const struct hs_device_options *options, struct hs_backend_probe *ret_probe)
@@ -100,7 +101,7 @@ static void probe(const struct hs_device_options *options, struct hs_backend_pro
     struct hs_sim_world *world;
     struct hs_error err;
     memset(ret_probe, 0, sizeof(*ret_probe));
-    hs_str_copy(ret_probe->device, sizeof(ret_probe->device), "simulated, answers are made up");
+    hs_str_copy(ret_probe->device, sizeof(ret_probe->device), "simulated, results are not real");
     hs_str_copy(ret_probe->version, sizeof(ret_probe->version), "sim 2");
     if (hs_sim_world_find(options ? options->script : NULL, &world, &err) < 0)
         hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), err.message);
@@ -136,7 +137,7 @@ static int open_device(const struct hs_device_options *options, struct hs_device
     if (unit < 0) {
         char shown[2 * HS_DEVICE_ID_SIZE];
         hs_str_quote(shown, sizeof(shown), options->device_id, strlen(options->device_id));
-        return hs_error_set(err, HS_ENODEVICE, "there is no simulated device %s", shown);
+        return hs_error_set(err, HS_ENODEVICE, "no simulated device %s found", shown);
     }
     struct hs_device *device = calloc(1, sizeof(*device));
     if (!device)
@@ -172,7 +173,7 @@ static int health(struct hs_device *device, struct hs_device_health *ret_health,
     pthread_mutex_unlock(&world->lock);
     ret_health->has_temperature = ret_health->ok && world->script.has_temperature;
     ret_health->temperature_c = ret_health->has_temperature ? (float) world->script.temperature_c : 0;
-    hs_str_copy(ret_health->note, sizeof(ret_health->note), ret_health->ok ? "simulated" : "lost, as its script says");
+    hs_str_copy(ret_health->note, sizeof(ret_health->note), ret_health->ok ? "simulated" : "lost (set in its script)");
     return 0;
 }
 
@@ -294,11 +295,11 @@ static int play_load(const struct hs_device *device, struct hs_error *err)
     if (!hs_sim_sleep(world, device->unit, device->losses, until_ns))
         return lost(err);
     if (bad)
-        return hs_error_set(err, HS_EMODEL, "the simulated device cannot run this model, as its script says");
+        return hs_error_set(err, HS_EMODEL, "the simulated device cannot run this model (set in its script)");
     if (full)
-        return hs_error_set(err, HS_ENOMEM, "the simulated device has no memory left, as its script says");
+        return hs_error_set(err, HS_ENOMEM, "the simulated device is out of memory (set in its script)");
     if (fails)
-        return hs_error_set(err, HS_EDEVICE, "the simulated model does not load, as its script says");
+        return hs_error_set(err, HS_EDEVICE, "the simulated model cannot be loaded (set in its script)");
     return 0;
 }
 
@@ -306,7 +307,7 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
                 struct hs_error *err)
 {
     if (spec->input_h < 1 || spec->input_w < 1 || spec->input_h > MAX_SIDE || spec->input_w > MAX_SIDE)
-        return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", spec->input_w, spec->input_h);
+        return hs_error_set(err, HS_EINVAL, "input size %dx%d out of bounds", spec->input_w, spec->input_h);
     pthread_mutex_lock(&device->world->lock);
     int r = play_load(device, err);
     pthread_mutex_unlock(&device->world->lock);
@@ -322,7 +323,7 @@ static int resize(struct hs_model *model, int slot_index, int h, int w, struct h
 {
     struct slot *slot = &model->slots[slot_index];
     if (h < 1 || w < 1 || h > model->info.input_h || w > model->info.input_w)
-        return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", w, h);
+        return hs_error_set(err, HS_EINVAL, "input size %dx%d out of bounds", w, h);
     slot->h = h;
     slot->w = w;
     describe(model, h, w, slot->descs);
@@ -389,7 +390,7 @@ static int start_run(const struct hs_model *model, struct slot *slot, int count,
     if (is_lost(world, model->unit) || unit->losses != model->losses)
         return lost(err);
     if (hs_sim_hit(world, model->unit, HS_SIM_QUEUE_FULL, number))
-        return hs_error_set(err, HS_EBUSY, "the simulated device's queue is full, as its script says");
+        return hs_error_set(err, HS_EBUSY, "the queue of the simulated device is full (set in its script)");
     const struct hs_sim_fault *late = hs_sim_hit(world, model->unit, HS_SIM_LATE, number);
     slot->late_ns = late ? (int64_t) (late->extra_ms * (double) HS_NS_PER_MS) : -1;
     slot->hangs = hs_sim_hit(world, model->unit, HS_SIM_HANG, number);
@@ -409,7 +410,7 @@ static int submit(struct hs_model *model, int slot_index, int count, struct hs_e
 {
     struct slot *slot = &model->slots[slot_index];
     if (count < 1 || count > model->info.batch)
-        return hs_error_set(err, HS_EINVAL, "a slot of this model takes 1 to %d pictures", model->info.batch);
+        return hs_error_set(err, HS_EINVAL, "a slot of this model holds 1 to %d pictures", model->info.batch);
     pthread_mutex_lock(&model->world->lock);
     int r = start_run(model, slot, count, err);
     pthread_mutex_unlock(&model->world->lock);
@@ -424,11 +425,11 @@ static int finish_run(const struct slot *slot, struct hs_error *err)
     case 0:
         return 0;
     case HS_ETRANSIENT:
-        return hs_error_set(err, HS_ETRANSIENT, "the simulated run failed for once, as its script says");
+        return hs_error_set(err, HS_ETRANSIENT, "the simulated run failed temporarily (set in its script)");
     case HS_ENOMEM:
         return hs_error_set(err, HS_ENOMEM, "no memory for the simulated run");
     default:
-        return hs_error_set(err, HS_EDEVICE, "the simulated run failed, as its script says");
+        return hs_error_set(err, HS_EDEVICE, "the simulated run failed (set in its script)");
     }
 }
 
@@ -449,7 +450,7 @@ static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns
     if (!alive)
         return lost(err);
     if (done_ns > deadline_ns)
-        return hs_error_set(err, HS_ETIMEOUT, "the simulated run is still going");
+        return hs_error_set(err, HS_ETIMEOUT, "the simulated run is still in progress");
     return finish_run(slot, err);
 }
 

@@ -209,7 +209,7 @@ static void a_device_is_found(void **state)
     hailo->probe(NULL, &probe);
     assert_false(probe.available);
     assert_int_equal(probe.device_count, 0);
-    assert_non_null(strstr(probe.reason, "no Hailo device was found"));
+    assert_non_null(strstr(probe.reason, "no Hailo device found"));
     twin.inject("scan", 36, 1);
     hailo->probe(NULL, &probe);
     assert_non_null(strstr(probe.reason, "driver"));
@@ -279,7 +279,7 @@ static void a_device_without_a_temperature_goes_on(void **state)
         twin.inject("temperature", statuses[i], 1);
         assert_int_equal(hailo->health(scene.device, &health, NULL), 0);
         assert_false(health.ok || health.has_temperature);
-        assert_non_null(strstr(health.note, "did not tell its temperature"));
+        assert_non_null(strstr(health.note, "cannot read the temperature"));
         assert_int_equal(run(&scene, 0, 1, i), 0);
         assert_int_equal(hailo->health(scene.device, &health, NULL), 0);
         assert_true(health.ok);
@@ -348,7 +348,7 @@ static void what_keeps_a_device_from_being_opened(void **state)
         { "none", HS_ENODEVICE, "seated" },
         { "busy", HS_EINUSE, "another program" },
         { "mismatch", HS_EVERSION, "hailo-h10-all" },
-        { "lost", HS_ELOST, "half a minute" },
+        { "lost", HS_ELOST, "30 seconds" },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
         struct scene scene = { 0 };
@@ -371,7 +371,7 @@ static void each_status_has_its_class_and_remedy(void **state)
         int status, code;
         const char *words;
     } cases[] = {
-        { "create", 74, HS_EINUSE, "same group" },
+        { "create", 74, HS_EINUSE, "one group" },
         { "create", 97, HS_EINUSE, "try again" },
         { "create", 2, HS_ENODEVICE, "inference.device_id" },
         { "create", 85, HS_EVERSION, "one release" },
@@ -382,20 +382,20 @@ static void each_status_has_its_class_and_remedy(void **state)
         { "create", 3, HS_ENOMEM, "inference.slots" },
         { "create", 8, HS_EDEVICE, "restart the service" },
         { "create", 13, HS_EDEVICE, "restart the service" },
-        { "create", 4711, HS_EDEVICE, "unknown to HailoRT, 4711" },
-        { "read", 13, HS_EMODEL, "may be read" },
+        { "create", 4711, HS_EDEVICE, "unknown status, 4711" },
+        { "read", 13, HS_EMODEL, "is readable" },
         { "read", 14, HS_EMODEL, "pull it again" },
         { "read", 26, HS_EMODEL, "another version" },
         { "read", 91, HS_EMODEL, "pull it again" },
         { "read", 92, HS_EMODEL, "another version" },
         { "read", 7, HS_EMODEL, "another version" },
         { "read", 93, HS_EMODEL, "Hailo-10H" },
-        { "read", 62, HS_ELOST, "opened again" },
+        { "read", 62, HS_ELOST, "reopened automatically" },
         { "read", 62, HS_ELOST, "cut the power" },
         { "read", 6, HS_ETRANSIENT, "try again" },
         { "configure", 71, HS_ENOMEM, "unload" },
         { "configure", 81, HS_ENOMEM, "CMA" },
-        { "configure", 77, HS_ELOST, "opened again" },
+        { "configure", 77, HS_ELOST, "reopened automatically" },
         { "configure", 4, HS_ETRANSIENT, "in time" },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
@@ -477,7 +477,7 @@ static void files_that_are_no_models(void **state)
     for (size_t i = 0; i < HS_ARRAY_LEN(files); i++)
         assert_int_equal(load(&scene, files[i], 320, 1, 1), HS_EMODEL);
     assert_int_equal(load(&scene, POSES, 640, 1, 1), HS_EMODEL);
-    assert_says(&scene.err, "320x320 only, not 640x640");
+    assert_says(&scene.err, "requires pictures of 320x320, not 640x640");
     struct hs_model_spec spec = { .path = "/nonexistent.hef", .input_h = 1, .input_w = 1, .slots = 1 };
     assert_int_equal(hailo->load(scene.device, &spec, &scene.model, &scene.err), HS_EMODEL);
     spec.slots = 0;
@@ -498,7 +498,7 @@ static void an_input_that_is_no_picture(void **state)
         char hef[200];
         hs_str_format(hef, sizeof(hef), POSES "channels %s\n", counts[i]);
         assert_int_equal(load(&scene, hef, 320, 1, 1), HS_EMODEL);
-        assert_says(&scene.err, "no picture is its input");
+        assert_says(&scene.err, "the input is not a picture");
     }
     assert_int_equal(load(&scene, POSES "channels 3\n", 320, 1, 1), 0);
     tear_down(&scene);

@@ -282,7 +282,7 @@ static void what_is_no_model_is_refused_with_a_reason(void **state)
     assert_int_equal(hs_file_write_atomic(path, text, sizeof(text), 0600, &err), 0);
     spec = spec_of(path, 32, 32);
     assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EMODEL);
-    assert_non_null(strstr(err.message, "no ONNX model"));
+    assert_non_null(strstr(err.message, "not an ONNX model"));
     spec = spec_of(NULL, 32, 32);
     assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EINVAL);
     write_free_model(path);
@@ -306,9 +306,9 @@ static void models_of_another_kind_are_refused(void **state)
     static const int five[] = { 5 };
     struct hs_device *device = open_device(NULL);
     static const char *const says[] = {
-        "the model has 2 inputs, a picture model has one", "the model has 17 outputs, 1 to 16 are understood",
-        "has 1 dimensions, 2 to 4 are understood",         "has 5 dimensions, 2 to 4 are understood",
-        "the model cannot take an input of 4x4",
+        "the model has 2 inputs, only one is supported", "the model has 17 outputs, 1 to 16 are supported",
+        "has rank 1, only 2 to 4 are supported",         "has 5 dimensions, 2 to 4 are understood",
+        "the model does not support an input of 4x4",
     };
     for (int i = 0; i < 5; i++) {
         struct hs_buf graph;

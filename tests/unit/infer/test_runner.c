@@ -100,12 +100,12 @@ static void options_out_of_bounds_are_refused(void **state)
     } cases[] = {
         { -1, 0, 0, 0, 0, 0, "slots must be 0 to 16" },
         { HS_MODEL_MAX_SLOTS + 1, 0, 0, 0, 0, 0, "slots must be 0 to 16" },
-        { 0, -1, 0, 0, 0, 0, "a batch must be 0 to 32 pictures" },
-        { 0, HS_MODEL_MAX_BATCH + 1, 0, 0, 0, 0, "a batch must be 0 to 32 pictures" },
-        { 0, 0, -1, 0, 0, 0, "the queue's length and the number of threads" },
-        { 0, 0, 0, -1, 0, 0, "the queue's length and the number of threads" },
-        { 0, 0, 0, 0, -1, 0, "the limit of a restart" },
-        { 0, 0, 0, 0, 0, -1, "the limit of a restart" },
+        { 0, -1, 0, 0, 0, 0, "the batch size must be 0 to 32 pictures" },
+        { 0, HS_MODEL_MAX_BATCH + 1, 0, 0, 0, 0, "the batch size must be 0 to 32 pictures" },
+        { 0, 0, -1, 0, 0, 0, "the length of the queue and the number of threads" },
+        { 0, 0, 0, -1, 0, 0, "the length of the queue and the number of threads" },
+        { 0, 0, 0, 0, -1, 0, "the memory limit and the pause between restarts" },
+        { 0, 0, 0, 0, 0, -1, "the memory limit and the pause between restarts" },
         { 0, 0, 0, 0, 0, 0, NULL },
         { HS_MODEL_MAX_SLOTS, HS_MODEL_MAX_BATCH, 1, 1, 1, 1, NULL },
     };
@@ -214,17 +214,17 @@ static void a_run_that_comes_too_late_is_not_started(void **state)
     while (hs_clock_now_ns() < deadline_ns)
         usleep(1000);
     assert_int_equal(hs_runner_run(lease, NULL, &err), HS_ETIMEOUT);
-    assert_string_equal(err.message, "the deadline passed before the network was started");
+    assert_string_equal(err.message, "the timeout passed before the inference started");
     hs_runner_release(lease);
     hs_cancel_init(&cancel);
     assert_int_equal(acquire_until(runner, 64, 64, hs_deadline_in_ms(PATIENCE_MS), &cancel, &lease, &err), 0);
     hs_cancel_trigger(&cancel);
     assert_int_equal(hs_runner_run(lease, NULL, &err), HS_ECANCELED);
-    assert_string_equal(err.message, "cancelled before the network was started");
+    assert_string_equal(err.message, "cancelled before the inference started");
     hs_runner_release(lease);
     assert_int_equal(acquire_until(runner, 64, 64, hs_deadline_in_ms(PATIENCE_MS), &cancel, &lease, &err),
                      HS_ECANCELED);
-    assert_string_equal(err.message, "cancelled before it began");
+    assert_string_equal(err.message, "cancelled before the start");
     hs_cancel_finish(&cancel);
     struct hs_runner_status status = status_of(runner);
     assert_int_equal(status.in_use + status.stuck + status.waiting, 0);
@@ -477,7 +477,7 @@ static void a_failed_load_is_told_and_tried_again(void **state)
     struct hs_runner_status status = status_of(runner);
     assert_int_equal(status.state, HS_RUNNER_FAILED);
     assert_false(status.loaded);
-    assert_non_null(strstr(status.error.message, "does not load"));
+    assert_non_null(strstr(status.error.message, "cannot be loaded"));
     /* The device is now down, and requests fail with a code that may be retried. */
     struct hs_lease *lease;
     assert_int_equal(try_acquire(runner, 32, 32, PATIENCE_MS, &lease), HS_ENOTREADY);

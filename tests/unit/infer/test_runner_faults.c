@@ -553,7 +553,7 @@ static void a_device_that_keeps_all_pictures_hangs(void **state)
     WAIT_FOR(runner, s.hung || s.loads > 1);
     struct hs_runner_status status = status_of(runner);
     if (status.hung)
-        assert_string_equal(status.error.message, "the device gave none of its 2 pictures back in 0.2 s");
+        assert_string_equal(status.error.message, "the device did not return its 2 slots within 0.2 s");
     WAIT_FOR(runner, s.state == HS_RUNNER_READY && s.loads == 2);
     assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
     hs_runner_destroy(runner);

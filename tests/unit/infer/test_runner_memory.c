@@ -237,7 +237,7 @@ static int find_absent(void *arg)
     struct hs_error err = { 0 };
     (void) arg;
     assert_int_equal(hs_registry_find("nosuch", &backend, &err), HS_ENOTFOUND);
-    assert_non_null(strstr(err.message, "there is no backend 'nosuch': no hs_backend_nosuch.so in "));
+    assert_non_null(strstr(err.message, "backend 'nosuch' not found: no hs_backend_nosuch.so in "));
     assert_null(backend);
     return 0;
 }

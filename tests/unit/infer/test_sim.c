@@ -739,37 +739,37 @@ static void a_script_that_is_not_understood_is_refused(void **state)
     static const struct {
         const char *text, *says;
     } bad[] = {
-        { "latency_ms: 5\nspeed: 9", "s.yaml:2: \"speed\" is not a known key" },
-        { "load_ms: 1\nload_ms: 2", "s.yaml:2: \"load_ms\" is there twice" },
+        { "latency_ms: 5\nspeed: 9", "s.yaml:2: \"speed\" is an unknown key" },
+        { "load_ms: 1\nload_ms: 2", "s.yaml:2: \"load_ms\" is a duplicate key" },
         { "latency_ms: fast", "s.yaml:1: \"latency_ms\" must be a number from 0 to 3600000" },
         { "latency_ms: -1", "s.yaml:1: \"latency_ms\" must be" },
         { "latency_ms: nan", "s.yaml:1: \"latency_ms\" must be" },
-        { "latency_ms: {median: 5}", "needs a median above 0 and a p99" },
-        { "latency_ms: {median: 5, p99: 4}", "needs a median above 0 and a p99" },
-        { "latency_ms: {mean: 5}", "\"mean\" is not a known key" },
+        { "latency_ms: {median: 5}", "must have a median above 0 and a p99" },
+        { "latency_ms: {median: 5, p99: 4}", "must have a median above 0 and a p99" },
+        { "latency_ms: {mean: 5}", "\"mean\" is an unknown key" },
         { "batch_ms: 5", "\"batch_ms\" must be a map" },
-        { "batch_ms: {2: 5}", "must say how long 1 picture takes" },
+        { "batch_ms: {2: 5}", "must have an entry for 1 picture" },
         { "batch_ms: {1: 5, 33: 9}", "must be a whole number from 1 to 32" },
         { "devices: 0", "\"devices\" must be a whole number from 1 to 16" },
         { "slots: 17", "\"slots\" must be" },
         { "outputs: int8", "must be uint8, uint16 or float32" },
         { "faults: none", "\"faults\" must be a list" },
-        { "faults:\n- {kind: lost}\n- {kind: slow}", "s.yaml:3: \"kind\" is none of the kinds" },
-        { "faults: [{at: 3}]", "has a fault without its kind" },
+        { "faults:\n- {kind: lost}\n- {kind: slow}", "s.yaml:3: \"kind\" is an unknown kind of fault" },
+        { "faults: [{at: 3}]", "has a fault without a kind" },
         { "faults: [{kind: lost, at: 0}]", "\"at\" must be" },
         { "faults: [{kind: lost, at: 1, at_ms: 1}]", "both at and at_ms" },
-        { "faults: [{kind: lost, extra_ms: 1}]", "extra_ms where nothing takes longer" },
-        { "faults: [{kind: lost, where: here}]", "\"where\" is not a known key" },
+        { "faults: [{kind: lost, extra_ms: 1}]", "has extra_ms in a fault that does not delay anything" },
+        { "faults: [{kind: lost, where: here}]", "\"where\" is an unknown key" },
         { "[]", "must be a map" },
-        { "a: 1\n---\nb: 1", "is not a known key" },
-        { "load_ms: 1\n---\nload_ms: 1", "has a second document" },
+        { "a: 1\n---\nb: 1", "is an unknown key" },
+        { "load_ms: 1\n---\nload_ms: 1", "must be a single YAML document" },
         { "load_ms: [", "s.yaml:" },
-        { "batch_ms: {1: 5, 1: 6}", "\"batch_ms\" names a number of pictures twice" },
-        { "batch_ms: {}", "must say how long 1 picture takes" },
+        { "batch_ms: {1: 5, 1: 6}", "\"batch_ms\" has a duplicate number of pictures" },
+        { "batch_ms: {}", "must have an entry for 1 picture" },
         { "batch_ms: {0: 5}", "must be a whole number from 1 to 32" },
-        { "? [a]\n: 1", "s.yaml:1: \"the script\" has a key that is no text" },
+        { "? [a]\n: 1", "s.yaml:1: \"the script\" has a key that is not a string" },
         { "latency_ms: 3600000.1", "from 0 to 3600000" },
-        { "latency_ms: {median: 0, p99: 0}", "needs a median above 0" },
+        { "latency_ms: {median: 0, p99: 0}", "must have a median above 0" },
         { "load_ms: -0.1", "from 0 to 3600000" },
         { "leak_kb: 65537", "from 0 to 65536" },
         { "devices: 17", "from 1 to 16" },
@@ -786,7 +786,7 @@ static void a_script_that_is_not_understood_is_refused(void **state)
         { "faults: [{kind: late, extra_ms: -1}]", "\"extra_ms\" must be" },
         { "faults: [{kind: late, device: 16}]", "from 0 to 15" },
         { "faults: [{kind: load_slow, at: 2147483648}]", "\"at\" must be" },
-        { "faults: [{kind: load_fail, extra_ms: 1}]", "extra_ms where nothing takes longer" },
+        { "faults: [{kind: load_fail, extra_ms: 1}]", "has extra_ms in a fault that does not delay anything" },
         { "faults: [3]", "must be a map of keys and values" },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(bad); i++) {
@@ -872,7 +872,7 @@ static void a_script_has_bounds(void **state)
     memset(text, '#', sizeof(text));
     script.slots = 0;
     assert_int_equal(hs_sim_script_parse(text, sizeof(text), "s", &script, &err), HS_EINVAL);
-    assert_string_equal(err.message, "s: longer than 65536 bytes");
+    assert_string_equal(err.message, "s is too large: the limit is 65536 bytes");
     assert_int_equal(script.slots, 0);
     assert_int_equal(hs_sim_script_parse(text, sizeof(text) - 1, "s", &script, &err), 0);
 }
@@ -899,7 +899,7 @@ static void sizes_out_of_bounds_are_refused(void **state)
         assert_int_equal(model != NULL, loads[i].result == 0);
         sim->unload(model);
     }
-    assert_string_equal(err.message, "an input of -1x-1 is out of bounds");
+    assert_string_equal(err.message, "input size -1x-1 out of bounds");
     static const struct {
         int h, w, result;
     } sizes[] = {
@@ -911,7 +911,7 @@ static void sizes_out_of_bounds_are_refused(void **state)
     assert_int_equal(sim->info(model)->batch, 2); /* the script has no larger batch */
     for (size_t i = 0; i < HS_ARRAY_LEN(sizes); i++)
         assert_int_equal(sim->resize(model, 0, sizes[i].h, sizes[i].w, &err), sizes[i].result);
-    assert_string_equal(err.message, "an input of 65x96 is out of bounds");
+    assert_string_equal(err.message, "input size 65x96 out of bounds");
     assert_int_equal(sim->outputs(model, 0)[0].h, 8);
     assert_int_equal(sim->outputs(model, 0)[0].w, 4);
     for (int count = 0; count <= 3; count++) {
@@ -920,7 +920,7 @@ static void sizes_out_of_bounds_are_refused(void **state)
         if (r == 0)
             assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(PATIENCE_MS), &err), 0);
     }
-    assert_string_equal(err.message, "a slot of this model takes 1 to 2 pictures");
+    assert_string_equal(err.message, "a slot of this model holds 1 to 2 pictures");
     close_all(model, device);
 }
 

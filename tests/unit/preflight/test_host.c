@@ -226,12 +226,14 @@ static void a_library_that_is_missing(void **state)
     char text[300];
     (void) state;
     assert_true(hs_host_explain_library(made_up_root, "libhailort.so.5.1.1" NOT_FOUND, text, sizeof(text)));
-    assert_string_equal(text, "libhailort.so.5.1.1 is not installed, nor any other version of HailoRT: sudo apt "
-                              "install hailo-h10-all");
+    assert_string_equal(text,
+                        "libhailort.so.5.1.1 is not installed, and neither is another version of HailoRT: sudo apt "
+                        "install hailo-h10-all");
     made_up_file("/usr/lib/libhailort.so.5.2.0", "");
     assert_true(hs_host_explain_library(made_up_root, "libhailort.so.5.1.1" NOT_FOUND, text, sizeof(text)));
-    assert_string_equal(text, "libhailort.so.5.1.1 is not installed; libhailort.so.5.2.0 is: build the backend again "
-                              "with: backends build");
+    assert_string_equal(text,
+                        "libhailort.so.5.1.1 is not installed, but libhailort.so.5.2.0 is: build the backend again "
+                        "with: backends build");
     made_up_file("/usr/lib/libhailort.so.5.3.0", "");
     assert_true(hs_host_explain_library(made_up_root, "libhailort.so.5.1.1" NOT_FOUND, text, sizeof(text)));
     assert_non_null(strstr(text, "libhailort.so.5.2.0, libhailort.so.5.3.0 are: "));

@@ -52,7 +52,7 @@ static int nothing_is_there(void **state)
     (void) state;
     host = (struct hs_host) { .node_count = 0 };
     runtime = (struct hs_preflight_runtime) { .devices = 0 };
-    hs_error_set(&runtime.module, HS_ENOTFOUND, "there is no backend 'hailo'");
+    hs_error_set(&runtime.module, HS_ENOTFOUND, "backend 'hailo' not found");
     return 0;
 }
 
@@ -86,7 +86,7 @@ static void well(void **state)
     for (size_t i = 0; i < 7; i++)
         assert_string_equal(report.lines[i].name, order[i]);
     assert_null(hs_preflight_failure(&report));
-    expect("node", true, "/dev/hailo0, of root:video, mode 0660", NULL);
+    expect("node", true, "/dev/hailo0, owner root:video, mode 0660", NULL);
     expect("driver", true, "hailo1x_pci 5.1.1, class hailo_chardev", NULL);
     expect("library", true, "HailoRT 5.1.1; installed: 5.1.1 in /usr/lib", NULL);
     expect("firmware", true, "5.1.1; driver, firmware and library match", NULL);
@@ -113,7 +113,7 @@ static void none_here_but_wanted(void **state)
     assert_string_equal(first->detail, "/dev/hailo0 not found");
     assert_string_equal(first->mend, "Install Hailo driver (sudo apt install dkms hailo-h10-all)");
     expect("driver", false, "no module hailo* is loaded", "hailo-h10-all");
-    expect("library", false, "there is no backend 'hailo'", "sudo apt install hailo-h10-all, then build");
+    expect("library", false, "backend 'hailo' not found", "sudo apt install hailo-h10-all, then build");
     expect("pcie", false, "no Hailo board is on the PCI bus", "seat the board");
 }
 
@@ -150,7 +150,7 @@ static void no_rights(void **state)
     (void) state;
     host.nodes[0].usable = false;
     tell(false);
-    expect("access", false, "may not open /dev/hailo0, which is of root:video, mode 0660", "usermod -aG video ann");
+    expect("access", false, "may not open /dev/hailo0 (owner root:video, mode 0660)", "usermod -aG video ann");
     host.nodes[0].mode = 0600;
     tell(false);
     expect("access", false, "mode 0600", "SUBSYSTEM==\"hailo_chardev\"");
@@ -170,12 +170,12 @@ static void new_driver_old_library(void **state)
     runtime.devices = 0;
     runtime.opened = false;
     runtime.firmware[0] = '\0';
-    hs_error_set(&runtime.open, HS_ENODEVICE, "no Hailo device was found");
+    hs_error_set(&runtime.open, HS_ENODEVICE, "no Hailo device found");
     tell(false);
     expect("node", true, "/dev/h1x-0", NULL);
-    expect("firmware", false, "driver 5.3.0, library 5.1.1: they must be of one version", "new name");
+    expect("firmware", false, "driver 5.3.0, library 5.1.1: the versions must match", "new name");
     assert_string_equal(report.lines[5].name, "firmware");
-    assert_non_null(strstr(report.lines[5].detail, "no Hailo device was found"));
+    assert_non_null(strstr(report.lines[5].detail, "no Hailo device found"));
 }
 
 static void other_versions(void **state)
@@ -183,13 +183,12 @@ static void other_versions(void **state)
     (void) state;
     hs_str_copy(runtime.firmware, sizeof(runtime.firmware), "5.2.0");
     tell(false);
-    expect("firmware", false, "driver 5.1.1, firmware 5.2.0, library 5.1.1: they must be of one version",
-           "one release");
+    expect("firmware", false, "driver 5.1.1, firmware 5.2.0, library 5.1.1: the versions must match", "one release");
     /* A driver that does not report its version is not a failure. */
     host.module_version[0] = '\0';
     hs_str_copy(runtime.firmware, sizeof(runtime.firmware), "5.1.1");
     tell(false);
-    expect("driver", true, "of a version that it does not tell", NULL);
+    expect("driver", true, "(unknown version)", NULL);
     expect("firmware", true, "5.1.1", NULL);
 }
 
@@ -222,7 +221,7 @@ static void a_link_that_tells_no_speed(void **state)
     (void) state;
     host.boards[0].generation = 0;
     tell(false);
-    expect("pcie", true, "; the speed of its link is not told", NULL);
+    expect("pcie", true, ", unknown link speed", NULL);
     assert_null(hs_preflight_failure(&report));
 }
 
@@ -232,12 +231,12 @@ static void a_device_of_another_version(void **state)
     (void) state;
     runtime.opened = false;
     runtime.firmware[0] = '\0';
-    hs_error_set(&runtime.open, HS_EVERSION, "the driver is of another version");
+    hs_error_set(&runtime.open, HS_EVERSION, "the driver has another version");
     tell(false);
-    expect("firmware", false, "it cannot be asked: the driver is of another version", "sudo apt");
-    hs_error_set(&runtime.open, HS_EDEVICE, "it does not answer");
+    expect("firmware", false, "cannot read the firmware version: the driver has another version", "sudo apt");
+    hs_error_set(&runtime.open, HS_EDEVICE, "it does not respond");
     tell(false);
-    expect("firmware", false, "it cannot be asked: it does not answer", NULL);
+    expect("firmware", false, "cannot read the firmware version: it does not respond", NULL);
 }
 
 static void another_board(void **state)
@@ -256,16 +255,17 @@ static void held_by_another(void **state)
     host.hidden = 3;
     /* A shared device is not a failure. */
     tell(false);
-    expect("users", true, "hailo-ollama (pid 812) has /dev/hailo0 open; 3 processes of other users could not", NULL);
+    expect("users", true, "hailo-ollama (pid 812) has /dev/hailo0 open; cannot inspect 3 processes of other users",
+           NULL);
     assert_null(hs_preflight_failure(&report));
     runtime.opened = false;
     runtime.firmware[0] = '\0';
-    hs_error_set(&runtime.open, HS_EINUSE, "another program has the Hailo device for itself");
+    hs_error_set(&runtime.open, HS_EINUSE, "another program has exclusive use of the Hailo device");
     tell(false);
-    expect("firmware", false, "another program has the Hailo device for itself", "end hailo-ollama (pid 812)");
+    expect("firmware", false, "another program has exclusive use of the Hailo device", "stop hailo-ollama (pid 812)");
     host.holder_count = 0;
     tell(false);
-    expect("firmware", false, "another program", "run this as root");
+    expect("firmware", false, "another program", "run selftest as root");
 }
 
 static void a_node_of_another_name(void **state)
