@@ -71,7 +71,7 @@ bench-devices: data
 # folder.
 install: all
 	@meson install --quiet --no-rebuild --strip -C $(BUILD)
-	@echo 'installed below $(DESTDIR)$(PREFIX)'
+	@echo 'installed in $(DESTDIR)$(PREFIX)'
 
 # Keeps models, settings and galleries.
 uninstall:
@@ -85,19 +85,19 @@ distclean: clean
 	rm -rf .deps
 
 help:
-	@echo 'make demo      set everything up, build, find people in three pictures and recognise a face, through the real servers'
-	@echo 'make check     set everything up, build, and run all tests'
-	@echo 'make check-arm64   build for aarch64 and test under emulation, in a Debian of its own (root; about a quarter of an hour)'
-	@echo 'make check-slow    what takes an hour or two: attacks, kill -9, changed sources; ARGS="kills memory" for a part of it'
-	@echo 'make format    format the C sources as CI wants them'
+	@echo 'make demo      set up, build, and run both servers on sample pictures'
+	@echo 'make check     set up, build, and run all tests'
+	@echo 'make check-arm64   build for aarch64 and test under emulation in a separate Debian (as root; about 15 minutes)'
+	@echo 'make check-slow    run the slow tests (1 to 2 hours): attacks, kill -9, mutations; ARGS="kills memory" runs some'
+	@echo 'make format    format the C and C++ sources'
 	@echo 'make           set up and build $(PROGRAM) and $(FACE)'
-	@echo 'make run       serve until Ctrl-C; ARGS="--port 8080 --set key=value" are passed on; SERVICE=face: hailo-face'
-	@echo 'make bench     measure on this machine; ARGS are passed on to bench/bench_server.py'
-	@echo 'make bench-devices   the same of batches, failing devices and crowds; some minutes'
-	@echo 'make install   install below PREFIX ($(PREFIX)); DESTDIR is honoured; the programs need this folder no longer'
-	@echo 'make uninstall remove what make install installed'
-	@echo 'make setup     only Debian packages and the OpenVINO runtime'
-	@echo 'make clean     remove $(BUILD) and demo-out; make distclean also what was downloaded to .deps'
+	@echo 'make run       run hailo-pose until Ctrl-C (hailo-face with SERVICE=face); ARGS="--port 8080" sets options'
+	@echo 'make bench     measure on this machine; ARGS sets options of bench/bench_server.py'
+	@echo 'make bench-devices   measure batches, failing devices and many clients (some minutes)'
+	@echo 'make install   install to PREFIX ($(PREFIX)), below DESTDIR if it is set'
+	@echo 'make uninstall remove the installed files'
+	@echo 'make setup     install the Debian packages and the OpenVINO runtime only'
+	@echo 'make clean     remove $(BUILD) and demo-out; make distclean also removes the downloads in .deps'
 
 .PHONY: all setup configure data data-face demo check check-slow format check-arm64 run run-pose run-face bench bench-devices install uninstall clean distclean help
 .NOTPARALLEL:

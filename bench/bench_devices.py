@@ -137,13 +137,14 @@ def measure_overhead(bench):
             bench.note('overhead', f'{name}: device busy', rate * 0.006, '', '>= 0.95', rate * 0.006 >= 0.95)
             for what, part, values, most in (('p50', 0.5, beside, 2), ('p99', 0.99, beside, 5)):
                 value = percentile(values, part)
-                bench.note('overhead', f'{name}: round trip beside the device {what}', value, 'ms', f'< {most}' if small
+                bench.note('overhead', f'{name}: round trip without the device {what}', value, 'ms', f'< {most}' if small
                            else None, value < most)
             bench.note('overhead', f'{name}: round trip of an empty request p50, {percentile(empty, 0.99):.1f} p99',
                        median(empty), 'ms')
-            bench.note('overhead', f'{name}: decode to answer beside the device p50', median(inside), 'ms')
-            bench.note('overhead', f'{name}: decode to answer beside the device p99', percentile(inside, 0.99), 'ms')
-            bench.note('overhead', f'{name}: CPU a request', cpu / (rate * (bench.arguments.seconds + 0.5)) * 1e3, 'ms')
+            bench.note('overhead', f'{name}: decode to answer without the device p50', median(inside), 'ms')
+            bench.note('overhead', f'{name}: decode to answer without the device p99', percentile(inside, 0.99), 'ms')
+            requests = rate * (bench.arguments.seconds + 0.5)
+            bench.note('overhead', f'{name}: CPU per request', cpu / requests * 1e3, 'ms')
 
 
 # ---- batches
@@ -166,12 +167,12 @@ def measure_batches(bench):
         for name in servers:
             ratio, p99 = median(rates[name]) / base, percentile(times[name], 0.99)
             goal = clients > 1 and name != 'one by one'
-            bench.note('batches', f'{clients} clients, {name}: pictures a second', median(rates[name]), '/s')
+            bench.note('batches', f'{clients} clients, {name}: pictures per second', median(rates[name]), '/s')
             bench.note('batches', f'{clients} clients, {name}: p50 {median(times[name]):.1f}, p99', p99, 'ms',
                        f'<= {base_p99:.1f}' if goal else None, p99 <= base_p99)
             if name != 'one by one':
-                bench.note('batches', f'{clients} clients, {name}: by one by one', ratio, '', '>= 1.25' if goal else None,
-                           ratio >= 1.25)
+                bench.note('batches', f'{clients} clients, {name}: against one by one', ratio, '',
+                           '>= 1.25' if goal else None, ratio >= 1.25)
     for server in servers.values():
         server.stop()
 
@@ -204,7 +205,7 @@ def measure_cpu(bench):
     slower = found[1, 0][1] / min(found[1, slots][1] for slots in SLOTS)
     faster = found[4, 0][0] / max(found[4, slots][0] for slots in SLOTS)
     bench.note('cpu', 'runner, 1 client: p50 by the best one\'s', slower, '', '<= 1.05', slower <= 1.05)
-    bench.note('cpu', 'runner, 4 clients: pictures a second by the best', faster, '')
+    bench.note('cpu', 'runner, 4 clients: pictures per second by the best', faster, '')
     measure_cpu_service(bench)
 
 
@@ -237,7 +238,7 @@ def measure_cpu_service(bench):
     faster_by = median(rates[0]) / max(median(rates[slots]) for slots in SLOTS)
     least = min(median(cpu[slots]) for slots in SLOTS)
     bench.note('cpu', 'service, 1 client: p50 by the best one\'s', slower_by, '', '<= 1.05', slower_by <= 1.05)
-    bench.note('cpu', 'service, 4 clients: pictures a second by the best', faster_by, '')
+    bench.note('cpu', 'service, 4 clients: pictures per second by the best', faster_by, '')
     bench.note('cpu', 'service, 4 clients: CPU each by the least', median(cpu[0]) / least, '')
     for server in servers.values():
         server.stop()
@@ -273,7 +274,7 @@ class Storm:
         value = answer.json()
         if answer.status == 200:
             self.statuses['200'] += 1
-            self.bench.check(is_answer_to(box, value), f'{box} was answered {value}')
+            self.bench.check(is_answer_to(box, value), f'{box} got {value}')
             return
         code = value['error']['code']
         self.statuses[f'{answer.status} {code}'] += 1
@@ -334,20 +335,20 @@ def storm(bench, name, faults, calls, end_ms, seed):
     back_s = max(0.0, one.not_ready_at - over)
     late = [ms for ms in one.late_ms if ms > 0]
     shown = ', '.join(f'{status} {count}' for status, count in sorted(one.statuses.items()))
-    print(f'          {name}: {one.sent} calls: {shown}; this process ran {one.lag_ms:.0f} ms late at most')
+    print(f'          {name}: {one.sent} calls: {shown}; maximum delay of this process {one.lag_ms:.0f} ms')
     bench.note('faults', f'{name}: answered 200, each with its own picture', one.statuses['200'], f'of {one.sent}')
-    bench.note('faults', f'{name}: past the deadline at most ({len(late)} calls)', max(one.late_ms), 'ms',
+    bench.note('faults', f'{name}: maximum after the deadline ({len(late)} calls)', max(one.late_ms), 'ms',
                f'< {LATE_MS}', max(one.late_ms) < LATE_MS)
-    bench.note('faults', f'{name}: past the deadline p99.9 of all calls', percentile(one.late_ms, 0.999), 'ms')
+    bench.note('faults', f'{name}: after the deadline, p99.9 of all calls', percentile(one.late_ms, 0.999), 'ms')
     bench.note('faults', f'{name}: ready again after the last fault', back_s, 's', f'< {PROBE_S + TIMEOUT_S}',
                back_s < PROBE_S + TIMEOUT_S)
     fifth = max(1, len(one.memory) // 5)
-    bench.note('faults', f'{name}: memory, a fifth and the end', max(one.memory[-fifth:]) - max(one.memory[:fifth]),
-               f'MB more than {max(one.memory[:fifth]):.0f}')
+    bench.note('faults', f'{name}: memory growth, first to last fifth',
+               max(one.memory[-fifth:]) - max(one.memory[:fifth]), f'MB more than {max(one.memory[:fifth]):.0f}')
     wait_ready(server)
     answer = asyncio.run(ask_once(server, form(one.pictures[0][0])))
     bench.check(answer.status == 200 and is_answer_to(one.pictures[0][1], answer.json()),
-                f'{name}: a call after the storm: {answer.status} {answer.body}')
+                f'{name}: a call after the faults: {answer.status} {answer.body}')
     end(bench, name, server)
 
 
@@ -387,7 +388,7 @@ def measure_faults(bench):
 # ---- fallback
 
 def compare_people(bench, what, found, wanted):
-    bench.check(len(found) == len(wanted), f'{what}: {len(found)} people in place of {len(wanted)}')
+    bench.check(len(found) == len(wanted), f'{what}: {len(found)} people instead of {len(wanted)}')
     pixels = scores = 0.0
     for one, other in zip(found, wanted):
         pixels = max([pixels] + [abs(one['bbox'][key] - other['bbox'][key]) for key in ('x', 'y', 'width', 'height')])
@@ -416,7 +417,7 @@ def measure_fallback(bench):
                 value = answer.json()
                 seen[value.get('device')] += 1
                 if value.get('device') == 'cpu':
-                    bench.check(value.get('degraded') is True, f'not said to be degraded: {value}')
+                    bench.check(value.get('degraded') is True, f'degraded is not true: {value}')
                     compare_people(bench, name, value['poses'], wanted[name]['poses'])
                     slowest, switched = max(slowest, answer.ms), time.monotonic() - begin
             if switched and seen['sim'] > 2:
@@ -454,7 +455,7 @@ def measure_crowd(bench):
             statuses[answer.status] += 1
             if answer.status == 200:
                 times.append(answer.ms)
-                bench.check(is_answer_to(box, answer.json()), f'{box} was answered {answer.body}')
+                bench.check(is_answer_to(box, answer.json()), f'{box} got {answer.body}')
             else:
                 bench.check(answer.status == 503, f'status {answer.status}: {answer.body}')
                 await asyncio.sleep(chance.uniform(0.5, 1.5) * pause_s)
@@ -486,7 +487,7 @@ def measure_crowd(bench):
     bench.note('crowd', f'/health p50 {median(health):.1f} ms, p99', percentile(health, 0.99), f'ms of {len(health)}',
                '< 20', percentile(health, 0.99) < 20)
     tenth = max(1, len(memory) // 10)
-    bench.note('crowd', 'memory, a tenth and the end', max(memory[-tenth:]) - max(memory[:tenth]),
+    bench.note('crowd', 'memory growth, first to last tenth', max(memory[-tenth:]) - max(memory[:tenth]),
                f'MB more than {max(memory[:tenth]):.0f}')
     end(bench, 'crowd', server)
 
@@ -497,24 +498,24 @@ SCENES = {'overhead': measure_overhead, 'batches': measure_batches, 'cpu': measu
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--only', default=','.join(SCENES), help='some of the names above')
+    parser.add_argument('--only', default=','.join(SCENES), help='comma-separated names from the list above')
     parser.add_argument('--program', default=str(TREE / 'build' / 'hailo-pose'))
     parser.add_argument('--models', default=str(TREE / '.deps' / 'models'))
-    parser.add_argument('--seconds', type=float, default=9, help='for each figure of overhead, batches and cpu')
+    parser.add_argument('--seconds', type=float, default=9, help='seconds per measurement of overhead, batches and cpu')
     parser.add_argument('--crowd-seconds', type=float, default=60)
-    parser.add_argument('--calls', type=int, default=10000, help='of faults with all kinds; a kind alone has a twentieth')
-    parser.add_argument('--kinds', help='of faults: some of those in docs/sim.md, and all')
-    parser.add_argument('--workers', type=int, default=0, help='performance.worker_threads of faults')
-    parser.add_argument('--slow', type=int, default=1, help='deadlines of faults times this, for slow builds')
+    parser.add_argument('--calls', type=int, default=10000, help='calls in faults with all kinds; a kind alone gets 1/20')
+    parser.add_argument('--kinds', help='comma-separated kinds of faults from docs/sim.md, or all')
+    parser.add_argument('--workers', type=int, default=0, help='performance.worker_threads in faults')
+    parser.add_argument('--slow', type=int, default=1, help='factor for the deadlines in faults, for slow builds')
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--json', help='a file for the figures')
+    parser.add_argument('--json', help='output file for the figures')
     arguments = parser.parse_args()
     os.environ['HS_BIN'] = os.path.abspath(arguments.program)  # read when server.py is imported
     os.environ['HS_MODELS_DIR'] = os.path.abspath(arguments.models)
     bench = Bench(arguments)
     for name in arguments.only.split(','):
         if name not in SCENES:
-            parser.error(f'--only knows {", ".join(SCENES)}')
+            parser.error(f'--only must be one or more of {", ".join(SCENES)}')
         try:
             SCENES[name](bench)
         except (Wrong, AssertionError) as error:

@@ -108,7 +108,7 @@ def main():
     server.stop()
     server, seconds = start(arguments)
     with server:
-        print(f'exec to ready {seconds:.2f} s with a warm cache, {memory_mb(server.process.pid):.0f} MB resident')
+        print(f'ready after {seconds:.2f} s with a warm cache, {memory_mb(server.process.pid):.0f} MB resident')
         for clients in map(int, arguments.clients.split(',')):
             measure_load(server, arguments, clients)
         if arguments.requests:

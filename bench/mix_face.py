@@ -111,7 +111,7 @@ def run_clients(server, args):
         client.join()
     done = sum((client.done for client in clients), collections.Counter())
     each = ', '.join(f'{what} {count}' for what, count in sorted(done.items()))
-    print(f'{sum(done.values()) / (time.monotonic() - begin):.0f} requests a second: {each}')
+    print(f'{sum(done.values()) / (time.monotonic() - begin):.0f} requests per second: {each}')
     print(f'memory: {early / 1e6:.0f} MB early, {server.resident_bytes() / 1e6:.0f} MB at the end')
     return clients
 
@@ -121,7 +121,7 @@ def check_file(path, vectors):
         check(file.execute('PRAGMA integrity_check').fetchone() == ('ok',), 'the file is damaged')
         check(file.execute('PRAGMA foreign_key_check').fetchall() == [], 'vectors of nobody in the file')
         found = file.execute('SELECT COUNT(*) FROM embeddings').fetchone()[0]
-        check(found == vectors, 'the file', f'has {found} vectors in place of {vectors}')
+        check(found == vectors, 'the file', f'has {found} vectors instead of {vectors}')
 
 
 def run(folder, args):
@@ -134,7 +134,7 @@ def run(folder, args):
         print(server.log[-3000:], file=sys.stderr)
         raise Wrong('\n'.join(wrong))
     expected = {client.label: client.vectors for client in clients if client.vectors}
-    check(listed(server) == expected, 'the list', f'is {listed(server)} in place of {expected}')
+    check(listed(server) == expected, 'the list', f'is {listed(server)} instead of {expected}')
     server.stop()
     check_file(folder / 'faces.db', sum(expected.values()))
     server = start(folder, args)
@@ -143,7 +143,7 @@ def run(folder, args):
         client.server = server
         client.recognize()
     server.stop()
-    print(f'{len(expected)} identities with {sum(expected.values())} vectors are left, as they must be')
+    print(f'{len(expected)} identities with {sum(expected.values())} vectors remain, as expected')
 
 
 def main():
@@ -153,7 +153,7 @@ def main():
     parser.add_argument('--seconds', type=float, default=20)
     parser.add_argument('--clients', type=int, default=20)
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--script', default='batch_ms: {1: 1, 8: 3}', help='what the simulated device does (docs/sim.md)')
+    parser.add_argument('--script', default='batch_ms: {1: 1, 8: 3}', help='script of the simulated device (docs/sim.md)')
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE')
     args = parser.parse_args()
     if not 1 <= args.clients <= MOST_CLIENTS:

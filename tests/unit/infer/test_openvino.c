@@ -307,7 +307,7 @@ static void models_of_another_kind_are_refused(void **state)
     struct hs_device *device = open_device(NULL);
     static const char *const says[] = {
         "the model has 2 inputs, only one is supported", "the model has 17 outputs, 1 to 16 are supported",
-        "has rank 1, only 2 to 4 are supported",         "has 5 dimensions, 2 to 4 are understood",
+        "has rank 1, only 2 to 4 are supported",         "has rank 5, only 2 to 4 are supported",
         "the model does not support an input of 4x4",
     };
     for (int i = 0; i < 5; i++) {
