@@ -153,4 +153,4 @@ def together(work, items):
 def most_under_way(log):
     """Returns the largest number of pictures that the double had at once, from the log of a stopped server."""
     assert 'rule broken' not in log, log
-    return max(map(int, re.findall(r'at most (\d+) pictures were under way', log)))
+    return max(map(int, re.findall(r'at most (\d+) pictures were in flight', log)))

@@ -806,12 +806,12 @@ Network::~Network()
 static const char *refuse_head(const Head &head, const hs_model_info &info)
 {
     if (head.index < 0 || head.index >= info.output_count)
-        return "there is no output of that number";
+        return "unknown output number";
     const hs_tensor_desc &to = head.desc, &from = info.outputs[head.index];
     size_t wanted = static_cast<size_t>(to.h) * static_cast<size_t>(to.w) * static_cast<size_t>(to.c);
     if (from.layout == HS_LAYOUT_ROWS ? wanted != from.size_bytes / sizeof(float)
                                       : to.h != from.h || to.w != from.w || to.c != from.c)
-        return "an output has another shape";
+        return "wrong shape of an output";
     return nullptr;
 }
 
@@ -1002,11 +1002,11 @@ Running::~Running()
     await_release(*state->link, "the end of a network");
     Guard guard;
     if (state->in_flight > 0)
-        violation("a network was freed while the device had pictures of it");
+        violation("a network was freed while the device had its pictures");
     if (!state->shut && !state->failed)
         violation("a network was freed without shutdown");
     if (state->hef.network)
-        fprintf(stderr, "double of HailoRT: at most %d pictures were under way at once\n", d.most);
+        fprintf(stderr, "double of HailoRT: at most %d pictures were in flight\n", d.most);
     state->shut = true;
     state->link->networks--;
 }
@@ -1110,13 +1110,13 @@ EXPORT hailo_status ConfiguredInferModel::Bindings::InferStream::set_buffer(Memo
     if (bound->in_flight)
         violation("a buffer was set while the device had the picture");
     if (reinterpret_cast<uintptr_t>(view.data()) % page_size() != 0)
-        violation("a buffer does not begin on a page");
+        violation("a buffer is not page-aligned");
     if (view.size() != buffer_size(*bound->state, index)) {
-        violation("a buffer has not the tensor's size");
+        violation("the size of a buffer differs from that of its tensor");
         return HAILO_INVALID_OPERATION;
     }
     if (!is_mapped(view.data(), view.size()))
-        violation("a buffer does not own its last page");
+        violation("a buffer shares its last page");
     bound->buffers[index] = view.data();
     return HAILO_SUCCESS;
 }
@@ -1222,7 +1222,7 @@ EXPORT hailo_status ConfiguredInferModel::shutdown()
     await_release(*running->state->link, "shutdown");
     Guard guard;
     if (running->state->in_flight > 0)
-        violation("a network was shut down while the device had pictures of it");
+        violation("a network was shut down while the device had its pictures");
     running->state->shut = true;
     return HAILO_SUCCESS;
 }
@@ -1241,7 +1241,7 @@ EXPORT AsyncInferJob &AsyncInferJob::operator=(AsyncInferJob &&other) noexcept
 EXPORT AsyncInferJob::~AsyncInferJob()
 {
     if (attached)
-        violation("a job was dropped without detach, which waits for it");
+        violation("a job was destroyed without detach, which blocks until it ends");
 }
 
 EXPORT void AsyncInferJob::detach()
@@ -1339,7 +1339,7 @@ class VDeviceDouble final : public VDevice
         Guard guard;
         hailo_status status = injected("map");
         if (reinterpret_cast<uintptr_t>(address) % page_size() != 0 || size == 0)
-            violation("memory was mapped that does not begin with a page");
+            violation("mapped memory is not page-aligned");
         if (status == HAILO_SUCCESS && !mapped.insert({ address, { size, direction } }).second)
             violation("memory was mapped twice");
         if (status == HAILO_SUCCESS)
@@ -1353,7 +1353,7 @@ class VDeviceDouble final : public VDevice
         Guard guard;
         auto found = mapped.find(address);
         if (found == mapped.end() || found->second != std::make_pair(size, direction)) {
-            violation("memory was unmapped that was not mapped so");
+            violation("unmapped memory was not mapped");
             return HAILO_INVALID_ARGUMENT;
         }
         mapped.erase(found);
@@ -1371,7 +1371,7 @@ static hailo_status try_create(const hailo_vdevice_params_t &params, hs_sim_worl
     if (status != HAILO_SUCCESS)
         return status;
     if (params.multi_process_service || params.scheduling_algorithm != HAILO_SCHEDULING_ALGORITHM_ROUND_ROBIN)
-        violation("a device was opened in a way that a Hailo-10H does not know");
+        violation("a device was opened with parameters that a Hailo-10H does not support");
     const char *other = getenv("HS_HAILO_DOUBLE_GROUP");
     if (other && other[0] && strcmp(other, params.group_id) != 0)
         return HAILO_DEVICE_IN_USE;
