@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "infer/runner.h"
 
-enum { COMMON = 4, REPORT_MAX = 64 << 20 };
+enum { COMMON = 7, REPORT_MAX = 64 << 20 };
 
 /* ---- Options ---- */
 
@@ -33,10 +33,14 @@ bool hs_text_list_add(struct hs_text_list *list, const char *text)
     return true;
 }
 
-static const struct hs_option *find_option(const struct hs_option *options, size_t count, const char *name, size_t len)
+/* `word`: "--name", "--name=value" or "-n". */
+static const struct hs_option *find_option(const struct hs_option *options, size_t count, const char *word)
 {
+    size_t len = strcspn(word, "=");
     for (size_t i = 0; i < count; i++) {
-        if (strlen(options[i].name) == len && memcmp(options[i].name, name, len) == 0)
+        if (word[1] == '-' && strlen(options[i].name) + 2 == len && memcmp(options[i].name, word + 2, len - 2) == 0)
+            return &options[i];
+        if (word[1] == options[i].letter && word[1] && !word[2])
             return &options[i];
     }
     return NULL;
@@ -82,9 +86,8 @@ static int set_value(const char *who, const struct hs_option *option, const char
 /* Reads the option argv[*at]; advances *at if the value is a separate word. */
 static int parse_option(const char *who, const struct hs_option *options, size_t count, int argc, char **argv, int *at)
 {
-    const char *name = argv[*at] + 2, *equals = strchr(name, '=');
-    size_t len = equals ? (size_t) (equals - name) : strlen(name);
-    const struct hs_option *option = argv[*at][1] == '-' ? find_option(options, count, name, len) : NULL;
+    const struct hs_option *option = find_option(options, count, argv[*at]);
+    const char *equals = strchr(argv[*at], '=');
     if (!option) {
         fprintf(stderr, "%s: unknown option '%s'; try '%s --help'\n", who, argv[*at], who);
         return HS_EXIT_USAGE;
@@ -137,8 +140,10 @@ static int parse_options(const char *who, const struct hs_option *options, size_
 static void print_options(const struct hs_option *options, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        char left[64];
-        hs_str_format(left, sizeof(left), "--%s%s%s", options[i].name, options[i].value ? " " : "",
+        char left[64], letter[8] = "";
+        if (options[i].letter)
+            hs_str_format(letter, sizeof(letter), "-%c, ", options[i].letter);
+        hs_str_format(left, sizeof(left), "%s--%s%s%s", letter, options[i].name, options[i].value ? " " : "",
                       options[i].value ? options[i].value : "");
         printf("  %-26s %s\n", left, options[i].help);
     }
@@ -158,6 +163,9 @@ static void common_options(struct hs_invocation *call, struct hs_option ret[COMM
           .target = &call->sets,
           .value = "KEY=VALUE",
           .help = "a setting that wins over the file and the environment; may be repeated" },
+        { .name = "quiet", .letter = 'q', .target = &call->quiet, .help = "print only results and errors" },
+        { .name = "verbose", .letter = 'v', .target = &call->verbose, .help = "log all details" },
+        HS_FLAG("no-color", &call->no_color, "print without colours, as if NO_COLOR is set"),
     };
     memcpy(ret, options, sizeof(options));
 }
@@ -178,6 +186,13 @@ static void print_program_help(const struct hs_program *program)
     printf("\n'%s COMMAND --help' says more.\n", program->name);
 }
 
+/* See https://no-color.org. */
+static bool has_color(const struct hs_invocation *call)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    return !call->no_color && !(no_color && no_color[0]) && term && strcmp(term, "dumb") != 0 && isatty(STDOUT_FILENO);
+}
+
 bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count, size_t words_max,
                          int *ret_code)
 {
@@ -195,7 +210,10 @@ bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *opt
         printf("%s - %s\n\nusage: %s [OPTION]... %s\n\noptions:\n", call->who, call->command->summary, call->who,
                call->command->arguments);
         print_options(all, count + COMMON);
+    } else if (*ret_code == HS_EXIT_OK && call->quiet && call->verbose) {
+        *ret_code = hs_invocation_fail(call, HS_EXIT_USAGE, "--quiet and --verbose exclude each other");
     }
+    call->color = has_color(call);
     free(all);
     return *ret_code == HS_EXIT_OK && !help;
 }
@@ -289,7 +307,7 @@ static int skip_common(struct hs_invocation *call, int argc, char **argv)
     int at = 1;
     common_options(call, common);
     for (; at < argc && argv[at][0] == '-' && strcmp(argv[at], "--help") != 0 && strcmp(argv[at], "-h") != 0 &&
-           strcmp(argv[at], "--version") != 0;
+           strcmp(argv[at], "--version") != 0 && strcmp(argv[at], "-V") != 0;
          at++)
         if (parse_option(call->who, common, COMMON, argc, argv, &at) != HS_EXIT_OK)
             return -1;
@@ -354,7 +372,7 @@ int hs_program_main(const struct hs_program *program, int argc, char **argv)
     } else if (!name) {
         fprintf(stderr, "usage: %s COMMAND [OPTION]... [ARGUMENT]...; try '%s help'\n", program->name, program->name);
         code = HS_EXIT_USAGE;
-    } else if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {
+    } else if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
         printf("%s %s\n", program->name, program->version);
         code = HS_EXIT_OK;
     } else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||

@@ -1,5 +1,6 @@
-/* A program of subcommands. Each subcommand defines its own options; --models, --config, --device and --set apply to
- * all of them, before or after the subcommand's name. Options are "--name value" or "--name=value"; "--" ends them.
+/* A program of subcommands. Each subcommand defines its own options; --models, --config, --device, --set, --quiet,
+ * --verbose and --no-color apply to all of them, before or after the subcommand's name. Options are "--name value" or
+ * "--name=value"; "--" ends them.
  * Exit codes: 0 success, 1 failure, 2 usage error. */
 #ifndef HS_CLI_PROGRAM_H
 #define HS_CLI_PROGRAM_H
@@ -38,6 +39,7 @@ enum hs_option_kind {
 /* `target` is set only if the option is given, so the caller stores the default there before. */
 struct hs_option {
     const char *name; /* without the dashes */
+    char letter;      /* 'q' for "-q", only of flags; 0: none */
     enum hs_option_kind kind;
     void *target;
     const char *value; /* name of the value in help; NULL for flags */
@@ -95,6 +97,12 @@ struct hs_invocation {
     const char *device;        /* --device; NULL: not given */
     struct hs_text_list sets;  /* --set key=value, in order */
     struct hs_text_list words; /* arguments of the subcommand that are not options */
+
+    /* Valid after hs_invocation_parse; `quiet` and `verbose` are never both set. */
+    bool quiet;    /* --quiet: print only results, warnings about them and errors: no progress, notes or summaries */
+    bool verbose;  /* --verbose: the log has all details */
+    bool color;    /* colours may be printed: standard output is a terminal, without --no-color and NO_COLOR */
+    bool no_color; /* --no-color; commands use `color` */
 };
 
 /* Finds and runs the subcommand; returns the exit code. Handles `help`, `--help`, `version` and `--version`. If the

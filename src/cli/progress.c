@@ -51,6 +51,8 @@ static void print_step(struct hs_progress *progress, const char *what, uint64_t 
 void hs_progress_show(void *arg, const char *what, uint64_t done, uint64_t total)
 {
     struct hs_progress *progress = arg;
+    if (progress->quiet)
+        return;
     if (total > 0 && done > total)
         total = done;
     if (!progress->terminal) {

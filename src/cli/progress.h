@@ -8,6 +8,7 @@
 
 struct hs_progress {
     bool terminal;
+    bool quiet;      /* set by the caller after hs_progress_init to show nothing */
     bool counts;     /* amounts are items, not bytes */
     bool drawn;      /* the current line shows a bar */
     int64_t last_ns; /* time of the last drawing */

@@ -643,6 +643,7 @@ static int add_pictures(struct db *db, bool tree)
         adding.refusals = json_array();
         adding.additions = json_array();
         hs_progress_init(&adding.progress, true);
+        adding.progress.quiet = db->call->quiet;
         code = add_files(db, &adding, &files);
         json_decref(adding.refusals);
         json_decref(adding.additions);

@@ -203,6 +203,7 @@ int hs_face_cmd_eval(struct hs_invocation *call)
     hs_progress_init(&eval.progress, true);
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
+    eval.progress.quiet = call->quiet;
     if (!eval.pairs_file || !eval.images)
         return hs_invocation_usage(call);
     if (!hs_face_rule_read(eval.face, &eval.rule))

@@ -174,6 +174,7 @@ int hs_pose_cmd_eval(struct hs_invocation *call)
     hs_progress_init(&eval.progress, true);
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
+    eval.progress.quiet = call->quiet;
     if (!eval.coco || !eval.images)
         return hs_invocation_usage(call);
     if (hs_coco_set_load(eval.coco, &eval.set, &err) < 0)

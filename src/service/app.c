@@ -150,7 +150,10 @@ void hs_log_init(const struct hs_invocation *call, const struct hs_logging_setti
                  const struct hs_problems *problems)
 {
     bool serving = strcmp(call->command->name, "serve") == 0;
-    hs_log_setup(call->program->name, (enum hs_log_level) logging->level, (enum hs_log_format) logging->format);
+    enum hs_log_level level = call->quiet     ? HS_LOG_ERROR
+                              : call->verbose ? HS_LOG_DEBUG
+                                              : (enum hs_log_level) logging->level;
+    hs_log_setup(call->program->name, level, (enum hs_log_format) logging->format);
     /* HailoRT has no callback for log messages; it writes to files, stderr and syslog only. */
     if (logging->hailort == HS_HAILORT_LOG_JOURNAL)
         setenv("HAILO_PRINT_TO_SYSLOG", "1", 0);

@@ -143,9 +143,9 @@ void hs_app_destroy(void *state); /* NULL allowed */
 
 /* ---- for commands: these print the reason of a failure, and return HS_EXIT_OK or the command's exit code ---- */
 
-/* Sets up our log and HailoRT's. HailoRT reads the environment when it is loaded, so call this
- * before starting threads or probing devices. Variables already set are kept. Notes in `problems`
- * are logged at info level by `serve`, and at debug level by other commands. */
+/* Sets up our log and HailoRT's. --quiet and --verbose replace the configured level: ERROR and DEBUG. HailoRT reads the
+ * environment when it is loaded, so call this before starting threads or probing devices. Variables already set are
+ * kept. Notes in `problems` are logged at info level by `serve`, and at debug level by other commands. */
 void hs_log_init(const struct hs_invocation *call, const struct hs_logging_settings *logging,
                  const struct hs_problems *problems);
 

@@ -167,6 +167,7 @@ static void run_pictures(struct compare *compare)
 {
     struct hs_progress progress;
     hs_progress_init(&progress, true);
+    progress.quiet = compare->call->quiet;
     for (size_t i = 0; i < compare->files.count; i++) {
         struct hs_error err;
         if (run_picture(compare, compare->files.items[i].path, &err) < 0) {

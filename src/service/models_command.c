@@ -433,6 +433,7 @@ int hs_cmd_models(struct hs_invocation *call)
     if (call->words.count == 0)
         return hs_invocation_usage(call);
     hs_progress_init(&cmd.progress, false);
+    cmd.progress.quiet = call->quiet;
     cmd.names = (struct hs_text_list) { call->words.items + 1, call->words.count - 1 };
     return run_action(&cmd, call->words.items[0]);
 }

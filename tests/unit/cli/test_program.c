@@ -33,7 +33,7 @@ static int run_options(struct hs_invocation *call)
             printf(" +%s", list.items[i]);
         for (size_t i = 0; i < call->words.count; i++)
             printf(" %s", call->words.items[i]);
-        printf("\n");
+        printf("%s%s%s\n", call->quiet ? " quiet" : "", call->verbose ? " verbose" : "", call->color ? " color" : "");
     }
     hs_text_list_finish(&list);
     return code;
@@ -94,6 +94,8 @@ static void test_command_lines(void **state)
         { "", 2, "", "usage: hailo-test COMMAND [OPTION]... [ARGUMENT]...; try 'hailo-test help'\n" },
         { "version", 0, "hailo-test 1.2\n", "" },
         { "--version", 0, "hailo-test 1.2\n", "" },
+        { "-V", 0, "hailo-test 1.2\n", "" },
+        { "-q -V", 0, "hailo-test 1.2\n", "" },
         { "--device cpu version", 0, "hailo-test 1.2\n", "" },
         { "none", 2, "", "hailo-test: unknown command 'none'; try 'hailo-test help'\n" },
         { "help none", 2, "", "hailo-test: unknown command 'none'; try 'hailo-test help'\n" },
@@ -105,6 +107,11 @@ static void test_command_lines(void **state)
         { "--device cpu options", 0, "0 - 3 1 cpu\n", "" },
         { "--device=cpu options --device sim", 0, "0 - 3 1 sim\n", "" },
         { "options --flag --text a=b --list x --list=y", 0, "1 a=b 3 1 - +x +y\n", "" },
+        { "options -q", 0, "0 - 3 1 - quiet\n", "" },
+        { "options --verbose --no-color", 0, "0 - 3 1 - verbose\n", "" },
+        { "-v options a", 0, "0 - 3 1 - a verbose\n", "" },
+        { "-q options --verbose", 2, "", "hailo-test options: --quiet and --verbose exclude each other\n" },
+        { "options -qv", 2, "", "hailo-test options: unknown option '-qv'; try 'hailo-test options --help'\n" },
         { "options --flag=1", 2, "", "hailo-test options: --flag takes no value\n" },
         { "options --text", 2, "", "hailo-test options: --text needs a value (TEXT)\n" },
         { "options --text --flag", 0, "0 --flag 3 1 -\n", "" },
@@ -168,6 +175,7 @@ static void test_help(void **state)
         assert_true(hs_str_starts(seen.out, "hailo-test - a test\n\nusage: hailo-test COMMAND "));
         assert_non_null(strstr(seen.out, "\n  options         prints its options\n"));
         assert_non_null(strstr(seen.out, "\n  --set KEY=VALUE "));
+        assert_non_null(strstr(seen.out, "\n  -q, --quiet "));
     }
     for (size_t i = 0; i + 1 < HS_ARRAY_LEN(command_help); i++) {
         assert_int_equal(run(command_help[i]), 0);

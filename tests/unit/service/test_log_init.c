@@ -1,7 +1,10 @@
 #include "../unit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "service/app.h"
 
 static const struct hs_program program = { .name = "hailo-test" };
@@ -36,11 +39,42 @@ static void the_users_own_word_stays(void **state)
     assert_string_equal(getenv("HAILO_PRINT_TO_SYSLOG"), "0");
 }
 
+static bool logs(struct hs_invocation options, enum hs_log_level level)
+{
+    const struct hs_logging_settings logging = { .level = HS_LOG_INFO };
+    const struct hs_problems problems = { 0 };
+    char line[200];
+    FILE *log = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    options.program = &program;
+    options.command = &command;
+    hs_log_init(&options, &logging, &problems);
+    dup2(fileno(log), STDERR_FILENO);
+    hs_log(level, "a line");
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(log);
+    bool found = fgets(line, sizeof(line), log);
+    fclose(log);
+    return found;
+}
+
+static void options_choose_the_level(void **state)
+{
+    (void) state;
+    assert_true(logs((struct hs_invocation) { 0 }, HS_LOG_INFO));
+    assert_false(logs((struct hs_invocation) { 0 }, HS_LOG_DEBUG));
+    assert_true(logs((struct hs_invocation) { .verbose = true }, HS_LOG_DEBUG));
+    assert_true(logs((struct hs_invocation) { .quiet = true }, HS_LOG_ERROR));
+    assert_false(logs((struct hs_invocation) { .quiet = true }, HS_LOG_WARNING));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hailort_is_led_into_the_journal),
         cmocka_unit_test(the_users_own_word_stays),
+        cmocka_unit_test(options_choose_the_level),
     };
     return HS_RUN_TESTS(tests);
 }
