@@ -269,3 +269,41 @@ void hs_str_percent_decode(char *text, bool plus_is_space)
     }
     *out = '\0';
 }
+
+enum { EDIT_MAX = 64 };
+
+/* Returns EDIT_MAX if a text is that long. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b), row[EDIT_MAX + 1];
+    if (n >= EDIT_MAX || m >= EDIT_MAX)
+        return EDIT_MAX;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            char x[2] = { a[i - 1] == '-' ? '_' : a[i - 1], 0 }, y[2] = { b[j - 1] == '-' ? '_' : b[j - 1], 0 };
+            size_t change = diagonal + !hs_str_equal_nocase(x, y);
+            size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = change < other ? change : other;
+        }
+    }
+    return row[m];
+}
+
+bool hs_str_nearer(const char *name, const char *candidate, size_t *distance)
+{
+    size_t found = edit_distance(name, candidate);
+    if (found >= *distance)
+        return false;
+    *distance = found;
+    return true;
+}
+
+size_t hs_str_near(const char *name)
+{
+    return strlen(name) / 4 + 2;
+}

@@ -45,6 +45,12 @@ void hs_str_quote(char *dst, size_t size, const char *text, size_t len);
 /* Makes text one line of UTF-8, in place: replaces control characters and bytes that are not UTF-8 with '?'. */
 void hs_str_make_line(char *text);
 
+/* For "did you mean": returns true if the Levenshtein distance of `name` and `candidate` is less than *distance, and
+ * stores it there. Start with hs_str_near(name), which allows about one error per four letters. Case is ignored, and
+ * '-' equals '_'. */
+bool hs_str_nearer(const char *name, const char *candidate, size_t *distance);
+size_t hs_str_near(const char *name);
+
 /* Returns 0..15, or -1 for any other character. */
 int hs_str_hex_digit(char c);
 

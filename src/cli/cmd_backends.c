@@ -20,40 +20,52 @@ static const char *reason_of(const struct hs_registry_entry *entry)
     return !entry->usable ? entry->error.message : entry->probe.available ? "" : entry->probe.reason;
 }
 
-static int list(const struct hs_invocation *call, bool json)
-{
-    struct hs_registry_entry entries[ENTRIES_MAX];
-    struct hs_error err;
-    json_t *array = json ? json_array() : NULL;
-    size_t count = hs_registry_list(entries, ENTRIES_MAX);
-    for (size_t i = 0; i < count; i++) {
-        const struct hs_registry_entry *e = &entries[i];
-        bool available = e->usable && e->probe.available;
-        if (json) {
-            json_array_append_new(array, json_pack("{s:s, s:b, s:s, s:s, s:s, s:s}", "name", e->name, "available",
-                                                   available, "file", e->path, "version", e->probe.version, "device",
-                                                   e->probe.device, "reason", reason_of(e)));
-            continue;
-        }
-        printf("%-10s %-3s %s%s%s\n", e->name, available ? "yes" : "no", available ? e->probe.version : reason_of(e),
-               available ? ", " : "", available ? e->probe.device : "");
-        printf("%-14s %s\n", "", e->path[0] ? e->path : "(built in)");
-    }
-    if (json && hs_print_json(json_pack("{s:o}", "backends", array), HS_JSON_SPACED, &err) < 0)
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    return HS_EXIT_OK;
-}
-
-/* ---- build ---- */
-
-struct build {
+struct backends {
+    const struct hs_invocation *call;
+    bool json;
     const char *sdk;    /* a folder with include/ and lib/ of HailoRT; NULL: the default paths of compiler and loader */
     const char *output; /* folder for the module; NULL: the folder from which the programs load modules */
     char program[PATH_MAX], script[PATH_MAX], library[PATH_MAX];
 };
 
+static int list_json(const struct backends *backends, const struct hs_registry_entry *entries, size_t count)
+{
+    struct hs_error err;
+    json_t *array = json_array();
+    for (size_t i = 0; i < count; i++) {
+        const struct hs_registry_entry *e = &entries[i];
+        json_array_append_new(array, json_pack("{s:s, s:b, s:s, s:s, s:s, s:s}", "name", e->name, "available",
+                                               e->usable && e->probe.available, "file", e->path, "version",
+                                               e->probe.version, "device", e->probe.device, "reason", reason_of(e)));
+    }
+    if (hs_print_json(json_pack("{s:o}", "backends", array), HS_JSON_SPACED, &err) < 0)
+        return hs_invocation_fail(backends->call, HS_EXIT_FAILURE, "%s", err.message);
+    return HS_EXIT_OK;
+}
+
+static int do_list(void *arg)
+{
+    const struct backends *backends = arg;
+    struct hs_registry_entry entries[ENTRIES_MAX];
+    size_t count = hs_registry_list(entries, ENTRIES_MAX);
+    if (backends->json)
+        return list_json(backends, entries, count);
+    printf("%-10s %-9s %s\n", "BACKEND", "USABLE", "DEVICE OR REASON");
+    for (size_t i = 0; i < count; i++) {
+        const struct hs_registry_entry *e = &entries[i];
+        bool available = e->usable && e->probe.available;
+        printf("%-10s %-9s %s%s%s\n", e->name, available ? "yes" : "no", available ? e->probe.version : reason_of(e),
+               available ? ", " : "", available ? e->probe.device : "");
+        if (backends->call->verbose)
+            printf("%-20s %s\n", "", e->path[0] ? e->path : "(built in)");
+    }
+    return HS_EXIT_OK;
+}
+
+/* ---- build ---- */
+
 /* Finds the script that builds the module: in the source tree of a build folder, or installed with the program. */
-static int find_script(struct build *build, struct hs_error *err)
+static int find_script(struct backends *build, struct hs_error *err)
 {
     static const char *const places[] = { "source/src/backends/hailo/build.sh",
                                           "../share/hailo-services/backend-hailo/src/backends/hailo/build.sh" };
@@ -67,7 +79,7 @@ static int find_script(struct build *build, struct hs_error *err)
 }
 
 /* Finds HailoRT's library. Prefers the file name without a version, which belongs to the installed headers. */
-static int find_library(struct build *build, struct hs_error *err)
+static int find_library(struct backends *build, struct hs_error *err)
 {
     struct hs_host host = { .library_count = 0 };
     char folder[PATH_MAX] = "";
@@ -88,8 +100,9 @@ static int find_library(struct build *build, struct hs_error *err)
                         build->sdk ? "in " : "installed", folder);
 }
 
-static int build(const struct hs_invocation *call, struct build *build)
+static int do_build(void *arg)
 {
+    struct backends *build = arg;
     struct hs_error err;
     char sdk[PATH_MAX], folder[HS_REGISTRY_PATH_SIZE];
     int r = 0;
@@ -116,26 +129,36 @@ static int build(const struct hs_invocation *call, struct build *build)
         execv("/bin/sh", (char *const *) argv);
         hs_error_set(&err, HS_EIO, "cannot run /bin/sh: %s", strerror(errno));
     }
-    return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    return hs_invocation_fail(build->call, HS_EXIT_FAILURE, "%s", err.message);
 }
 
-int hs_cmd_backends(struct hs_invocation *call)
+static int run(struct hs_invocation *call)
 {
-    struct build wanted = { .sdk = NULL };
-    bool json = false;
+    struct backends backends = { .call = call };
     const struct hs_option options[] = {
-        HS_FLAG("json", &json, "list: as JSON"),
-        HS_TEXT("sdk", &wanted.sdk, "DIR",
-                "build: HailoRT's folder, with include/ and lib/; else where compiler and loader look"),
-        HS_TEXT("output", &wanted.output, "DIR", "build: folder for the module; else where the program looks for it"),
+        HS_FLAG_OF("list", "json", &backends.json, "print JSON"),
+        HS_TEXT_OF("build", "sdk", &backends.sdk, "DIR",
+                   "HailoRT's folder, with include/ and lib/ (default: where compiler and loader look)"),
+        HS_TEXT_OF("build", "output", &backends.output, "DIR",
+                   "folder for the module (default: where the program looks for it)"),
     };
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 1, &code))
-        return code;
-    const char *action = call->words.count ? call->words.items[0] : "";
-    if (strcmp(action, "list") == 0)
-        return list(call, json);
-    if (strcmp(action, "build") == 0)
-        return build(call, &wanted);
-    return hs_invocation_usage(call);
+    return hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code) ? call->action->run(&backends) : code;
 }
+
+static const struct hs_action actions[] = {
+    { "list", "", "List the backends and the devices that they find", do_list },
+    { "build", "", "Build the module for a Hailo on a machine with HailoRT", do_build },
+};
+static const struct hs_example examples[] = {
+    { "backends list", "Show if OpenVINO and a Hailo can be used" },
+    { "backends build", "Build the module for a Hailo, once on each machine" },
+};
+
+const struct hs_command hs_command_backends = {
+    .name = "backends",
+    .summary = "Show what runs the models; build the module for a Hailo",
+    .run = run,
+    HS_ACTIONS(actions),
+    HS_EXAMPLES(examples),
+};

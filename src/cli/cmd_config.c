@@ -18,7 +18,7 @@ struct config_call {
     struct hs_invocation *call;
     const struct hs_schema *schema;
     const char *input, *output;
-    bool list;
+    bool list, json;
     struct hs_buf page; /* the output */
 };
 
@@ -40,37 +40,58 @@ static int print_page(const struct config_call *config, int r)
     return HS_EXIT_OK;
 }
 
-static int run_page(struct config_call *config)
+static int do_reference(void *arg)
 {
-    bool reference = strcmp(config->call->words.items[0], "reference") == 0;
-    return print_page(config, reference ? hs_render_reference(config->schema, &config->page)
-                                        : hs_render_example(config->schema, &config->page));
+    struct config_call *config = arg;
+    return print_page(config, hs_render_reference(config->schema, &config->page));
+}
+
+static int do_example(void *arg)
+{
+    struct config_call *config = arg;
+    return print_page(config, hs_render_example(config->schema, &config->page));
 }
 
 /* Prints the result of `check` with the file that hs_config_load chose. */
 static void print_verdict(const struct config_call *config, size_t warnings)
 {
-    char path[PATH_MAX];
-    const char *file = config->call->config_path, *plural = warnings == 1 ? "" : "s";
+    char path[PATH_MAX], count[40] = "";
+    const char *file = config->call->config_path;
     if (!file && hs_config_default_path(config->schema, (const char *const *) environ, path, sizeof(path)))
         file = path;
+    if (warnings)
+        hs_str_format(count, sizeof(count), ", with %zu warning%s", warnings, warnings == 1 ? "" : "s");
     if (file && hs_file_exists(file))
-        printf("The configuration %s is fine (%zu warning%s).\n", file, warnings, plural);
+        printf("%s is valid%s\n", file, count);
     else
-        printf("There is no configuration file (%s%s%s); the defaults are fine (%zu warning%s).\n", file ? file : "",
+        printf("No configuration file (%s%s%s); the defaults are used%s\n", file ? file : "",
                config->schema->yaml_path ? " or " : "", config->schema->yaml_path ? config->schema->yaml_path : "",
-               warnings, plural);
+               count);
 }
 
-/* Both actions load the settings as the service does, which prints all problems. */
-static int run_show_or_check(struct config_call *config)
+/* Loads the settings as the service does, which prints all problems. */
+static int do_check(void *arg)
 {
+    struct config_call *config = arg;
     struct hs_problems problems = { 0 };
     struct hs_settings *settings = NULL;
-    int code = hs_load_settings(config->call, NULL, 0, &settings, &problems), r;
-    if (code == HS_EXIT_OK && strcmp(config->call->words.items[0], "check") == 0) {
+    int code = hs_load_settings(config->call, NULL, 0, &settings, &problems);
+    if (code == HS_EXIT_OK && !config->call->quiet)
         print_verdict(config, problems.warnings);
-    } else if (code == HS_EXIT_OK && config->list) {
+    hs_settings_destroy(settings);
+    hs_problems_finish(&problems);
+    return code;
+}
+
+static int do_show(void *arg)
+{
+    struct config_call *config = arg;
+    struct hs_problems problems = { 0 };
+    struct hs_settings *settings = NULL;
+    if (config->list && config->json)
+        return hs_invocation_fail(config->call, HS_EXIT_USAGE, "--list and --json exclude each other");
+    int code = hs_load_settings(config->call, NULL, 0, &settings, &problems), r;
+    if (code == HS_EXIT_OK && config->list) {
         code = print_page(config, hs_settings_write_list(settings, &config->page));
     } else if (code == HS_EXIT_OK) {
         r = hs_settings_write_json(settings, &config->page);
@@ -223,14 +244,14 @@ static int change(json_t *tree, const char *assignment, struct hs_error *err)
 static int render_yaml(struct config_call *config, struct hs_error *err)
 {
     const struct hs_text_list *sets = &config->call->sets, *words = &config->call->words;
-    const char *output = words->items[1];
+    const char *output = words->items[0];
     struct hs_settings *settings = NULL;
     struct hs_doc *doc;
     json_t *tree = NULL;
     int r = load_tree(config, &tree, err);
     for (size_t i = 0; r == 0 && i < sets->count; i++)
         r = change(tree, sets->items[i], err);
-    for (size_t i = 2; r == 0 && i < words->count; i++)
+    for (size_t i = 1; r == 0 && i < words->count; i++)
         r = change(tree, words->items[i], err);
     if (r == 0 && (r = hs_yaml_write(tree, &config->page)) < 0)
         hs_error_set(err, r, "%s: cannot be written: %s", output, hs_status_name(r));
@@ -245,48 +266,50 @@ static int render_yaml(struct config_call *config, struct hs_error *err)
     return r;
 }
 
-static int run_render(struct config_call *config)
+static int do_render(void *arg)
 {
+    struct config_call *config = arg;
     struct hs_error err;
-    int r;
-    if (!config->input && !config->output && config->call->words.count > 1)
-        r = render_yaml(config, &err);
-    else if (config->input && config->output)
-        r = render_json(config, &err);
-    else
-        return hs_invocation_fail(config->call, HS_EXIT_USAGE,
-                                  "render: --input FILE and --output FILE are both wanted; or OUTPUT [NAME=VALUE]...");
+    int r = config->input ? render_json(config, &err) : render_yaml(config, &err);
     return r < 0 ? fail(&err) : HS_EXIT_OK;
 }
 
-int hs_cmd_config(struct hs_invocation *call)
+static int run(struct hs_invocation *call)
 {
-    static const struct {
-        const char *name;
-        int (*run)(struct config_call *config);
-    } actions[] = { { "render", run_render },
-                    { "check", run_show_or_check },
-                    { "show", run_show_or_check },
-                    { "reference", run_page },
-                    { "example", run_page } };
     struct config_call config = { .call = call, .schema = call->program->schema };
     const struct hs_option options[] = {
-        HS_TEXT("input", &config.input, "FILE", "render: the configuration to read, YAML or JSON"),
-        HS_TEXT("output", &config.output, "FILE", "render: the JSON file to write; its folder is made"),
-        HS_FLAG("list", &config.list, "show: a line a setting, with where each value comes from"),
+        HS_TEXT_OF("render", "input", &config.input, "FILE", "configuration to read, YAML or JSON"),
+        HS_TEXT_OF("render", "output", &config.output, "FILE", "JSON file to write; its folder is created"),
+        HS_FLAG_OF("show", "list", &config.list, "print one setting per line, with the source of its value"),
+        HS_FLAG_OF("show", "json", &config.json, "print JSON (the default)"),
     };
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code))
+    if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
-    const char *action = call->words.count ? call->words.items[0] : "";
-    bool alone = call->words.count <= 1 || (strcmp(action, "render") == 0 && !config.input && !config.output);
-    size_t i = 0;
-    while (i < HS_ARRAY_LEN(actions) && strcmp(actions[i].name, action) != 0)
-        i++;
-    if (!alone || i == HS_ARRAY_LEN(actions))
-        return hs_invocation_usage(call);
     hs_buf_init(&config.page, PAGE_MAX);
-    code = actions[i].run(&config);
+    code = call->action->run(&config);
     hs_buf_finish(&config.page);
     return code;
 }
+
+static const struct hs_action actions[] = {
+    { "show", "", "Print the settings in effect", do_show },
+    { "check", "", "Check the configuration file and report all errors", do_check },
+    { "render", "FILE [KEY=VALUE…]", "Write a YAML file with the current configuration and these changes", do_render },
+    { "render", "--input FILE --output FILE", "Check a complete configuration and write it as JSON", do_render },
+    { "example", "", "Print a configuration file with all settings and defaults", do_example },
+    { "reference", "", "Print the documentation of all settings", do_reference },
+};
+static const struct hs_example examples[] = {
+    { "config show --list", "List all settings, and where each value comes from" },
+    { "config check", "Check the configuration file" },
+    { "config show --set server.port=8080", "Try a change" },
+};
+
+const struct hs_command hs_command_config = {
+    .name = "config",
+    .summary = "Show, check and write the settings",
+    .run = run,
+    HS_ACTIONS(actions),
+    HS_EXAMPLES(examples),
+};

@@ -54,30 +54,6 @@ bool hs_schema_has_section(const struct hs_schema *schema, const char *section)
     return false;
 }
 
-enum { EDIT_MAX = 64 };
-
-/* Returns the Levenshtein distance, without case and with '-' equal to '_'; EDIT_MAX if a text is that long. */
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b), row[EDIT_MAX + 1];
-    if (n >= EDIT_MAX || m >= EDIT_MAX)
-        return EDIT_MAX;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            char x[2] = { a[i - 1] == '-' ? '_' : a[i - 1], 0 }, y[2] = { b[j - 1] == '-' ? '_' : b[j - 1], 0 };
-            size_t change = diagonal + !hs_str_equal_nocase(x, y);
-            size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = change < other ? change : other;
-        }
-    }
-    return row[m];
-}
-
 static const char *after_point(const char *name)
 {
     const char *point = strchr(name, '.');
@@ -89,17 +65,13 @@ bool hs_schema_suggest(const struct hs_schema *schema, const char *name, char *d
     bool section = !strchr(name, '.');
     const char *elsewhere = NULL;
     char candidate[128];
-    /* Allow about one error per four letters of the key. */
-    size_t best = strlen(after_point(name)) / 4 + 2;
+    size_t best = hs_str_near(after_point(name));
     bool found = false;
     const struct hs_setting *row;
     for (size_t i = 0; (row = hs_schema_row(schema, i, NULL)); i++) {
         hs_str_copy_n(candidate, sizeof(candidate), row->name, section ? strcspn(row->name, ".") : strlen(row->name));
-        size_t distance = edit_distance(name, candidate);
-        if (distance < best) {
-            best = distance;
+        if (hs_str_nearer(name, candidate, &best))
             found = hs_str_copy(dst, size, candidate);
-        }
         if (!elsewhere && hs_str_equal_nocase(after_point(name), after_point(row->name)))
             elsewhere = row->name;
     }

@@ -150,15 +150,18 @@ static int report(void *arg, void *const *states, struct hs_compare_report *repo
     return record(states, &cosine, report, err);
 }
 
-int hs_face_cmd_compare_devices(struct hs_invocation *call)
+static int run(struct hs_invocation *call)
 {
     struct compare compare = { .least_iou = least_overlap,
                                .least_cosine = HS_PARITY_LEAST,
                                .least_median = HS_PARITY_MEDIAN };
     const struct hs_option options[] = {
-        HS_NUMBER("least-iou", &compare.least_iou, "IOU", 0, 1, "least median overlap of the boxes (0.8)"),
-        HS_NUMBER("least-cosine", &compare.least_cosine, "COSINE", -1, 1, "least of the two vectors of a face (0.9)"),
-        HS_NUMBER("least-median", &compare.least_median, "COSINE", -1, 1, "least median of these (0.97)"),
+        HS_NUMBER("least-iou", &compare.least_iou, "IOU", 0, 1,
+                  "smallest median overlap of the boxes, as IoU (default 0.8)"),
+        HS_NUMBER("least-cosine", &compare.least_cosine, "COSINE", -1, 1,
+                  "smallest similarity of the two embeddings of a face (default 0.9)"),
+        HS_NUMBER("least-median", &compare.least_median, "COSINE", -1, 1,
+                  "smallest median of these similarities (default 0.97)"),
     };
     const struct hs_compare_command command = {
         .options = options,
@@ -177,3 +180,16 @@ int hs_face_cmd_compare_devices(struct hs_invocation *call)
     hs_samples_finish(&compare.cosine);
     return code;
 }
+
+static const struct hs_example examples[] = {
+    { "compare-devices .deps/samples --models .deps/models --device hailo", "Compare a Hailo with the processor" },
+    { "compare-devices .deps/samples --models .deps/models --device sim", "Try the report without a Hailo" },
+};
+
+const struct hs_command hs_face_command_compare_devices = {
+    .name = "compare-devices",
+    .arguments = "PICTURE|FOLDER…",
+    .summary = "Check that two devices find the same faces and compute the same embeddings",
+    .run = run,
+    HS_EXAMPLES(examples),
+};

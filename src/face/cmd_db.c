@@ -25,8 +25,8 @@ enum { IMPORT_MAX = 1 << 30 };
 
 struct db {
     struct hs_invocation *call;
-    struct hs_text_list words; /* arguments after the action */
-    bool purge_backups;        /* of remove: also delete the files that still contain the erased data */
+    const struct hs_text_list *words; /* arguments of the action */
+    bool purge_backups;               /* of remove: also delete the files that still contain the erased data */
     struct hs_gallery *gallery;
     struct hs_settings *settings;
     const char *gate;    /* of add and import: a word of hs_enrol_gates; NULL: as configured, but at least standard */
@@ -43,7 +43,7 @@ static int finish(const struct db *db, int r)
 
 static const char *word(const struct db *db, size_t i)
 {
-    return db->words.items[i + 1];
+    return db->words->items[i];
 }
 
 static int print_identity(void *arg, const struct hs_gallery_identity *identity)
@@ -53,8 +53,9 @@ static int print_identity(void *arg, const struct hs_gallery_identity *identity)
     return 0;
 }
 
-static int do_list(struct db *db)
+static int do_list(void *arg)
 {
+    struct db *db = arg;
     return hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, print_identity, NULL, NULL, &db->err);
 }
 
@@ -68,8 +69,9 @@ static void print_quality(const char *text)
     json_decref(quality);
 }
 
-static int do_show(struct db *db)
+static int do_show(void *arg)
 {
+    struct db *db = arg;
     struct hs_gallery_person *person;
     int r = hs_gallery_get(db->gallery, word(db, 0), false, &person, &db->err);
     if (r < 0)
@@ -85,13 +87,15 @@ static int do_show(struct db *db)
     return HS_EXIT_OK;
 }
 
-static int do_rename(struct db *db)
+static int do_rename(void *arg)
 {
+    struct db *db = arg;
     return hs_gallery_rename(db->gallery, word(db, 0), word(db, 1), &db->err);
 }
 
-static int do_merge(struct db *db)
+static int do_merge(void *arg)
 {
+    struct db *db = arg;
     return hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &db->err);
 }
 
@@ -110,8 +114,9 @@ static int purge(struct db *db)
     return HS_EXIT_OK;
 }
 
-static int do_remove(struct db *db)
+static int do_remove(void *arg)
 {
+    struct db *db = arg;
     struct hs_gallery_erased erased;
     char faces[40];
     int r = hs_gallery_remove(db->gallery, word(db, 0), &erased, &db->err);
@@ -131,8 +136,9 @@ static int do_remove(struct db *db)
     return HS_EXIT_OK;
 }
 
-static int do_backup(struct db *db)
+static int do_backup(void *arg)
 {
+    struct db *db = arg;
     char path[PATH_MAX];
     int r = hs_gallery_backup(db->gallery, path, &db->err);
     if (r < 0)
@@ -141,8 +147,9 @@ static int do_backup(struct db *db)
     return HS_EXIT_OK;
 }
 
-static int do_backups(struct db *db)
+static int do_backups(void *arg)
 {
+    struct db *db = arg;
     struct hs_gallery_backups *backups;
     int r = hs_gallery_list_backups(db->gallery, &backups, &db->err);
     if (r < 0)
@@ -206,8 +213,9 @@ static void print_problems(const struct hs_face_gallery_model *model, const stru
     print_listed("metadata that cannot be shown", &found->metadata);
 }
 
-static int do_restore(struct db *db)
+static int do_restore(void *arg)
 {
+    struct db *db = arg;
     struct hs_face_gallery_model model;
     struct hs_gallery_survey *found;
     char people[40], faces[40];
@@ -223,8 +231,9 @@ static int do_restore(struct db *db)
     return HS_EXIT_OK;
 }
 
-static int do_check(struct db *db)
+static int do_check(void *arg)
 {
+    struct db *db = arg;
     struct hs_face_gallery_model model;
     struct hs_gallery_survey *found;
     int r = hs_gallery_check(db->gallery, &db->err);
@@ -238,8 +247,9 @@ static int do_check(struct db *db)
     return HS_EXIT_OK;
 }
 
-static int do_stats(struct db *db)
+static int do_stats(void *arg)
 {
+    struct db *db = arg;
     struct hs_face_gallery_model model;
     struct hs_gallery_survey *found;
     char people[40], faces[40];
@@ -258,8 +268,9 @@ static int do_stats(struct db *db)
 }
 
 /* Back up the gallery first, because a wrong space cannot be undone. */
-static int do_set_space(struct db *db)
+static int do_set_space(void *arg)
 {
+    struct db *db = arg;
     struct hs_face_gallery_model model;
     struct hs_gallery_assigned done;
     char backup[PATH_MAX], people[40], faces[40];
@@ -320,8 +331,9 @@ static int tell_left_out(struct db *db)
 
 /* Writes to a temporary file beside the target, so that an existing file stays intact until the
  * export is complete. Mode 0600, because embeddings are biometric data. */
-static int do_export(struct db *db)
+static int do_export(void *arg)
 {
+    struct db *db = arg;
     const char *path = word(db, 0);
     if (strcmp(path, "-") == 0) {
         int r = export_to(db, "standard output", STDOUT_FILENO);
@@ -340,8 +352,9 @@ static int do_export(struct db *db)
     return r < 0 ? r : tell_left_out(db);
 }
 
-static int do_import(struct db *db)
+static int do_import(void *arg)
 {
+    struct db *db = arg;
     struct hs_gallery_imported imported;
     uint8_t *data;
     size_t len;
@@ -629,12 +642,13 @@ static int add_pictures(struct db *db, bool tree)
     struct hs_picture_files files = { 0 };
     struct adding adding = { .gate = db->force ? HS_ENROL_OFF : HS_ENROL_STANDARD, .json = db->json, .each = !tree };
     int r = tree ? hs_picture_files_add_tree(&files, word(db, 0), &db->err) : 0, code;
-    for (size_t i = 1; !tree && r == 0 && i + 1 < db->words.count; i++)
+    for (size_t i = 1; !tree && r == 0 && i < db->words->count; i++)
         r = hs_picture_files_add(&files, word(db, 0), word(db, i), &db->err);
     if (r < 0)
         code = finish(db, r);
     else if (!read_gate(db->gate, &adding.gate))
-        code = hs_invocation_fail(db->call, HS_EXIT_USAGE, "--gate is off, standard or strict");
+        code =
+            hs_invocation_fail(db->call, HS_EXIT_USAGE, "--gate: must be off, standard or strict, not '%s'", db->gate);
     else if (db->gate && db->force)
         code = hs_invocation_fail(db->call, HS_EXIT_USAGE, "--gate and --force exclude each other");
     else if (files.count == 0)
@@ -654,100 +668,85 @@ static int add_pictures(struct db *db, bool tree)
 
 /* ---- all actions ---- */
 
-/* The gallery is created only by actions that add people. */
-struct action {
-    const char *name, *usage;
-    size_t count; /* number of arguments */
-    bool must_exist;
-    int (*run)(struct db *db);
-};
-
-static const struct action actions[] = {
-    { "list", "list", 0, true, do_list },
-    { "show", "show NAME", 1, true, do_show },
-    { "rename", "rename OLD NEW", 2, true, do_rename },
-    { "merge", "merge NAME INTO", 2, true, do_merge },
-    { "remove", "remove NAME", 1, true, do_remove },
-    { "backup", "backup", 0, true, do_backup },
-    { "backups", "backups", 0, true, do_backups },
-    { "restore", "restore BACKUP", 1, false, do_restore },
-    { "check", "check", 0, true, do_check },
-    { "stats", "stats", 0, true, do_stats },
-    { "set-space", "set-space MODEL|SPACE", 1, true, do_set_space },
-    { "export", "export FILE|-", 1, true, do_export },
-    { "import", "import FILE|FOLDER", 1, false, do_import },
-};
-
-static int run_action(struct db *db, const struct action *action)
-{
-    struct hs_gallery_opened opened;
-    int code = hs_app_load_settings(db->call, NULL, 0, &db->settings);
-    if (code != HS_EXIT_OK)
-        return code;
-    const struct hs_face_settings *s = hs_settings_values(db->settings);
-    int r = hs_face_open_gallery(&s->database, action->must_exist ? HS_FACE_MUST_EXIST : 0, &db->gallery, &opened,
-                                 &db->err);
-    if (r == HS_ENOTFOUND && action->must_exist)
-        hs_error_set(&db->err, r, "%s is not there yet: `hailo-face serve`, or `db add`, makes it",
-                     s->database.db_file);
-    code = finish(db, r < 0 ? r : action->run(db));
-    hs_gallery_close(db->gallery);
-    hs_settings_destroy(db->settings);
-    return code;
-}
-
 static bool is_folder(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int find_and_run(struct db *db)
+/* The gallery is created only by actions that add people. */
+static int run_on_gallery(struct db *db)
 {
-    const char *name = db->words.count ? db->words.items[0] : "";
-    if (strcmp(name, "add") == 0)
-        return db->words.count < 3 ? hs_invocation_usage_of(db->call, "add NAME PICTURE|FOLDER...")
-                                   : add_pictures(db, false);
-    if (strcmp(name, "import") == 0 && db->words.count == 2 && is_folder(db->words.items[1]))
-        return add_pictures(db, true);
-    for (size_t i = 0; i < HS_ARRAY_LEN(actions); i++) {
-        if (strcmp(actions[i].name, name) != 0)
-            continue;
-        if (db->words.count != actions[i].count + 1)
-            return hs_invocation_usage_of(db->call, actions[i].usage);
-        if (db->purge_backups && actions[i].run != do_remove)
-            return hs_invocation_fail(db->call, HS_EXIT_USAGE, "--purge-backups is for remove");
-        return run_action(db, &actions[i]);
-    }
-    return hs_invocation_usage(db->call);
-}
-
-int hs_face_cmd_db(struct hs_invocation *call)
-{
-    struct db db = { .call = call };
-    const struct hs_option options[] = {
-        { .name = "purge-backups",
-          .kind = HS_OPTION_FLAG,
-          .target = &db.purge_backups,
-          .help = "remove: also delete the backups that still hold what was removed, after making a new one" },
-        { .name = "gate",
-          .kind = HS_OPTION_TEXT,
-          .target = &db.gate,
-          .value = "HOW",
-          .help = "add, import of a folder: off, standard or strict (default: database.enrolment, at least standard)" },
-        { .name = "force",
-          .kind = HS_OPTION_FLAG,
-          .target = &db.force,
-          .help = "add, import of a folder: take any picture with a face, whatever speaks against it" },
-        { .name = "json",
-          .kind = HS_OPTION_FLAG,
-          .target = &db.json,
-          .help = "add, import of a folder: print the report as JSON" },
-    };
-    int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code)) {
-        db.words = call->words;
-        code = find_and_run(&db);
-    }
+    struct hs_gallery_opened opened;
+    int (*action)(void *arg) = db->call->action->run;
+    bool must_exist = action != do_restore && action != do_import;
+    int code = hs_app_load_settings(db->call, NULL, 0, &db->settings);
+    if (code != HS_EXIT_OK)
+        return code;
+    const struct hs_face_settings *s = hs_settings_values(db->settings);
+    int r = hs_face_open_gallery(&s->database, must_exist ? HS_FACE_MUST_EXIST : 0, &db->gallery, &opened, &db->err);
+    if (r == HS_ENOTFOUND && must_exist)
+        hs_error_set(&db->err, r, "there is no gallery %s yet. `hailo-face db add` or `hailo-face serve` creates it",
+                     s->database.db_file);
+    code = finish(db, r < 0 ? r : action(db));
+    hs_gallery_close(db->gallery);
+    hs_settings_destroy(db->settings);
     return code;
 }
+
+static int do_add(void *arg)
+{
+    return add_pictures(arg, false);
+}
+
+static int run(struct hs_invocation *call)
+{
+    struct db db = { .call = call, .words = &call->words };
+    const struct hs_option options[] = {
+        HS_FLAG_OF("remove", "purge-backups", &db.purge_backups,
+                   "also make a new backup and delete the older ones, which still contain the person"),
+        HS_TEXT_OF("add import", "gate", &db.gate, "off|standard|strict",
+                   "how good a face must be (default: database.enrolment, at least standard)"),
+        HS_FLAG_OF("add import", "force", &db.force, "accept any picture with a face, as --gate off"),
+        HS_FLAG_OF("list show add backups check stats import", "json", &db.json, "print JSON"),
+    };
+    int code;
+    if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
+        return code;
+    if (call->action->run == do_add)
+        return do_add(&db);
+    if (call->action->run == do_import && is_folder(word(&db, 0)))
+        return add_pictures(&db, true);
+    return run_on_gallery(&db);
+}
+
+static const struct hs_action actions[] = {
+    { "list", "", "List the people", do_list },
+    { "show", "NAME", "Show a person and their faces", do_show },
+    { "add", "NAME PICTURE|FOLDER…", "Add pictures of a person", do_add },
+    { "rename", "OLD NEW", "Rename a person", do_rename },
+    { "merge", "NAME INTO", "Move all faces of a person to another one", do_merge },
+    { "remove", "NAME", "Erase a person and their faces", do_remove },
+    { "stats", "", "Count people and faces, and those that cannot match", do_stats },
+    { "check", "", "Check the gallery's file, names and faces", do_check },
+    { "backup", "", "Make a backup", do_backup },
+    { "backups", "", "List the backups", do_backups },
+    { "restore", "BACKUP", "Replace the gallery with a backup", do_restore },
+    { "export", "FILE|-", "Write all people and embeddings to a file, or to standard output", do_export },
+    { "import", "FILE", "Add the people of an exported file", do_import },
+    { "import", "FOLDER", "Add pictures of many people, from one folder per name", do_import },
+    { "set-space", "MODEL|SPACE", "Set the model that made faces of an unknown model", do_set_space },
+};
+static const struct hs_example examples[] = {
+    { "db add Obama .deps/samples/obama.jpg --models .deps/models", "Add a picture of a person" },
+    { "db list", "List the people" },
+    { "db show Obama", "Show a person and their faces" },
+};
+
+const struct hs_command hs_face_command_db = {
+    .name = "db",
+    .summary = "Manage the people and faces in the gallery",
+    .run = run,
+    HS_ACTIONS(actions),
+    HS_EXAMPLES(examples),
+};

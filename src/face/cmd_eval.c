@@ -188,25 +188,36 @@ static int run(struct eval *eval)
     return code;
 }
 
-int hs_face_cmd_eval(struct hs_invocation *call)
+static int run_eval(struct hs_invocation *call)
 {
     struct eval eval = { .call = call, .face = "largest" };
     const struct hs_option options[] = {
         HS_TEXT("pairs", &eval.pairs_file, "FILE",
-                "CSV with the columns image1, image2, same and, if wanted, bbox1, bbox2 (docs/face.md); required"),
-        HS_TEXT("images", &eval.images, "DIR", "the folder of their pictures; required"),
-        HS_TEXT("face", &eval.face, "RULE",
-                "which face of a picture is meant: largest, best (by score) or middle (largest)"),
+                "CSV with the columns image1, image2, same and optionally bbox1, bbox2 (docs/face.md)"),
+        HS_TEXT("images", &eval.images, "DIR", "folder of their pictures"),
+        HS_TEXT("face", &eval.face, "largest|best|middle",
+                "the face of a picture that counts: the largest one (default), the one with the best score, or the one "
+                "in the middle"),
         HS_FLAG("json", &eval.json, "print JSON"),
     };
     int code;
     hs_progress_init(&eval.progress, true);
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
+    if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
     eval.progress.quiet = call->quiet;
-    if (!eval.pairs_file || !eval.images)
-        return hs_invocation_usage(call);
     if (!hs_face_rule_read(eval.face, &eval.rule))
-        return hs_invocation_fail(call, HS_EXIT_USAGE, "--face is largest, best or middle");
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "--face: must be largest, best or middle, not '%s'", eval.face);
     return run(&eval);
 }
+
+static const struct hs_example examples[] = {
+    { "eval --pairs lfw.csv --images lfw", "Measure how well people of the LFW set are told apart" },
+};
+
+const struct hs_command hs_face_command_eval = {
+    .name = "eval",
+    .arguments = "--pairs FILE --images DIR",
+    .summary = "Measure how well people are told apart on labelled pairs of pictures",
+    .run = run_eval,
+    HS_EXAMPLES(examples),
+};

@@ -8,10 +8,8 @@
  * with low confidence. */
 #define HS_FACE_TEST_IMAGE_SCORE .15f
 
-int hs_face_cmd_db(struct hs_invocation *call);
 int hs_face_cmd_pictures(struct hs_invocation *call); /* detect, embed, recognize, compare */
-int hs_face_cmd_eval(struct hs_invocation *call);
-int hs_face_cmd_compare_devices(struct hs_invocation *call);
+extern const struct hs_command hs_face_command_db, hs_face_command_eval, hs_face_command_compare_devices;
 
 /* The face service's parts of `bench` and `selftest`. */
 extern const struct hs_app_bench hs_face_bench;

@@ -4,24 +4,63 @@
 #include "face/commands.h"
 #include "face/health.h"
 
-static const struct hs_command commands[] = {
-    { "serve", "", "answer over HTTP", hs_cmd_serve },
-    { "detect", "PICTURE...", "find faces in pictures, without a server", hs_face_cmd_pictures },
-    { "embed", "PICTURE...", "the vector of the best face", hs_face_cmd_pictures },
-    { "recognize", "PICTURE...", "whose faces they are", hs_face_cmd_pictures },
-    { "compare", "PICTURE PICTURE", "whether the best faces of two pictures are one person's", hs_face_cmd_pictures },
-    { "db",
-      "list|show|add|rename|merge|remove|backup|backups|restore|check|stats|set-space|export|import [ARGUMENT]...",
-      "the gallery: people and their faces, backups, export and import", hs_face_cmd_db },
-    { "eval", "--pairs FILE --images DIR", "how well people are told apart, over labelled pairs of pictures",
-      hs_face_cmd_eval },
-    { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_cmd_bench },
-    { "compare-devices", "PICTURE|FOLDER...", "whether two devices find the same faces and make the same vectors",
-      hs_face_cmd_compare_devices },
-    { "models", "list|pull|verify|import|remove", "model files", hs_cmd_models },
-    { "backends", "list|build", "what runs networks; and the Hailo's module, built on its machine", hs_cmd_backends },
-    { "config", "render|check|show|reference|example", "settings", hs_cmd_config },
-    { "selftest", "", "what this machine has and whether the models run on it", hs_cmd_selftest },
+static const struct hs_example detect_examples[] = {
+    { "detect .deps/samples/bus.jpg --models .deps/models", "Find the faces in a picture" },
+    { "detect .deps/samples/bus.jpg --models .deps/models --draw faces.jpg", "Draw them into a copy of the picture" },
+};
+static const struct hs_example embed_examples[] = {
+    { "embed .deps/samples/obama.jpg --models .deps/models", "Compute the embedding of a face" },
+};
+static const struct hs_example recognize_examples[] = {
+    { "recognize .deps/samples/obama2.jpg --models .deps/models", "Name the people in a picture (see `db add`)" },
+};
+static const struct hs_example compare_examples[] = {
+    { "compare .deps/samples/obama.jpg .deps/samples/obama2.jpg --models .deps/models", "Compare two faces" },
+};
+
+static const struct hs_command detect = {
+    .name = "detect",
+    .arguments = "PICTURE…",
+    .summary = "Find faces in pictures",
+    .run = hs_face_cmd_pictures,
+    HS_EXAMPLES(detect_examples),
+};
+static const struct hs_command embed = {
+    .name = "embed",
+    .arguments = "PICTURE…",
+    .summary = "Compute the embedding of the best face of each picture",
+    .run = hs_face_cmd_pictures,
+    HS_EXAMPLES(embed_examples),
+};
+static const struct hs_command recognize = {
+    .name = "recognize",
+    .arguments = "PICTURE…",
+    .summary = "Name the people in pictures",
+    .run = hs_face_cmd_pictures,
+    HS_EXAMPLES(recognize_examples),
+};
+static const struct hs_command compare = {
+    .name = "compare",
+    .arguments = "PICTURE PICTURE",
+    .summary = "Check if two pictures show the same person",
+    .run = hs_face_cmd_pictures,
+    HS_EXAMPLES(compare_examples),
+};
+
+static const struct hs_command *const commands[] = {
+    &hs_command_serve,
+    &detect,
+    &embed,
+    &recognize,
+    &compare,
+    &hs_face_command_db,
+    &hs_face_command_eval,
+    &hs_command_bench,
+    &hs_face_command_compare_devices,
+    &hs_command_models,
+    &hs_command_backends,
+    &hs_command_config,
+    &hs_command_selftest,
 };
 
 /* Number of faces of one picture that are embedded in one batch. On two cores of an AMD EPYC, a
@@ -70,7 +109,7 @@ static void shape(const void *state, struct hs_http_options *ret)
 static const struct hs_app app = {
     .program = {
         .name = "hailo-face",
-        .summary = "faces in pictures, and whose they are",
+        .summary = "Find faces in pictures and recognise people",
         .version = HS_VERSION,
         .schema = &hs_face_schema,
         .app = &app,

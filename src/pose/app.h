@@ -24,8 +24,7 @@ int hs_pose_app_detect_file(const struct hs_pose_app *app, const char *path, con
 
 /* The subcommands, and the program's parts of `bench` and `selftest`. */
 int hs_pose_cmd_detect(struct hs_invocation *call);
-int hs_pose_cmd_eval(struct hs_invocation *call);
-int hs_pose_cmd_compare_devices(struct hs_invocation *call);
+extern const struct hs_command hs_pose_command_eval, hs_pose_command_compare_devices;
 extern const struct hs_app_bench hs_pose_bench;
 int hs_pose_check_picture(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
                           struct hs_error *err);

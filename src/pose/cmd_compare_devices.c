@@ -97,12 +97,12 @@ static int report(void *arg, void *const *states, struct hs_compare_report *repo
     return 0;
 }
 
-int hs_pose_cmd_compare_devices(struct hs_invocation *call)
+static int run(struct hs_invocation *call)
 {
     struct compare compare = { .least_oks = least_similarity };
     const struct hs_option options[] = {
         HS_NUMBER("least-oks", &compare.least_oks, "OKS", 0, 1,
-                  "least median similarity (COCO's OKS) of the keypoints (0.95)"),
+                  "smallest median similarity of the keypoints, as COCO's OKS (default 0.95)"),
     };
     const struct hs_compare_command command = {
         .options = options,
@@ -124,3 +124,16 @@ int hs_pose_cmd_compare_devices(struct hs_invocation *call)
     hs_samples_finish(&compare.similarity);
     return code;
 }
+
+static const struct hs_example examples[] = {
+    { "compare-devices .deps/samples --models .deps/models --device hailo", "Compare a Hailo with the processor" },
+    { "compare-devices .deps/samples --models .deps/models --device sim", "Try the report without a Hailo" },
+};
+
+const struct hs_command hs_pose_command_compare_devices = {
+    .name = "compare-devices",
+    .arguments = "PICTURE|FOLDER…",
+    .summary = "Check that two devices find the same people",
+    .run = run,
+    HS_EXAMPLES(examples),
+};

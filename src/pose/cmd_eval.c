@@ -159,24 +159,22 @@ static int evaluate(struct eval *eval, struct hs_error *err)
     return r;
 }
 
-int hs_pose_cmd_eval(struct hs_invocation *call)
+static int run(struct hs_invocation *call)
 {
     struct eval eval = { 0 };
     const struct hs_option options[] = {
-        HS_TEXT("coco", &eval.coco, "FILE", "annotations in COCO's keypoint format; required"),
-        HS_TEXT("images", &eval.images, "DIR", "the folder of their pictures; required"),
-        HS_TEXT("results", &eval.results, "FILE", "also write what was found, as a COCO results file"),
+        HS_TEXT("coco", &eval.coco, "FILE", "annotations in COCO's keypoint format"),
+        HS_TEXT("images", &eval.images, "DIR", "folder of their pictures"),
+        HS_TEXT("results", &eval.results, "FILE", "also write the detections, as a COCO results file"),
         HS_FLAG("json", &eval.json, "print JSON"),
     };
     struct hs_error err;
     void *state;
     int code;
     hs_progress_init(&eval.progress, true);
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
+    if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
     eval.progress.quiet = call->quiet;
-    if (!eval.coco || !eval.images)
-        return hs_invocation_usage(call);
     if (hs_coco_set_load(eval.coco, &eval.set, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     code = hs_app_start(call, NULL, 0, HS_APP_LOAD, &state);
@@ -189,3 +187,15 @@ int hs_pose_cmd_eval(struct hs_invocation *call)
     hs_coco_set_destroy(eval.set);
     return code;
 }
+
+static const struct hs_example examples[] = {
+    { "eval --coco person_keypoints_val2017.json --images val2017", "Measure the accuracy on COCO's validation set" },
+};
+
+const struct hs_command hs_pose_command_eval = {
+    .name = "eval",
+    .arguments = "--coco FILE --images DIR",
+    .summary = "Measure the accuracy of keypoints on annotated pictures",
+    .run = run,
+    HS_EXAMPLES(examples),
+};

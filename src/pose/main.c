@@ -2,16 +2,29 @@
 #include "cli/program.h"
 #include "pose/app.h"
 
-static const struct hs_command commands[] = {
-    { "serve", "", "answer over HTTP", hs_cmd_serve },
-    { "detect", "PICTURE...", "find people in pictures, without a server", hs_pose_cmd_detect },
-    { "eval", "--coco FILE --images DIR", "keypoint AP over a COCO annotations file", hs_pose_cmd_eval },
-    { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_cmd_bench },
-    { "compare-devices", "PICTURE|FOLDER...", "whether two devices find the same people", hs_pose_cmd_compare_devices },
-    { "models", "list|pull|verify|import|remove", "model files", hs_cmd_models },
-    { "backends", "list|build", "what runs networks; and the Hailo's module, built on its machine", hs_cmd_backends },
-    { "config", "render|check|show|reference|example", "settings", hs_cmd_config },
-    { "selftest", "", "what this machine has and whether the model runs on it", hs_cmd_selftest },
+static const struct hs_example detect_examples[] = {
+    { "detect .deps/samples/bus.jpg --models .deps/models", "Find the people in a picture" },
+    { "detect .deps/samples/bus.jpg --models .deps/models --draw people.jpg", "Draw them into a copy of the picture" },
+    { "detect .deps/samples/*.jpg --models .deps/models --jsonl", "Print one line of JSON for each of many pictures" },
+};
+static const struct hs_command detect = {
+    .name = "detect",
+    .arguments = "PICTURE…",
+    .summary = "Find people in pictures",
+    .run = hs_pose_cmd_detect,
+    HS_EXAMPLES(detect_examples),
+};
+
+static const struct hs_command *const commands[] = {
+    &hs_command_serve,
+    &detect,
+    &hs_pose_command_eval,
+    &hs_command_bench,
+    &hs_pose_command_compare_devices,
+    &hs_command_models,
+    &hs_command_backends,
+    &hs_command_config,
+    &hs_command_selftest,
 };
 
 static const struct hs_app_model models[] = {
@@ -28,7 +41,7 @@ static const struct hs_app_model models[] = {
 static const struct hs_app app = {
     .program = {
         .name = "hailo-pose",
-        .summary = "people and their keypoints in pictures",
+        .summary = "Find people and their keypoints in pictures",
         .version = HS_VERSION,
         .schema = &hs_pose_schema,
         .app = &app,

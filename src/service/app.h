@@ -59,17 +59,14 @@ struct hs_app {
                          struct hs_error *err);
 };
 
-/* The commands common to all programs. Each parses its options and returns the exit code.
+/* The commands common to all programs.
  *
  * `serve` loads the models while it listens. It prints "listening on http://ADDRESS:PORT" on
  * standard output once it accepts connections, and stops on SIGTERM or SIGINT: it accepts no new
  * connections and finishes running requests within server.shutdown_timeout. A second signal ends
  * the process at once. It fails if a device hangs and device.on_hang is "exit". `selftest` fails if
  * a check failed. */
-int hs_cmd_serve(struct hs_invocation *call);
-int hs_cmd_bench(struct hs_invocation *call);
-int hs_cmd_models(struct hs_invocation *call);
-int hs_cmd_selftest(struct hs_invocation *call);
+extern const struct hs_command hs_command_serve, hs_command_bench, hs_command_models, hs_command_selftest;
 
 /* Returns true if the pack's task is one of the program's. */
 bool hs_app_serves(const struct hs_app *app, const struct hs_pack *pack);

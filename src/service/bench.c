@@ -405,21 +405,35 @@ static int run_command(struct bench_call *call)
     return code;
 }
 
-int hs_cmd_bench(struct hs_invocation *call)
+static int run(struct hs_invocation *call)
 {
     char url_help[120];
     struct bench_call bench = {
         .invocation = call, .bench = call->program->app->bench, .clients = 1, .seconds = 10, .warm = 1
     };
-    hs_str_format(url_help, sizeof(url_help), "measure a server (its …%s) instead of this process", bench.bench->route);
+    hs_str_format(url_help, sizeof(url_help), "measure a running server through its %s, instead of this process",
+                  bench.bench->route);
     const struct hs_option options[] = {
         HS_TEXT("url", &bench.url, "URL", url_help),
-        HS_INT("clients", &bench.clients, "N", 1, 1024, "pictures under way at the same time (1)"),
-        HS_NUMBER("seconds", &bench.seconds, "S", .01, 86400, "how long (10)"),
-        HS_INT("rounds", &bench.rounds, "N", 0, 1e6, "stop after so many pictures (0: only time counts)"),
-        HS_NUMBER("warm", &bench.warm, "S", 0, 3600, "how long before that, not counted (1)"),
+        HS_INT("clients", &bench.clients, "N", 1, 1024, "pictures processed at the same time (default 1)"),
+        HS_NUMBER("seconds", &bench.seconds, "SECONDS", .01, 86400, "duration of the measurement (default 10)"),
+        HS_INT("rounds", &bench.rounds, "N", 0, 1e6, "stop after that many pictures (default: no limit)"),
+        HS_NUMBER("warm", &bench.warm, "SECONDS", 0, 3600, "warm-up before the measurement, not counted (default 1)"),
         HS_FLAG("json", &bench.json, "print JSON"),
     };
     int code;
-    return hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code) ? run_command(&bench) : code;
+    return hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code) ? run_command(&bench) : code;
 }
+
+static const struct hs_example examples[] = {
+    { "bench .deps/samples/bus.jpg --models .deps/models --seconds 3", "Measure each stage with one picture" },
+    { "bench --models .deps/models --clients 4 --seconds 3", "Measure four at a time, with the built-in picture" },
+};
+
+const struct hs_command hs_command_bench = {
+    .name = "bench",
+    .arguments = "[PICTURE…]",
+    .summary = "Measure the speed on this machine or of a server",
+    .run = run,
+    HS_EXAMPLES(examples),
+};

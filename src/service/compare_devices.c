@@ -244,9 +244,9 @@ int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_c
         .call = call, .command = command, .arg = arg, .against = "cpu", .least_agreement = least_agreement
     };
     struct hs_option options[OPTIONS_MAX] = {
-        HS_TEXT("against", &compare.against, "NAME", "the device to compare with --device (cpu)"),
+        HS_TEXT("against", &compare.against, "auto|cpu|hailo|sim", "device to compare --device with (default: cpu)"),
         HS_NUMBER("least-agreement", &compare.least_agreement, "PART", 0, 1,
-                  "least part of all findings that both must share (0.9)"),
+                  "smallest part of all detections that both devices must share (default 0.9)"),
         HS_FLAG("json", &compare.json, "print JSON"),
     };
     const size_t shared = 3;
@@ -254,16 +254,14 @@ int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_c
     int code, r = 0;
     assert(shared + command->option_count <= OPTIONS_MAX);
     memcpy(options + shared, command->options, command->option_count * sizeof(*options));
-    if (!hs_invocation_parse(call, options, shared + command->option_count, SIZE_MAX, &code))
+    if (!hs_invocation_read(call, options, shared + command->option_count, &code))
         return code;
     for (size_t i = 0; r == 0 && i < call->words.count; i++)
         r = hs_picture_files_add(&compare.files, "", call->words.items[i], &err);
     if (r < 0)
         code = hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     else if (compare.files.count == 0)
-        code = call->words.count == 0 ? hs_invocation_usage(call)
-                                      : hs_invocation_fail(call, HS_EXIT_USAGE, "%s: no JPEG, PNG, WebP or BMP in it",
-                                                           call->words.items[0]);
+        code = hs_invocation_fail(call, HS_EXIT_USAGE, "%s: no JPEG, PNG, WebP or BMP in it", call->words.items[0]);
     else
         code = run(&compare);
     hs_picture_files_finish(&compare.files);

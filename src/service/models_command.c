@@ -24,7 +24,7 @@ struct command {
     bool standby;             /* the processor may be its fallback, so `pull` fetches the processor's file too */
     struct hs_store *store;
     char cache[PATH_MAX];      /* folder of compiled models; "": its path is too long */
-    struct hs_text_list names; /* arguments after the action */
+    struct hs_text_list names; /* arguments of the action; borrowed */
     struct hs_progress progress;
     bool json, force;
     const char *mirror, *backend, *runtime;
@@ -125,10 +125,9 @@ static void list_row(const struct command *cmd, const struct hs_pack *pack, cons
            bytes ? " (compiled: " : "", compiled, bytes ? ")" : "");
 }
 
-static int do_list(struct command *cmd)
+static int do_list(void *arg)
 {
-    if (cmd->names.count)
-        return hs_invocation_usage_of(cmd->call, "list [--json]");
+    const struct command *cmd = arg;
     if (cmd->json)
         return list_json(cmd);
     printf("%-24s   %-10s %-10s %9s  %-14s %s\n", "MODEL", "FOR", "STATE", "SIZE", "LICENCE", "WHAT");
@@ -227,8 +226,9 @@ static int pull(struct command *cmd, enum hs_task task, const char *name)
 }
 
 /* Pulls the named models; without names, for each task the configured model, or else the default. */
-static int do_pull(struct command *cmd)
+static int do_pull(void *arg)
 {
+    struct command *cmd = arg;
     int code = HS_EXIT_OK;
     for (size_t i = 0; i < cmd->names.count; i++)
         if (pull(cmd, 0, cmd->names.items[i]) != HS_EXIT_OK)
@@ -280,8 +280,9 @@ static int verify_pack(const struct command *cmd, const struct hs_pack *pack, bo
     return named && !any ? HS_EXIT_FAILURE : code;
 }
 
-static int do_verify(struct command *cmd)
+static int do_verify(void *arg)
 {
+    const struct command *cmd = arg;
     bool named = cmd->names.count > 0;
     int code = HS_EXIT_OK;
     size_t count = 0, packs = named ? cmd->names.count : hs_store_count(cmd->store);
@@ -306,10 +307,9 @@ static uint64_t remove_compiled(const struct command *cmd, const struct hs_pack 
     return bytes;
 }
 
-static int do_import(struct command *cmd)
+static int do_import(void *arg)
 {
-    if (cmd->names.count != 1 || !cmd->name)
-        return hs_invocation_usage_of(cmd->call, "import FILE --name NAME");
+    const struct command *cmd = arg;
     enum hs_task tasks[HS_APP_MODELS_MAX];
     for (size_t i = 0; i < cmd->app->model_count; i++)
         tasks[i] = cmd->app->models[i].task;
@@ -340,11 +340,10 @@ static int do_import(struct command *cmd)
     return HS_EXIT_OK;
 }
 
-static int do_remove(struct command *cmd)
+static int do_remove(void *arg)
 {
+    const struct command *cmd = arg;
     int code = HS_EXIT_OK;
-    if (cmd->names.count == 0)
-        return hs_invocation_usage_of(cmd->call, "remove NAME...");
     for (size_t i = 0; i < cmd->names.count; i++) {
         const struct hs_pack *pack = find_pack(cmd, cmd->names.items[i]);
         struct hs_error err;
@@ -365,7 +364,7 @@ static int do_remove(struct command *cmd)
 
 /* ---- the command line ---- */
 
-static int run_with_store(struct command *cmd, int (*run)(struct command *cmd))
+static int run_with_store(struct command *cmd)
 {
     const struct hs_common_settings *s = hs_app_common(cmd->settings);
     char version[HS_RUNTIME_SIZE];
@@ -379,61 +378,68 @@ static int run_with_store(struct command *cmd, int (*run)(struct command *cmd))
         cmd->cache[0] = '\0';
     if (hs_store_complaint(cmd->store))
         fprintf(stderr, "%s: skipped: %s\n", cmd->call->who, hs_store_complaint(cmd->store));
-    int code = run(cmd);
+    int code = cmd->call->action->run(cmd);
     hs_store_close(cmd->store);
     return code;
 }
 
-static int run_action(struct command *cmd, const char *name)
-{
-    static const struct {
-        const char *name;
-        int (*run)(struct command *cmd);
-    } actions[] = { { "list", do_list },
-                    { "pull", do_pull },
-                    { "verify", do_verify },
-                    { "import", do_import },
-                    { "remove", do_remove } };
-    for (size_t i = 0; i < HS_ARRAY_LEN(actions); i++) {
-        if (strcmp(actions[i].name, name) != 0)
-            continue;
-        int code = hs_app_load_settings(cmd->call, NULL, 0, &cmd->settings);
-        if (code == HS_EXIT_OK)
-            code = run_with_store(cmd, actions[i].run);
-        hs_settings_destroy(cmd->settings);
-        return code;
-    }
-    return hs_invocation_usage(cmd->call);
-}
-
-int hs_cmd_models(struct hs_invocation *call)
+static int run(struct hs_invocation *call)
 {
     struct command cmd = { .call = call, .app = call->program->app };
     const struct hs_option options[] = {
-        HS_FLAG("json", &cmd.json, "list: as JSON"),
-        HS_TEXT("mirror", &cmd.mirror, "PLACE", "pull: a folder or address to try first; wins over model.mirror"),
-        HS_TEXT("backend", &cmd.backend, "NAME", "pull: the file for openvino or hailo"),
-        HS_TEXT("runtime", &cmd.runtime, "VERSION", "pull: the file for this version of the device's runtime"),
-        HS_INT("timeout", &cmd.timeout, "SECONDS", 1, 3600,
-               "pull: give a source up if (almost) nothing arrives for so long (30)"),
-        HS_FLAG("force", &cmd.force, "pull: fetch again; import: replace"),
-        HS_TEXT("name", &cmd.name, "NAME", "import: what the model will be called"),
-        HS_TEXT("title", &cmd.title, "TEXT", "import: what it is"),
-        HS_TEXT("licence", &cmd.licence, "TEXT", "import: its licence"),
-        HS_INT("keypoints", &cmd.keypoints, "N", 1, 256, "import: how many, if the file does not say"),
-        HS_INT("dims", &cmd.dims, "N", 2, 3, "import: numbers a keypoint, 2 or 3"),
-        HS_INT("classes", &cmd.classes, "N", 1, 1000, "import: how many classes"),
-        HS_TEXT("normalize", &cmd.normalize, "MEAN,STD", "import: of a face model, such as 127.5,128"),
-        HS_NUMBER("threshold", &cmd.threshold, "COSINE", 0.01, 1, "import: of a face embedding (0.5)"),
-        HS_INT("input", &cmd.input, "SIDE", 32, 8192, "import: side of the input, if the file leaves it open"),
+        HS_FLAG_OF("list", "json", &cmd.json, "print JSON"),
+        HS_TEXT_OF("pull", "mirror", &cmd.mirror, "PLACE", "folder or address to try first (default: model.mirror)"),
+        HS_TEXT_OF("pull", "backend", &cmd.backend, "openvino|hailo",
+                   "download the file for this backend (default: that of this machine)"),
+        HS_TEXT_OF("pull", "runtime", &cmd.runtime, "VERSION",
+                   "download the file for this version of HailoRT (default: the installed one)"),
+        HS_INT_OF("pull", "timeout", &cmd.timeout, "SECONDS", 1, 3600,
+                  "try the next source if almost nothing arrives for that long (default 30)"),
+        HS_FLAG_OF("pull import", "force", &cmd.force, "download again, or replace the model of that name"),
+        HS_TEXT_OF("import", "name", &cmd.name, "NAME", "name of the model"),
+        HS_TEXT_OF("import", "title", &cmd.title, "TEXT", "description of the model"),
+        HS_TEXT_OF("import", "licence", &cmd.licence, "TEXT", "licence of the model"),
+        HS_INT_OF("import", "keypoints", &cmd.keypoints, "N", 1, 256,
+                  "number of keypoints, if the file does not contain it"),
+        HS_INT_OF("import", "dims", &cmd.dims, "N", 2, 3, "values of each keypoint, 2 or 3"),
+        HS_INT_OF("import", "classes", &cmd.classes, "N", 1, 1000, "number of classes"),
+        HS_TEXT_OF("import", "normalize", &cmd.normalize, "MEAN,STD",
+                   "normalisation of a face model's input, such as 127.5,128"),
+        HS_NUMBER_OF("import", "threshold", &cmd.threshold, "COSINE", 0.01, 1,
+                     "recognition threshold of a face embedding model (default 0.5)"),
+        HS_INT_OF("import", "input", &cmd.input, "SIDE", 32, 8192,
+                  "side of the input in pixels, if the file leaves it open"),
     };
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 100, &code))
+    if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
-    if (call->words.count == 0)
-        return hs_invocation_usage(call);
     hs_progress_init(&cmd.progress, false);
     cmd.progress.quiet = call->quiet;
-    cmd.names = (struct hs_text_list) { call->words.items + 1, call->words.count - 1 };
-    return run_action(&cmd, call->words.items[0]);
+    cmd.names = call->words;
+    code = hs_app_load_settings(call, NULL, 0, &cmd.settings);
+    if (code == HS_EXIT_OK)
+        code = run_with_store(&cmd);
+    hs_settings_destroy(cmd.settings);
+    return code;
 }
+
+static const struct hs_action actions[] = {
+    { "list", "", "List the models, and which of them are installed", do_list },
+    { "pull", "[NAME…]", "Download models; without a name, the default ones", do_pull },
+    { "verify", "[NAME…]", "Compare installed files with their checksums", do_verify },
+    { "import", "FILE --name NAME", "Add a model from a .pt, .onnx or .hef file", do_import },
+    { "remove", "NAME…", "Delete models from this machine", do_remove },
+};
+static const struct hs_example examples[] = {
+    { "models list --models .deps/models", "List the models" },
+    { "models verify --models .deps/models", "Check the installed files" },
+    { "models pull --models .deps/models", "Download the default models, if they are missing" },
+};
+
+const struct hs_command hs_command_models = {
+    .name = "models",
+    .summary = "List, download, check, import and remove models",
+    .run = run,
+    HS_ACTIONS(actions),
+    HS_EXAMPLES(examples),
+};

@@ -312,7 +312,7 @@ static int print_report(const struct hs_selftest *test)
     return hs_print_json(json_pack("{s:b, s:O}", "ok", (int) test->ok, "checks", test->checks), HS_JSON_SPACED, &err);
 }
 
-int hs_cmd_selftest(struct hs_invocation *call)
+static int run(struct hs_invocation *call)
 {
     static const struct hs_config_override loaded = { "this command", "model.keep_alive", "-1" };
     const struct hs_app *app = call->program->app;
@@ -322,7 +322,7 @@ int hs_cmd_selftest(struct hs_invocation *call)
     };
     struct hs_settings *settings;
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
+    if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
     code = hs_app_load_settings(call, &loaded, 1, &settings);
     if (code != HS_EXIT_OK)
@@ -339,3 +339,16 @@ int hs_cmd_selftest(struct hs_invocation *call)
     json_decref(test.checks);
     return r == 0 && test.ok ? HS_EXIT_OK : HS_EXIT_FAILURE;
 }
+
+static const struct hs_example examples[] = {
+    { "selftest --models .deps/models", "Check everything that the service needs" },
+    { "selftest --models .deps/models --json", "The same for a script" },
+};
+
+const struct hs_command hs_command_selftest = {
+    .name = "selftest",
+    .arguments = "",
+    .summary = "Check this machine, its devices and the models",
+    .run = run,
+    HS_EXAMPLES(examples),
+};

@@ -251,15 +251,15 @@ static int leave_folder(struct hs_settings *settings, struct hs_error *err)
     return chdir("/") < 0 ? hs_error_set(err, HS_EIO, "cannot enter the folder /: %s", strerror(errno)) : 0;
 }
 
-int hs_cmd_serve(struct hs_invocation *call)
+static int run(struct hs_invocation *call)
 {
     const char *host = NULL, *port = NULL;
     const struct hs_option options[] = {
-        HS_TEXT("host", &host, "ADDRESS", "where to listen; wins over server.host"),
-        HS_TEXT("port", &port, "N", "port; 0 picks a free one; wins over server.port"),
+        HS_TEXT("host", &host, "ADDRESS", "address to listen on (default: server.host)"),
+        HS_TEXT("port", &port, "N", "port to listen on; 0 chooses a free one (default: server.port)"),
     };
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
+    if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
     sigset_t waited;
     take_signals(&waited); /* before any thread starts */
@@ -293,3 +293,16 @@ int hs_cmd_serve(struct hs_invocation *call)
     }
     return code;
 }
+
+static const struct hs_example examples[] = {
+    { "serve --models .deps/models", "Serve until Ctrl-C" },
+    { "serve --models .deps/models --host 127.0.0.1 --port 8080", "Serve this machine only, on another port" },
+};
+
+const struct hs_command hs_command_serve = {
+    .name = "serve",
+    .arguments = "",
+    .summary = "Serve the API over HTTP",
+    .run = run,
+    HS_EXAMPLES(examples),
+};

@@ -162,9 +162,10 @@ def test_a_folder_that_cannot_be_written(tmp_path, sdk):
 
 
 def test_the_command_line(tmp_path):
-    for arguments, words in (([], 'usage: hailo-pose backends list|build; '), (['make'], 'usage: hailo-pose backends ')):
+    for arguments, words in (([], 'usage: hailo-pose backends ACTION '), (['make'], "unknown action 'make'")):
         done = run(tmp_path, 'backends', *arguments)
         assert done.returncode == 2 and words in done.stderr
     for program in (BINARY, FACE):
         done = run(tmp_path, 'backends', 'list', program=program)
-        assert done.returncode == 0 and '(built in)' in done.stdout and 'sim' in done.stdout
+        assert done.returncode == 0 and '\nsim ' in done.stdout and '(built in)' not in done.stdout
+        assert '(built in)' in run(tmp_path, 'backends', 'list', '-v', program=program).stdout

@@ -103,7 +103,7 @@ def test_what_is_no_picture_is_named(compare, people, script):
 
 
 @pytest.mark.parametrize('arguments, code, words', [
-    ([], 2, 'usage: hailo-pose compare-devices PICTURE|FOLDER...; see '),
+    ([], 2, 'PICTURE|FOLDER is missing\nusage: hailo-pose compare-devices PICTURE|FOLDER…; see '),
     (['EMPTY'], 2, 'empty: no JPEG, PNG, WebP or BMP in it'),
     (['no/such/folder.jpg'], 1, 'no/such/folder.jpg'),
     (['--against', 'toaster', 'PICTURE'], 2, 'toaster'),

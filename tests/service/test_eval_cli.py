@@ -193,7 +193,7 @@ def test_drawings_have_their_place(program, request, pairs, tmp_path):
 # ---- db
 
 def test_db_shows_what_it_has(face, pairs, tmp_path):
-    assert 'is not there yet: `hailo-face serve`, or `db add`, makes it' in face('db', 'list').stderr
+    assert 'faces.db yet. `hailo-face db add` or `hailo-face serve` creates it' in face('db', 'list').stderr
     assert face('db', 'add', 'Ann', 'a1.png', '--force').returncode == 0
     assert face('db', 'add', 'Bob', 'b1.png', 'b2.png', '--force').returncode == 0
     path = tmp_path / 'gallery' / 'faces.db'
@@ -215,7 +215,7 @@ def test_db_shows_what_it_has(face, pairs, tmp_path):
     assert len(listed) == 1 and listed[0].endswith(f'  {backup}')
     for action in ('list', 'backup', 'stats', 'export'):
         done = face('db', action, *(['-'] if action == 'export' else []), '--purge-backups')
-        assert done.returncode == 2 and '--purge-backups is for remove' in done.stderr
+        assert done.returncode == 2 and '--purge-backups is only for remove' in done.stderr
     done = to_full(tmp_path, '--set', f'database.db_file={path}', 'db', 'export', '-', program=FACE)
     assert done.returncode == 1 and 'standard output: No space left' in done.stderr, done
     done = face('db', 'export', 'no/such/file')

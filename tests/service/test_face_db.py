@@ -124,6 +124,10 @@ def test_what_is_wrong_is_said(db, tmp_path):
                           capture_output=True, text=True, check=False, env=environment(tmp_path), timeout=60)
     assert done.returncode == 1 and f'cannot create the folder {tmp_path}/file: ' in done.stderr, done
     assert 'database.db_file' in done.stderr
-    for words, usage in ((('add', 'Ann'), 'add NAME PICTURE|FOLDER...'), (('rename', 'one'), 'rename OLD NEW'),
-                         (('list', 'extra'), 'list'), (('restore',), 'restore BACKUP'), (('dance',), 'list|show|add|')):
-        assert db(*words).stderr.startswith(f'usage: hailo-face db {usage}'), words
+    for words, error, usage in ((('add', 'Ann'), ' add: PICTURE|FOLDER is missing', 'add NAME PICTURE|FOLDER…;'),
+                                (('rename', 'one'), ' rename: NEW is missing', 'rename OLD NEW;'),
+                                (('list', 'extra'), " list: unexpected argument 'extra'", 'list;'),
+                                (('restore',), ' restore: BACKUP is missing', 'restore BACKUP;'),
+                                (('list', '--gate', 'off'), ' list: --gate is only for add, import', 'list;'),
+                                (('dance',), ": unknown action 'dance'", 'ACTION ')):
+        assert db(*words).stderr.startswith(f'hailo-face db{error}\nusage: hailo-face db {usage}'), words

@@ -147,6 +147,28 @@ static void a_line_is_printable_utf8(void **state)
     assert_string_equal(text, "a??? gr\xc3\xbc\xc3\x9f ??");
 }
 
+static void the_nearest_name_is_suggested(void **state)
+{
+    (void) state;
+    size_t distance = hs_str_near("detecct");
+    assert_int_equal(distance, 3);
+    assert_false(hs_str_nearer("detecct", "serve", &distance));
+    assert_true(hs_str_nearer("detecct", "defect", &distance));
+    assert_int_equal(distance, 2);
+    assert_true(hs_str_nearer("detecct", "Detect", &distance));
+    assert_int_equal(distance, 1);
+    assert_false(hs_str_nearer("detecct", "detects", &distance));
+    assert_true(hs_str_nearer("max-side", "max_side", &distance));
+    assert_int_equal(distance, 0);
+    distance = hs_str_near("");
+    assert_false(hs_str_nearer("", "ab", &distance));
+    char text[100];
+    memset(text, 'a', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    distance = hs_str_near(text);
+    assert_false(hs_str_nearer(text, text, &distance));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +181,7 @@ int main(void)
         cmocka_unit_test(utf8_is_checked_as_unicode_says),
         cmocka_unit_test(quoting_escapes_and_cuts),
         cmocka_unit_test(a_line_is_printable_utf8),
+        cmocka_unit_test(the_nearest_name_is_suggested),
     };
     return HS_RUN_TESTS(tests);
 }
