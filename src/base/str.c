@@ -270,6 +270,12 @@ void hs_str_percent_decode(char *text, bool plus_is_space)
     *out = '\0';
 }
 
+const char *hs_str_count(char dst[HS_COUNT_SIZE], int64_t count, const char *one, const char *many)
+{
+    hs_str_format(dst, HS_COUNT_SIZE, "%lld %s", (long long) count, count == 1 ? one : many);
+    return dst;
+}
+
 enum { EDIT_MAX = 64 };
 
 /* Returns EDIT_MAX if a text is that long. */

@@ -45,6 +45,10 @@ void hs_str_quote(char *dst, size_t size, const char *text, size_t len);
 /* Makes text one line of UTF-8, in place: replaces control characters and bytes that are not UTF-8 with '?'. */
 void hs_str_make_line(char *text);
 
+/* Writes "1 face" or "2 faces"; returns dst. */
+enum { HS_COUNT_SIZE = 64 };
+const char *hs_str_count(char dst[HS_COUNT_SIZE], int64_t count, const char *one, const char *many);
+
 /* For "did you mean": returns true if the Levenshtein distance of `name` and `candidate` is less than *distance, and
  * stores it there. Start with hs_str_near(name), which allows about one error per four letters. Case is ignored, and
  * '-' equals '_'. */

@@ -117,7 +117,7 @@ static int record(void *const *states, const struct hs_sample_stats *cosine, str
         return 0;
     int judged = hs_embedding_parity_judge(cosine, &why);
     if (judged < 0 && hs_embedding_parity_is_close(cosine)) {
-        hs_compare_report_note(report, "record", "not written down: %s", why.message);
+        hs_compare_report_note(report, "record", "not recorded: %s", why.message);
         return 0;
     }
     int r = 0;
@@ -125,26 +125,26 @@ static int record(void *const *states, const struct hs_sample_stats *cosine, str
         r = hs_embedding_parity_save(core->store, &device->choice, &against->choice, cosine, err);
     if (r == 0)
         hs_compare_report_note(report, "record", "%s",
-                               judged == 0 ? "written down: the processor may stand in (device.fallback: cpu)"
-                                           : "written down: the processor must not stand in for the embedder");
+                               judged == 0 ? "recorded: the processor can be the fallback (device.fallback: cpu)"
+                                           : "recorded: the processor cannot be the fallback of the embedder");
     return r;
 }
 
 static int report(void *arg, void *const *states, struct hs_compare_report *report, struct hs_error *err)
 {
     struct compare *compare = arg;
-    hs_compare_report_numbers(report, "box_pixels", "boxes, pixels", &compare->box);
-    hs_compare_report_numbers(report, "box_iou", "boxes, overlap (IoU)", &compare->overlap);
-    hs_compare_report_numbers(report, "landmark_pixels", "landmarks, pixels", &compare->points);
-    hs_compare_report_check(report, "box_iou", "median overlap (IoU)", hs_samples_summarize(&compare->overlap).median,
+    hs_compare_report_numbers(report, "box_pixels", "box distance, px", &compare->box);
+    hs_compare_report_numbers(report, "box_iou", "box IoU", &compare->overlap);
+    hs_compare_report_numbers(report, "landmark_pixels", "landmark distance, px", &compare->points);
+    hs_compare_report_check(report, "box_iou", "median box IoU", hs_samples_summarize(&compare->overlap).median,
                             compare->least_iou);
     if (!has_same_vectors(states)) {
         report->ok = false;
-        hs_compare_report_note(report, "vectors", "the vectors are of two embedding spaces and cannot be compared");
+        hs_compare_report_note(report, "vectors", "the embeddings are of two embedding spaces and cannot be compared");
         return 0;
     }
     struct hs_sample_stats cosine = hs_samples_summarize(&compare->cosine);
-    hs_compare_report_numbers(report, "cosine", "vectors, cosine", &compare->cosine);
+    hs_compare_report_numbers(report, "cosine", "embedding cosine", &compare->cosine);
     hs_compare_report_check(report, "median_cosine", "median cosine", cosine.median, compare->least_median);
     hs_compare_report_check(report, "least_cosine", "least cosine", cosine.least, compare->least_cosine);
     return record(states, &cosine, report, err);
@@ -167,6 +167,7 @@ static int run(struct hs_invocation *call)
         .options = options,
         .option_count = HS_ARRAY_LEN(options),
         .what = "faces",
+        .one = "face",
         .set = "database.enabled=false",
         .look = look,
         .match = match,

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,16 +13,19 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json_build.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/progress.h"
+#include "cli/table.h"
 #include "face/commands.h"
 #include "face/enrol.h"
 #include "face/gallery_report.h"
+#include "face/routes_database.h"
 #include "gallery/export.h"
 #include "service/picture_files.h"
 
-enum { IMPORT_MAX = 1 << 30 };
+enum { IMPORT_MAX = 1 << 30, PROGRESS_FROM = 5 /* pictures */ };
 
 struct db {
     struct hs_invocation *call;
@@ -46,27 +50,119 @@ static const char *word(const struct db *db, size_t i)
     return db->words->items[i];
 }
 
-static int print_identity(void *arg, const struct hs_gallery_identity *identity)
+/* Prints a document for scripts. Takes the reference. */
+static int print_json(struct db *db, json_t *report)
 {
-    (void) arg;
-    printf("%-40s %6lld  %s\n", identity->name, (long long) identity->embedding_count, identity->created_at);
+    return hs_print_json(report, HS_JSON_SPACED, &db->err);
+}
+
+/* For the user, not for scripts. */
+static void note(const struct db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void note(const struct db *db, const char *format, ...)
+{
+    va_list args;
+    if (db->call->quiet)
+        return;
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+}
+
+static void add_cells(struct hs_table *table, const char *const *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        hs_table_add(table, "%s", cells[i]);
+}
+
+/* Prints the rows below the headings, if there are any. */
+static int print_table(struct db *db, struct hs_table *table)
+{
+    int r = table->count > table->columns || table->no_memory ? hs_table_print(table, &db->err) : 0;
+    hs_table_finish(table);
+    return r;
+}
+
+static int list_identity_json(void *arg, const struct hs_gallery_identity *identity)
+{
+    return json_array_append_new(arg, hs_face_identity_json(identity)) < 0 ? HS_ENOMEM : 0;
+}
+
+static int list_identity(void *arg, const struct hs_gallery_identity *identity)
+{
+    hs_table_add(arg, "%s", identity->name);
+    hs_table_add(arg, "%lld", (long long) identity->embedding_count);
+    hs_table_add(arg, "%s", identity->created_at);
     return 0;
+}
+
+static int list_json(struct db *db)
+{
+    json_t *identities = json_array();
+    hs_error_set(&db->err, HS_ENOMEM, "no memory for the list");
+    int r = hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, list_identity_json, identities, NULL, &db->err);
+    if (r == 0)
+        r = print_json(
+            db, json_pack("{s:O, s:I}", "identities", identities, "count", (json_int_t) json_array_size(identities)));
+    json_decref(identities);
+    return r;
 }
 
 static int do_list(void *arg)
 {
+    static const char *const headings[] = { "NAME", "FACES", "ADDED" };
     struct db *db = arg;
-    return hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, print_identity, NULL, NULL, &db->err);
+    struct hs_table table;
+    if (db->json)
+        return list_json(db);
+    hs_table_init(&table, HS_ARRAY_LEN(headings), 1u << 1);
+    add_cells(&table, headings, HS_ARRAY_LEN(headings));
+    int r = hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, list_identity, &table, NULL, &db->err);
+    if (r < 0) {
+        hs_table_finish(&table);
+        return r;
+    }
+    if (table.count == table.columns && !db->call->quiet)
+        fputs("The gallery has no people yet. Add one with `hailo-face db add NAME PICTURE`\n", stderr);
+    return print_table(db, &table);
 }
 
-/* Prints quality as JSON, with numbers of a few digits. */
-static void print_quality(const char *text)
+/* Adds the size in pixels and the detection score of a face, if they are stored. */
+static void add_quality(struct hs_table *table, const char *text)
 {
     json_t *quality = text ? json_loads(text, 0, NULL) : NULL;
-    char *shown = json_dumps(quality, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(4));
-    puts(shown ? shown : "");
-    free(shown);
+    const json_t *size = json_object_get(quality, "size"), *score = json_object_get(quality, "score");
+    char shown[2][32] = { "", "" };
+    if (json_is_number(size))
+        hs_str_format(shown[0], sizeof(shown[0]), "%.0f px", json_number_value(size));
+    if (json_is_number(score))
+        hs_str_format(shown[1], sizeof(shown[1]), "%.2f", json_number_value(score));
+    hs_table_add(table, "%s", shown[0]);
+    hs_table_add(table, "%s", shown[1]);
     json_decref(quality);
+}
+
+static int print_person(struct db *db, const struct hs_gallery_person *person)
+{
+    static const char *const headings[] = { "ID", "ADDED", "SPACE", "SIZE", "SCORE" };
+    struct hs_table table;
+    char faces[40];
+    printf("%s: %s, added %s\n", person->identity.name, hs_face_count_faces((int64_t) person->count, faces),
+           person->identity.created_at);
+    if (person->identity.metadata)
+        printf("metadata: %s\n", person->identity.metadata);
+    if (person->count)
+        putchar('\n');
+    hs_table_init(&table, HS_ARRAY_LEN(headings), 1u << 0 | 1u << 3 | 1u << 4);
+    add_cells(&table, headings, HS_ARRAY_LEN(headings));
+    for (size_t i = 0; i < person->count; i++) {
+        const struct hs_gallery_embedding *e = &person->embeddings[i];
+        hs_table_add(&table, "%lld", (long long) e->id);
+        hs_table_add(&table, "%s", e->created_at);
+        hs_table_add(&table, "%s", e->space);
+        add_quality(&table, e->quality);
+    }
+    return print_table(db, &table);
 }
 
 static int do_show(void *arg)
@@ -76,27 +172,27 @@ static int do_show(void *arg)
     int r = hs_gallery_get(db->gallery, word(db, 0), false, &person, &db->err);
     if (r < 0)
         return r;
-    printf("%s, since %s%s%s\n", person->identity.name, person->identity.created_at,
-           person->identity.metadata ? ", " : "", person->identity.metadata ? person->identity.metadata : "");
-    for (size_t i = 0; i < person->count; i++) {
-        const struct hs_gallery_embedding *e = &person->embeddings[i];
-        printf("%8lld  %s  %s  ", (long long) e->id, e->created_at, e->space);
-        print_quality(e->quality);
-    }
+    r = db->json ? print_json(db, hs_face_person_json(person)) : print_person(db, person);
     hs_gallery_person_destroy(person);
-    return HS_EXIT_OK;
+    return r;
 }
 
 static int do_rename(void *arg)
 {
     struct db *db = arg;
-    return hs_gallery_rename(db->gallery, word(db, 0), word(db, 1), &db->err);
+    int r = hs_gallery_rename(db->gallery, word(db, 0), word(db, 1), &db->err);
+    if (r == 0)
+        note(db, "%s is now called %s\n", word(db, 0), word(db, 1));
+    return r;
 }
 
 static int do_merge(void *arg)
 {
     struct db *db = arg;
-    return hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &db->err);
+    int r = hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &db->err);
+    if (r == 0)
+        note(db, "All faces of %s are now those of %s\n", word(db, 0), word(db, 1));
+    return r;
 }
 
 static int purge(struct db *db)
@@ -107,9 +203,9 @@ static int purge(struct db *db)
     if (r < 0)
         return r;
     if (backup[0])
-        printf("backed up to %s\n", backup);
+        note(db, "Backed up to %s\n", backup);
     for (size_t i = 0; i < purged->count; i++)
-        printf("deleted %s\n", purged->items[i].path);
+        note(db, "Deleted %s\n", purged->items[i].path);
     hs_gallery_backups_destroy(purged);
     return HS_EXIT_OK;
 }
@@ -122,17 +218,18 @@ static int do_remove(void *arg)
     int r = hs_gallery_remove(db->gallery, word(db, 0), &erased, &db->err);
     if (r < 0)
         return r;
-    printf("%s erased\n", hs_face_count_faces(erased.embeddings, faces));
+    note(db, "Erased %s of %s\n", hs_face_count_faces(erased.embeddings, faces), word(db, 0));
     for (size_t i = 0; !db->purge_backups && i < erased.file_count; i++)
-        printf("still in the older file %s\n", erased.files[i]);
+        printf("Still in the older file %s\n", erased.files[i]);
     bool pending = erased.pending;
     hs_gallery_erased_finish(&erased);
     if (db->purge_backups)
         return purge(db);
     if (pending)
-        return hs_invocation_fail(db->call, HS_EXIT_FAILURE,
-                                  "what was erased is still in the log of the gallery, "
-                                  "because another process is reading or the disk failed");
+        return hs_invocation_fail(
+            db->call, HS_EXIT_FAILURE,
+            "the erased data is still in the log of the gallery, because another process reads it or "
+            "the disk failed. The service erases it later");
     return HS_EXIT_OK;
 }
 
@@ -147,18 +244,42 @@ static int do_backup(void *arg)
     return HS_EXIT_OK;
 }
 
+static json_t *backups_json(const struct hs_gallery_backups *backups)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < backups->count; i++) {
+        const struct hs_gallery_backup *backup = &backups->items[i];
+        list = hs_json_with_item(list, json_pack("{s:o, s:s, s:I, s:b}", "path", hs_system_text_json(backup->path),
+                                                 "created_at", backup->created_at, "size_bytes",
+                                                 (json_int_t) backup->size_bytes, "damaged", (int) backup->set_aside));
+    }
+    return json_pack("{s:o}", "backups", list);
+}
+
 static int do_backups(void *arg)
 {
+    static const char *const headings[] = { "CREATED", "SIZE", "PATH" };
     struct db *db = arg;
     struct hs_gallery_backups *backups;
+    struct hs_table table;
+    char size[32];
     int r = hs_gallery_list_backups(db->gallery, &backups, &db->err);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < backups->count; i++)
-        printf("%s %10lld  %s%s\n", backups->items[i].created_at, (long long) backups->items[i].size_bytes,
-               backups->items[i].path, backups->items[i].set_aside ? "  (damaged, set aside)" : "");
+    hs_table_init(&table, HS_ARRAY_LEN(headings), 1u << 1);
+    add_cells(&table, headings, HS_ARRAY_LEN(headings));
+    for (size_t i = 0; !db->json && i < backups->count; i++) {
+        const struct hs_gallery_backup *backup = &backups->items[i];
+        hs_progress_size((uint64_t) backup->size_bytes, size);
+        hs_table_add(&table, "%s", backup->created_at);
+        hs_table_add(&table, "%s", size);
+        hs_table_add(&table, "%s%s", backup->path, backup->set_aside ? " (damaged gallery)" : "");
+    }
+    r = db->json ? print_json(db, backups_json(backups)) : 0;
     hs_gallery_backups_destroy(backups);
-    return HS_EXIT_OK;
+    if (db->json)
+        hs_table_finish(&table);
+    return db->json ? r : print_table(db, &table);
 }
 
 /* Surveys the gallery's faces, names and metadata. The caller frees *ret_survey with free(). */
@@ -207,10 +328,10 @@ static void print_records(const struct hs_gallery_survey *found)
 static void print_problems(const struct hs_face_gallery_model *model, const struct hs_gallery_survey *found)
 {
     print_unusable(model, found);
-    print_listed("people without a face that can match", &found->without);
-    print_listed("names that need another form (`hailo-face db rename OLD NEW`, or `db merge OLD INTO`)",
+    print_listed("People without a face that can match", &found->without);
+    print_listed("Names that need another form (`hailo-face db rename OLD NEW`, or `db merge OLD INTO`)",
                  &found->names);
-    print_listed("metadata that cannot be shown", &found->metadata);
+    print_listed("Metadata that cannot be shown", &found->metadata);
 }
 
 static int do_restore(void *arg)
@@ -224,11 +345,38 @@ static int do_restore(void *arg)
         r = survey(db, &model, &found);
     if (r < 0)
         return r;
-    printf("restored: %s, %s\n", hs_face_count_people(found->identities, people),
-           hs_face_count_faces(found->embeddings, faces));
+    note(db, "Restored %s and %s\n", hs_face_count_people(found->identities, people),
+         hs_face_count_faces(found->embeddings, faces));
     print_problems(&model, found);
     free(found);
     return HS_EXIT_OK;
+}
+
+static json_t *listed_json(const struct hs_gallery_listed *listed)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < listed->count && i < HS_GALLERY_LISTED_MAX; i++)
+        list = hs_json_with_item(list, json_pack("{s:o, s:o}", "name", hs_face_text_json(listed->items[i].name),
+                                                 "reason", hs_face_text_json(listed->items[i].reason)));
+    return json_pack("{s:I, s:o}", "count", (json_int_t) listed->count, "first", list);
+}
+
+/* Reports of `check` and `stats` for scripts. */
+static json_t *survey_json(struct db *db, const struct hs_face_gallery_model *model,
+                           const struct hs_gallery_survey *found)
+{
+    const struct hs_gallery_usability *use = &found->usability;
+    return json_pack("{s:I, s:I, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:I, s:i}", "people",
+                     (json_int_t) found->identities, "faces", (json_int_t) found->embeddings, "model", model->name,
+                     "usable", (json_int_t) use->embeddings[HS_GALLERY_USABLE], "unusable", "other_space",
+                     (json_int_t) use->embeddings[HS_GALLERY_OTHER_SPACE], "other_size",
+                     (json_int_t) use->embeddings[HS_GALLERY_OTHER_SIZE], "damaged",
+                     (json_int_t) use->embeddings[HS_GALLERY_DAMAGED], "unknown_space",
+                     (json_int_t) use->embeddings[HS_GALLERY_UNKNOWN_SPACE], "people_without_usable_faces",
+                     listed_json(&found->without), "names_to_change", listed_json(&found->names), "unreadable_metadata",
+                     listed_json(&found->metadata), "size_bytes",
+                     (json_int_t) hs_gallery_get_counts(db->gallery).size_bytes, "schema_version",
+                     found->schema_version);
 }
 
 static int do_check(void *arg)
@@ -241,10 +389,14 @@ static int do_check(void *arg)
         r = survey(db, &model, &found);
     if (r < 0)
         return r;
-    puts("the gallery is whole");
-    print_problems(&model, found);
+    if (db->json) {
+        r = print_json(db, survey_json(db, &model, found));
+    } else {
+        note(db, "The gallery is intact\n");
+        print_problems(&model, found);
+    }
     free(found);
-    return HS_EXIT_OK;
+    return r;
 }
 
 static int do_stats(void *arg)
@@ -252,17 +404,22 @@ static int do_stats(void *arg)
     struct db *db = arg;
     struct hs_face_gallery_model model;
     struct hs_gallery_survey *found;
-    char people[40], faces[40];
+    char people[40], faces[40], size[32];
     int r = survey(db, &model, &found);
     if (r < 0)
         return r;
+    if (db->json) {
+        r = print_json(db, survey_json(db, &model, found));
+        free(found);
+        return r;
+    }
     bool all = found->embeddings > 0 && hs_gallery_unusable(&found->usability) == 0;
     printf("%s, %s%s%s\n", hs_face_count_people(found->identities, people),
            hs_face_count_faces(found->embeddings, faces), all ? ", all usable with " : "", all ? model.name : "");
     print_unusable(&model, found);
     print_records(found);
-    printf("%.1f MB, schema version %d\n", (double) hs_gallery_get_counts(db->gallery).size_bytes / 1e6,
-           found->schema_version);
+    hs_progress_size((uint64_t) hs_gallery_get_counts(db->gallery).size_bytes, size);
+    printf("%s, schema version %d\n", size, found->schema_version);
     free(found);
     return HS_EXIT_OK;
 }
@@ -281,15 +438,16 @@ static int do_set_space(void *arg)
         r = hs_gallery_set_space(db->gallery, model.space, model.name, model.dimension, &done, &db->err);
     if (r < 0)
         return r;
-    printf("backed up to %s\n%s of %s are now of the space %s\n", backup, hs_face_count_faces(done.embeddings, faces),
+    note(db, "Backed up to %s\n", backup);
+    printf("%s of %s now in the space %s\n", hs_face_count_faces(done.embeddings, faces),
            hs_face_count_people(done.identities, people), model.space);
     if (done.scaled)
-        printf("%lld of them were brought to length 1\n", (long long) done.scaled);
+        printf("%s scaled to length 1\n", hs_face_count_faces(done.scaled, faces));
     if (done.other_size)
-        printf("%s left as before: not the %zu numbers of %s\n", hs_face_count_faces(done.other_size, faces),
+        printf("%s unchanged: not the %zu numbers of %s\n", hs_face_count_faces(done.other_size, faces),
                model.dimension, model.name);
     if (done.damaged)
-        printf("%s left as before: not finite, or of length 0\n", hs_face_count_faces(done.damaged, faces));
+        printf("%s unchanged: not finite, or of length 0\n", hs_face_count_faces(done.damaged, faces));
     return done.embeddings ? HS_EXIT_OK : HS_EXIT_FAILURE;
 }
 
@@ -323,8 +481,8 @@ static int tell_left_out(struct db *db)
                   : hs_error_set(&db->err, HS_ENOMEM, "no memory");
     char people[40];
     if (r == 0 && found->metadata.count > 0)
-        fprintf(stderr, "%s: the metadata of %s cannot be read and is left out; see `db check`\n", db->call->who,
-                hs_face_count_people(found->metadata.count, people));
+        fprintf(stderr, "%s: the metadata of %s cannot be read and is not exported. `hailo-face db check` lists them\n",
+                db->call->who, hs_face_count_people(found->metadata.count, people));
     free(found);
     return r;
 }
@@ -597,7 +755,7 @@ static int report(const struct adding *adding, size_t total, struct hs_error *er
                              HS_JSON_SPACED, err);
     printf("%zu added, %zu already there, %zu refused", adding->added, adding->present, adding->refused);
     if (left)
-        printf(", %zu not looked at: run it again to go on", left);
+        printf(", %zu not processed: run the command again to continue", left);
     putchar('\n');
     return 0;
 }
@@ -652,12 +810,13 @@ static int add_pictures(struct db *db, bool tree)
     else if (db->gate && db->force)
         code = hs_invocation_fail(db->call, HS_EXIT_USAGE, "--gate and --force exclude each other");
     else if (files.count == 0)
-        code = hs_invocation_fail(db->call, HS_EXIT_FAILURE, "there are no pictures in that folder");
+        code = hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: no JPEG, PNG, WebP or BMP in it",
+                                  word(db, tree ? 0 : 1));
     else {
         adding.refusals = json_array();
         adding.additions = json_array();
         hs_progress_init(&adding.progress, true);
-        adding.progress.quiet = db->call->quiet;
+        adding.progress.quiet = db->call->quiet || files.count < PROGRESS_FROM;
         code = add_files(db, &adding, &files);
         json_decref(adding.refusals);
         json_decref(adding.additions);

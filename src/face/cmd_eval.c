@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "cli/progress.h"
 #include "face/commands.h"
 #include "face/face_select.h"
@@ -85,20 +86,25 @@ static void print_table(const struct eval *eval, const struct hs_verification *v
                         const struct hs_verification_point *configured)
 {
     const struct hs_face_pairs *pairs = eval->pairs;
-    printf("%zu pictures, %zu without a face; %zu pairs left out\n", pairs->picture_count, eval->missed,
-           pairs->pair_count - eval->scored_count);
+    char pictures[HS_COUNT_SIZE], scored[HS_COUNT_SIZE], skipped[HS_COUNT_SIZE];
+    hs_str_count(pictures, (int64_t) pairs->picture_count, "picture", "pictures");
+    hs_str_count(scored, (int64_t) eval->scored_count, "pair", "pairs");
+    hs_str_count(skipped, (int64_t) (pairs->pair_count - eval->scored_count), "pair", "pairs");
+    printf("%s, %zu without a face; %s skipped\n", pictures, eval->missed, skipped);
     for (size_t i = 0; i < pairs->picture_count; i++)
         if (!eval->found[i])
             printf("  no face: %s\n", pairs->pictures[i].path);
-    printf("%zu pairs: %zu of the same person, %zu of different ones\n", eval->scored_count, v->same, v->different);
-    printf("AUC   %.4f\nEER   %.4f at %.3f\nbest  %.4f of all pairs right at %.3f\n", v->auc, v->eer, v->eer_threshold,
-           v->accuracy, v->best_threshold);
+    printf("%s: %zu of the same person, %zu of different people\n\n", scored, v->same, v->different);
+    printf("%-24s  %-6s  THRESHOLD\n", "METRIC", "VALUE");
+    printf("%-24s  %.4f\n", "AUC", v->auc);
+    printf("%-24s  %.4f  %.3f\n", "EER", v->eer, v->eer_threshold);
+    printf("%-24s  %.4f  %.3f\n", "best accuracy", v->accuracy, v->best_threshold);
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
         struct hs_verification_point at = hs_verification_at_far(eval->scored, eval->scored_count, rows[i].far);
-        printf("TAR   %.4f at FAR %s (%.3f)\n", at.tar, rows[i].text, at.threshold);
+        printf("TAR at FAR %-13s  %.4f  %.3f\n", rows[i].text, at.tar, at.threshold);
     }
-    printf("TAR   %.4f and FAR %.4f at the threshold in force, %.3f\n", configured->tar, configured->far,
-           configured->threshold);
+    printf("%-24s  %.4f  %.3f\n", "TAR as configured", configured->tar, configured->threshold);
+    printf("%-24s  %.4f  %.3f\n", "FAR as configured", configured->far, configured->threshold);
 }
 
 static json_t *point_json(const struct hs_verification_point *at)

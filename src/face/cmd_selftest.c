@@ -43,15 +43,17 @@ static float worst_distance(const struct hs_face *face)
 static void judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
 {
     const struct hs_face_found *face = hs_face_select(result, HS_FACE_BEST);
+    char faces[40];
     if (!face || result->count != 1) {
         hs_selftest_add(test, "detector", false, "the model file may be damaged: run 'models verify'",
-                        "%zu faces found where one is drawn (%.1f ms)", result->count, result->timings.detect_ms);
+                        "%s found where 1 is drawn (%.1f ms)", hs_face_count_faces((int64_t) result->count, faces),
+                        result->timings.detect_ms);
     } else if (!face->face.has_landmarks || worst_distance(&face->face) > tolerance) {
         hs_selftest_add(test, "detector", false, "the device computes wrongly, or the model has other landmarks",
-                        "a face was found, but its five points are not where they are drawn");
+                        "a face was found, but its landmarks are not where they are drawn");
     } else {
         hs_selftest_add(test, "detector", true, NULL,
-                        "the drawn face found with score %.2f, its points within %.0f pixels, %.1f ms",
+                        "1 face found with score %.2f, its landmarks within %.0f px; inference took %.1f ms",
                         (double) face->face.score, (double) worst_distance(&face->face), result->timings.detect_ms);
     }
 }
@@ -70,7 +72,7 @@ static void judge_embedder(struct hs_selftest *test, const struct hs_face_result
 {
     const struct hs_face_found *a = hs_face_select(first, HS_FACE_BEST), *b = hs_face_select(again, HS_FACE_BEST);
     if (!a || !a->embedding || !b || !b->embedding) {
-        hs_selftest_add(test, "embedder", false, "fix the detector first", "there is no face to be embedded");
+        hs_selftest_add(test, "embedder", false, "fix the detector first", "no face was found to embed");
         return;
     }
     float norm = norm_of(a->embedding, first->dimension);
@@ -78,8 +80,8 @@ static void judge_embedder(struct hs_selftest *test, const struct hs_face_result
     bool good = fabsf(norm - 1) < 1e-3f && cosine > same_cosine;
     hs_selftest_add(test, "embedder", good,
                     good ? NULL : "the device computes wrongly, or the model file is damaged: run 'models verify'",
-                    "%d numbers of length %.3f, cosine %.4f when embedded twice, %.1f ms", first->dimension,
-                    (double) norm, (double) cosine, first->timings.embed_ms);
+                    "%d numbers of length %.3f, cosine %.4f when embedded twice; inference took %.1f ms",
+                    first->dimension, (double) norm, (double) cosine, first->timings.embed_ms);
 }
 
 int hs_face_check_picture(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
@@ -92,11 +94,13 @@ int hs_face_check_picture(struct hs_selftest *test, const void *state, const str
         .embed = true,
     };
     struct hs_face_result looks[2] = { { 0 } };
+    char faces[40];
     int r = 0;
     for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(looks); i++)
         r = hs_face_find(&app->pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL, &looks[i], err);
     if (r == 0 && hs_model_runner_is_simulated(hs_model_pool_first(app->detector))) {
-        hs_selftest_add(test, "picture", true, NULL, "the scripted device answered with %zu faces", looks[0].count);
+        hs_selftest_add(test, "picture", true, NULL, "the scripted device found %s",
+                        hs_face_count_faces((int64_t) looks[0].count, faces));
     } else if (r == 0) {
         judge_detector(test, &looks[0]);
         judge_embedder(test, &looks[0], &looks[1]);
@@ -129,8 +133,8 @@ static bool check_folder(struct hs_selftest *test, const char *name, const char 
     if (stat(above, &st) == 0 && S_ISDIR(st.st_mode) && access(above, W_OK | X_OK) == 0)
         return true;
     hs_selftest_add(test, name, false,
-                    "make it and give it to the user that runs the service, or run this as that user",
-                    "the folder %s cannot be %s", folder, strcmp(above, folder) == 0 ? "written" : "made");
+                    "create it and give it to the user that runs the service, or run this command as that user",
+                    "the folder %s cannot be %s", folder, strcmp(above, folder) == 0 ? "written" : "created");
     return false;
 }
 
@@ -139,7 +143,7 @@ static void judge_content(struct hs_selftest *test, const char *path, const stru
                           const struct hs_gallery_survey *found)
 {
     char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE], people[40], faces[40];
-    hs_selftest_add(test, "gallery", true, NULL, "%s: whole, %s, %s, schema version %d", path,
+    hs_selftest_add(test, "gallery", true, NULL, "%s is intact: %s, %s, schema version %d", path,
                     hs_face_count_people(found->identities, people), hs_face_count_faces(found->embeddings, faces),
                     found->schema_version);
     size_t count = hs_face_report_unusable(&found->usability, model->name, model->dimension, lines);
@@ -157,10 +161,11 @@ static void check_content(struct hs_selftest *test, const struct hs_face_setting
     if (hs_face_gallery_model(settings, &model, NULL) < 0)
         model = (struct hs_face_gallery_model) { .name = "any model" };
     if (!hs_file_exists(path))
-        hs_selftest_add(test, "gallery", true, NULL, "%s is not there yet: the first start makes it", path);
+        hs_selftest_add(test, "gallery", true, NULL, "%s does not exist yet; the first start creates it", path);
     else if (access(path, R_OK | W_OK) < 0)
-        hs_selftest_add(test, "gallery", false, "run this as the user of the service, or give the file to that user",
-                        "%s: %s", path, strerror(errno));
+        hs_selftest_add(test, "gallery", false,
+                        "run this command as the user of the service, or give the file to that user", "%s: %s", path,
+                        strerror(errno));
     else if (hs_gallery_survey_file(path, BUSY_TIMEOUT_MS, model.space, model.dimension, &found, &err) < 0)
         hs_selftest_add(test, "gallery", false,
                         err.code == HS_EVERSION ? "a newer hailo-face wrote it: use that one"
@@ -176,7 +181,7 @@ void hs_face_check_gallery(struct hs_selftest *test, const void *settings)
     const struct hs_database_section *s = &((const struct hs_face_settings *) settings)->database;
     char folder[PATH_MAX];
     if (!s->enabled) {
-        hs_selftest_add(test, "gallery", true, NULL, "database.enabled is false: there is none");
+        hs_selftest_add(test, "gallery", true, NULL, "not used, because database.enabled is false");
         return;
     }
     hs_str_copy(folder, sizeof(folder), s->db_file);

@@ -37,6 +37,9 @@ void hs_face_delete_embedding(struct hs_http_request *req);
  * cannot be shown, `metadata_error` replaces it. */
 json_t *hs_face_identity_json(const struct hs_gallery_identity *identity);
 
+/* The same with `embeddings`, without their values; in routes_identity.c. */
+json_t *hs_face_person_json(const struct hs_gallery_person *person);
+
 /* Returns a text of the gallery as JSON, with '?' for bytes that are not UTF-8. NULL if the text is
  * NULL or memory is short. */
 json_t *hs_face_text_json(const char *text);

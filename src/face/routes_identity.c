@@ -29,14 +29,17 @@ static json_t *embeddings_json(const struct hs_gallery_person *person)
     return list;
 }
 
+json_t *hs_face_person_json(const struct hs_gallery_person *person)
+{
+    return hs_json_with_member(hs_face_identity_json(&person->identity), "embeddings", embeddings_json(person));
+}
+
 static void reply_person(struct hs_http_request *req, const char *name)
 {
     struct hs_gallery_person *person = hs_face_get_person(req, name, false);
     if (!person)
         return;
-    json_t *answer = hs_face_identity_json(&person->identity);
-    answer = hs_json_with_member(answer, "embeddings", embeddings_json(person));
-    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, hs_face_person_json(person)));
     hs_gallery_person_destroy(person);
 }
 

@@ -88,9 +88,9 @@ static int report(void *arg, void *const *states, struct hs_compare_report *repo
     struct compare *compare = arg;
     const struct hs_pose_app *against = states[HS_COMPARE_AGAINST];
     (void) err;
-    hs_compare_report_numbers(report, "box_pixels", "boxes, pixels", &compare->box);
-    hs_compare_report_numbers(report, "keypoint_pixels", "keypoints, pixels", &compare->points);
-    hs_compare_report_numbers(report, "oks", "keypoints, OKS", &compare->similarity);
+    hs_compare_report_numbers(report, "box_pixels", "box distance, px", &compare->box);
+    hs_compare_report_numbers(report, "keypoint_pixels", "keypoint distance, px", &compare->points);
+    hs_compare_report_numbers(report, "oks", "keypoint OKS", &compare->similarity);
     if (hs_model_pool_first(against->pool)->choice.pack->keypoint_count == HS_COCO_KEYPOINTS)
         hs_compare_report_check(report, "oks", "median OKS", hs_samples_summarize(&compare->similarity).median,
                                 compare->least_oks);
@@ -108,6 +108,7 @@ static int run(struct hs_invocation *call)
         .options = options,
         .option_count = HS_ARRAY_LEN(options),
         .what = "people",
+        .one = "person",
         /* Both sides receive the picture in the model's full input shape, the only one that a HEF has. */
         .set = "inference.rectangular=false",
         .look = look,

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "cli/progress.h"
 #include "pose/app.h"
 #include "pose/coco_json.h"
@@ -99,6 +100,7 @@ static int join_results(const struct eval *eval, struct hs_coco_result **ret_res
 static void print_metrics(const struct eval *eval, const struct hs_coco_metrics *m, size_t results)
 {
     const struct hs_coco_set *set = eval->set;
+    char pictures[HS_COUNT_SIZE], people[HS_COUNT_SIZE], found[HS_COUNT_SIZE];
     const struct {
         const char *name;
         double value;
@@ -108,7 +110,9 @@ static void print_metrics(const struct eval *eval, const struct hs_coco_metrics 
     if (eval->json)
         printf("{\"images\": %zu, \"annotations\": %zu, \"results\": %zu", set->image_count, set->truth_count, results);
     else
-        printf("%zu pictures, %zu annotated people, %zu results\n", set->image_count, set->truth_count, results);
+        printf("%s, %s, %s\n", hs_str_count(pictures, (int64_t) set->image_count, "picture", "pictures"),
+               hs_str_count(people, (int64_t) set->truth_count, "annotated person", "annotated people"),
+               hs_str_count(found, (int64_t) results, "detection", "detections"));
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++)
         printf(eval->json ? ", \"%s\": %.6f" : "%-5s %.4f\n", rows[i].name, rows[i].value);
     if (eval->json)

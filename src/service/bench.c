@@ -322,16 +322,20 @@ static int read_pictures(const struct hs_text_list *paths, struct hs_bench_pictu
 static void print_table(const struct bench_call *call, const struct hs_bench_summary *s)
 {
     const struct hs_bench_stages *stages = &call->bench->stages;
-    printf("%-12s %9s %9s %9s %9s   ms\n", "stage", "mean", "p50", "p95", "p99");
+    char pictures[HS_COUNT_SIZE], clients[HS_COUNT_SIZE];
+    printf("%-12s %9s %9s %9s %9s\n", "STAGE (ms)", "MEAN", "P50", "P95", "P99");
     for (size_t i = 0; i < stages->count; i++) {
         const struct hs_bench_times *t = &s->stages[i];
         printf("%-12s %9.3f %9.3f %9.3f %9.3f\n", stages->names[i], t->mean, t->p50, t->p95, t->p99);
     }
-    printf("%zu pictures in %.2f s by %lld client%s: %.2f a second", s->rounds, s->seconds, (long long) call->clients,
-           call->clients == 1 ? "" : "s", s->per_second);
+    printf("\n%s in %.2f s with %s: %.2f pictures/s",
+           hs_str_count(pictures, (int64_t) s->rounds, "picture", "pictures"), s->seconds,
+           hs_str_count(clients, call->clients, "client", "clients"), s->per_second);
     if (!call->url)
-        printf(", %.4f CPU seconds each", s->cpu_seconds_per_round);
-    printf("; %zu failed%s%s\n", s->failures, s->failures ? ": " : "", s->first_failure);
+        printf(", %.4f s of CPU time per picture", s->cpu_seconds_per_round);
+    putchar('\n');
+    if (s->failures)
+        printf("%zu failed: %s\n", s->failures, s->first_failure);
 }
 
 static json_t *report_json(const struct bench_call *call, const struct hs_bench_summary *s)

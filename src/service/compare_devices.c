@@ -14,7 +14,7 @@
 /* If the score of a detection is near the threshold, rounding decides which side finds it. */
 static const double least_agreement = .9;
 
-enum { OPTIONS_MAX = 8 };
+enum { OPTIONS_MAX = 8, PROGRESS_FROM = 5 /* pictures */ };
 
 /* Least overlap (IoU) of two boxes that match. */
 static const float same_box = .5f;
@@ -58,8 +58,7 @@ void hs_compare_report_numbers(struct hs_compare_report *report, const char *key
                         json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t) s.count, "least", s.least,
                                   "median", s.median, "mean", s.mean, "most", s.most));
     if (!report->json)
-        printf("%-22s least %-9.4g median %-9.4g mean %-9.4g most %-9.4g of %zu\n", text, s.least, s.median, s.mean,
-               s.most, s.count);
+        printf("%-22s  %8zu  %9.4g  %9.4g  %9.4g  %9.4g\n", text, s.count, s.least, s.median, s.mean, s.most);
 }
 
 void hs_compare_report_check(struct hs_compare_report *report, const char *key, const char *text, double value,
@@ -70,7 +69,7 @@ void hs_compare_report_check(struct hs_compare_report *report, const char *key, 
     json_array_append_new(
         report->checks, json_pack("{s:s, s:f, s:f, s:b}", "name", key, "value", value, "least", least, "ok", (int) ok));
     if (!report->json)
-        printf("%-4s %s: %.4f, at least %.4g is wanted\n", ok ? "ok" : "FAIL", text, value, least);
+        printf("%-4s %s: %.4f (at least %.4g)\n", ok ? "ok" : "FAIL", text, value, least);
 }
 
 void hs_compare_report_note(struct hs_compare_report *report, const char *key, const char *format, ...)
@@ -104,15 +103,17 @@ static void report_counts(const struct compare *compare, struct hs_compare_repor
 {
     size_t both = compare->both, device = compare->only[HS_COMPARE_DEVICE], against = compare->only[HS_COMPARE_AGAINST];
     size_t all = both + device + against;
+    char pictures[HS_COUNT_SIZE];
     json_object_update_new(report->root,
                            json_pack("{s:I, s:I, s:I, s:I, s:I}", "pictures", (json_int_t) compare->pictures, "failed",
                                      (json_int_t) compare->failed, "both", (json_int_t) both, "only_device",
                                      (json_int_t) device, "only_against", (json_int_t) against));
     if (!report->json)
-        printf("%zu pictures: %zu %s found by both, %zu only by the device, %zu only by the other\n", compare->pictures,
-               both, compare->command->what, device, against);
-    hs_compare_report_check(report, "agreement", "found by both, of all", all ? (double) both / (double) all : 0,
-                            compare->least_agreement);
+        printf("%s: %zu %s found by both devices, %zu only by the first, %zu only by the second\n",
+               hs_str_count(pictures, (int64_t) compare->pictures, "picture", "pictures"), both,
+               both == 1 ? compare->command->one : compare->command->what, device, against);
+    hs_compare_report_check(report, "agreement", "share of detections found by both",
+                            all ? (double) both / (double) all : 0, compare->least_agreement);
 }
 
 static int print_report(struct compare *compare)
@@ -123,6 +124,8 @@ static int print_report(struct compare *compare)
     struct hs_error err;
     for (int side = 0; side < HS_COMPARE_SIDES; side++)
         report_side(&report, side, compare->states[side]);
+    if (!report.json)
+        printf("\n%-22s  %8s  %9s  %9s  %9s  %9s\n", "DIFFERENCE", "COUNT", "LEAST", "MEDIAN", "MEAN", "MOST");
     int r = compare->command->report(compare->arg, compare->states, &report, &err);
     report_counts(compare, &report);
     json_object_set_new(report.root, "checks", report.checks);
@@ -130,7 +133,7 @@ static int print_report(struct compare *compare)
     if (r == 0 && compare->json)
         r = hs_print_json(json_incref(report.root), HS_JSON_SPACED, &err);
     else if (r == 0)
-        puts(report.ok ? "the devices agree" : "the devices do not agree; see above");
+        puts(report.ok ? "The devices agree" : "The devices do not agree");
     json_decref(report.root);
     if (r < 0)
         return hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s", err.message);
@@ -167,7 +170,7 @@ static void run_pictures(struct compare *compare)
 {
     struct hs_progress progress;
     hs_progress_init(&progress, true);
-    progress.quiet = compare->call->quiet;
+    progress.quiet = compare->call->quiet || compare->files.count < PROGRESS_FROM;
     for (size_t i = 0; i < compare->files.count; i++) {
         struct hs_error err;
         if (run_picture(compare, compare->files.items[i].path, &err) < 0) {
@@ -225,8 +228,7 @@ static int run(struct compare *compare)
     if (code == HS_EXIT_OK && is_same_device(compare)) {
         const struct hs_app_core *core = compare->states[HS_COMPARE_DEVICE];
         code = hs_invocation_fail(compare->call, HS_EXIT_USAGE,
-                                  "both sides are the device %s, which would be compared with itself; choose them with "
-                                  "--device and --against",
+                                  "both sides are the device %s. Choose two devices with --device and --against",
                                   hs_model_pool_first(hs_app_core_pool(core, 0))->device);
     }
     if (code == HS_EXIT_OK) {

@@ -22,6 +22,7 @@ struct hs_compare_command {
                                       * --least-agreement */
     size_t option_count;
     const char *what; /* objects found, for messages: "people" */
+    const char *one;  /* one of them: "person" */
     const char *set;  /* a setting applied to both sides: "name=value" */
 
     /* Runs a picture on both sides. The boxes are borrowed until the next call. Messages name the file. */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/progress.h"
+#include "cli/table.h"
 #include "models/fetch.h"
 #include "models/import.h"
 #include "service/app.h"
@@ -38,12 +39,23 @@ static int fail(const struct command *cmd, const struct hs_error *err)
     return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s", err->message);
 }
 
+/* For an unknown name, prints an error with the most similar one and returns NULL. */
 static const struct hs_pack *find_pack(const struct command *cmd, const char *name)
 {
     const struct hs_pack *pack = hs_store_find(cmd->store, name);
-    if (!pack)
-        hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "there is no model %s; `models list` shows them", name);
-    return pack;
+    const char *meant = NULL;
+    size_t distance = hs_str_near(name);
+    if (pack)
+        return pack;
+    for (size_t i = 0; i < hs_store_count(cmd->store); i++) {
+        pack = hs_store_pack(cmd->store, i);
+        if (hs_app_serves(cmd->app, pack) && hs_str_nearer(name, pack->name, &distance))
+            meant = pack->name;
+    }
+    hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "unknown model '%s'%s%s%s `%s models list` lists the models", name,
+                       meant ? ". Did you mean '" : ".", meant ? meant : "", meant ? "'?" : "",
+                       cmd->call->program->name);
+    return NULL;
 }
 
 /* ---- list ---- */
@@ -109,34 +121,65 @@ static int list_json(const struct command *cmd)
     return failed ? hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "out of memory") : HS_EXIT_OK;
 }
 
-static void list_row(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
+/* Returns true if two files differ only in the version of the runtime, so that they share a row. */
+static bool shares_row(const struct command *cmd, const struct hs_pack_file *a, const struct hs_pack_file *b)
 {
-    char size[32] = "", backend[40], compiled[32] = "";
-    uint64_t bytes = compiled_bytes(cmd, file);
-    const char *state = hs_store_has(cmd->store, file) ? "installed" : file->source_count ? "-" : "missing";
-    if (file->size)
-        hs_progress_size(file->size, size);
+    return a->runtime && b->runtime && strcmp(a->backend, b->backend) == 0 && a->size == b->size &&
+           !hs_store_has(cmd->store, a) && !hs_store_has(cmd->store, b);
+}
+
+/* Adds the row of the files first..last. */
+static void list_row(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *first,
+                     const struct hs_pack_file *last, struct hs_table *table)
+{
+    char size[32] = "", compiled[32] = "";
+    uint64_t bytes = compiled_bytes(cmd, first);
+    if (first->size)
+        hs_progress_size(first->size, size);
     if (bytes)
         hs_progress_size(bytes, compiled);
-    hs_str_format(backend, sizeof(backend), "%s%s%s", file->backend, file->runtime ? " " : "",
-                  file->runtime ? file->runtime : "");
-    printf("%-24s %c %-10s %-10s %9s  %-14s %s%s%s%s%s\n", pack->name, is_default(cmd, pack, file) ? '*' : ' ', backend,
-           state, size, pack->licence_name, pack->title, pack->imported ? " (imported)" : "",
-           bytes ? " (compiled: " : "", compiled, bytes ? ")" : "");
+    hs_table_add(table, "%s%s", pack->name, is_default(cmd, pack, first) ? " *" : "");
+    hs_table_add(table, "%s%s%s%s%s", first->backend, first->runtime ? " " : "", first->runtime ? first->runtime : "",
+                 first == last ? "" : " to ", first == last ? "" : last->runtime);
+    hs_table_add(table, "%s", hs_store_has(cmd->store, first) ? "installed" : first->source_count ? "-" : "missing");
+    hs_table_add(table, "%s", size);
+    hs_table_add(table, "%s", compiled);
+    hs_table_add(table, "%s", pack->licence_name);
+    hs_table_add(table, "%s%s", pack->title, pack->imported ? " (imported)" : "");
+}
+
+static void list_pack(const struct command *cmd, const struct hs_pack *pack, struct hs_table *table)
+{
+    for (size_t first = 0, last; first < pack->file_count; first = last + 1) {
+        last = first;
+        while (last + 1 < pack->file_count && shares_row(cmd, &pack->files[last], &pack->files[last + 1]))
+            last++;
+        list_row(cmd, pack, &pack->files[first], &pack->files[last], table);
+    }
 }
 
 static int do_list(void *arg)
 {
+    static const char *const headings[] = { "MODEL", "FOR", "STATE", "SIZE", "COMPILED", "LICENCE", "DESCRIPTION" };
     const struct command *cmd = arg;
+    struct hs_table table;
+    struct hs_error err;
     if (cmd->json)
         return list_json(cmd);
-    printf("%-24s   %-10s %-10s %9s  %-14s %s\n", "MODEL", "FOR", "STATE", "SIZE", "LICENCE", "WHAT");
+    hs_table_init(&table, HS_ARRAY_LEN(headings), 1u << 3 | 1u << 4);
+    for (size_t i = 0; i < HS_ARRAY_LEN(headings); i++)
+        hs_table_add(&table, "%s", headings[i]);
     for (size_t i = 0; i < hs_store_count(cmd->store); i++) {
         const struct hs_pack *pack = hs_store_pack(cmd->store, i);
-        for (size_t k = 0; hs_app_serves(cmd->app, pack) && k < pack->file_count; k++)
-            list_row(cmd, pack, &pack->files[k]);
+        if (hs_app_serves(cmd->app, pack))
+            list_pack(cmd, pack, &table);
     }
-    printf("\n* what `auto` means on this machine. Folder: %s\n", hs_store_dir(cmd->store));
+    int r = hs_table_print(&table, &err);
+    hs_table_finish(&table);
+    if (r < 0)
+        return fail(cmd, &err);
+    if (!cmd->call->quiet)
+        printf("\n* default on this machine\nFolder: %s\n", hs_store_dir(cmd->store));
     return HS_EXIT_OK;
 }
 
@@ -174,11 +217,11 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
         return fail(cmd, &err);
     hs_progress_size(result.size, size);
     printf("  %s, %s, SHA-256 %s: %s\n", choice->file->name, size, result.sha256,
-           result.already ? "already here" : "installed");
+           result.already ? "already installed" : "installed");
     printf("  in %s\n", hs_store_dir(cmd->store));
     if (result.recorded)
-        printf("  %s: this one was recorded and every later use is compared with it\n",
-               result.source_verified ? "made from a verified checkpoint" : "nobody publishes a checksum of this file");
+        printf("  %s; this checksum is recorded, and every later use is compared with it\n",
+               result.source_verified ? "made from a verified checkpoint" : "no checksum of this file is published");
     return HS_EXIT_OK;
 }
 
@@ -246,7 +289,8 @@ static int do_pull(void *arg)
 
 static int verify_file(const struct command *cmd, const struct hs_pack_file *file, bool named, size_t *count)
 {
-    static const char *const words[] = { "missing", "ok", "WRONG", "UNKNOWN (not pulled: nothing to compare with)" };
+    static const char *const words[] = { "missing", "ok", "WRONG",
+                                         "UNKNOWN (not pulled, so its checksum is not known)" };
     enum hs_file_state state;
     char hex[65], size[32];
     struct hs_compiled_sum sum;
@@ -261,7 +305,7 @@ static int verify_file(const struct command *cmd, const struct hs_pack_file *fil
     if (sum.entries) {
         hs_progress_size(sum.bytes, size);
         printf("%s: compiled: %s (%d, %s)\n", file->name,
-               sum.damaged ? "DAMAGED, compiled again when it is used" : "ok", sum.entries, size);
+               sum.damaged ? "DAMAGED; it is compiled again when it is used" : "ok", sum.entries, size);
     }
     if (sum.damaged)
         return HS_EXIT_FAILURE;
@@ -348,7 +392,7 @@ static int do_remove(void *arg)
         const struct hs_pack *pack = find_pack(cmd, cmd->names.items[i]);
         struct hs_error err;
         int removed = 0;
-        char compiled[32] = "";
+        char compiled[32] = "", files[HS_COUNT_SIZE];
         bool imported = pack && pack->imported;
         uint64_t bytes = pack ? remove_compiled(cmd, pack) : 0;
         if (bytes)
@@ -356,8 +400,9 @@ static int do_remove(void *arg)
         if (!pack || hs_store_remove(cmd->store, pack, &removed, &err) < 0)
             code = pack ? fail(cmd, &err) : HS_EXIT_FAILURE;
         else
-            printf("%s: %d file%s removed%s%s%s\n", cmd->names.items[i], removed, removed == 1 ? "" : "s",
-                   bytes ? ", compiled models too: " : "", compiled, imported ? ", the model is forgotten" : "");
+            printf("%s: removed %s%s%s%s%s\n", cmd->names.items[i], hs_str_count(files, removed, "file", "files"),
+                   bytes ? " and " : "", compiled, bytes ? " of compiled models" : "",
+                   imported ? ", and the imported model" : "");
     }
     return code;
 }

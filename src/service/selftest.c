@@ -20,6 +20,10 @@
 #include "service/server_main.h"
 #include "service/test_image.h"
 
+#define GREEN "\x1b[32m"
+#define RED "\x1b[31m"
+#define NORMAL "\x1b[0m"
+
 enum { ENTRIES_MAX = 16, LINE = 512, PICTURE_MAX = 16 << 20 };
 
 void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const char *remedy, const char *format, ...)
@@ -35,7 +39,9 @@ void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const 
                                                   detail, "mend", remedy));
     if (test->json)
         return;
-    printf("%-4s %-11s %s\n", ok ? "ok" : "FAIL", name, detail);
+    test->failures += !ok;
+    printf("%s%-4s%s %-11s %s\n", test->color ? (ok ? GREEN : RED) : "", ok ? "ok" : "FAIL", test->color ? NORMAL : "",
+           name, detail);
     if (remedy)
         printf("     %-11s %s\n", "", remedy);
 }
@@ -43,10 +49,10 @@ void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const 
 static void check_machine(struct hs_selftest *test)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE), cores = sysconf(_SC_NPROCESSORS_ONLN);
-    char model[80];
+    char model[80], count[HS_COUNT_SIZE];
     hs_host_model(hs_host_root(), model, sizeof(model));
-    hs_selftest_add(test, "machine", true, NULL, "%s%s%ld cores, %ld MiB of memory", model, model[0] ? ", " : "", cores,
-                    (long) ((double) pages * page / 1048576));
+    hs_selftest_add(test, "machine", true, NULL, "%s%s%s, %ld MiB of memory", model, model[0] ? ", " : "",
+                    hs_str_count(count, cores, "core", "cores"), (long) ((double) pages * page / 1048576));
 }
 
 /* A module that is present but does not work is a fault. A missing module is a fault only if no
@@ -299,13 +305,15 @@ static void check_memory(struct hs_selftest *test)
 {
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    hs_selftest_add(test, "memory", true, NULL, "%ld MiB at most so far", use.ru_maxrss / 1024);
+    hs_selftest_add(test, "memory", true, NULL, "at most %ld MiB used", use.ru_maxrss / 1024);
 }
 
 static int print_report(const struct hs_selftest *test)
 {
     if (!test->json) {
-        puts(test->ok ? "all is well" : "something is wrong; see above");
+        char failed[HS_COUNT_SIZE];
+        printf("%s%s\n", test->ok ? "All checks passed" : hs_str_count(failed, test->failures, "check", "checks"),
+               test->ok ? "" : " failed");
         return 0;
     }
     struct hs_error err;
@@ -328,6 +336,7 @@ static int run(struct hs_invocation *call)
     if (code != HS_EXIT_OK)
         return code;
     test.checks = json_array();
+    test.color = call->color;
     check_machine(&test);
     check_backends(&test, hs_app_common(settings)->inference.device);
     check_hailo(&test, app, settings);

@@ -9,7 +9,8 @@
 #include "config/common.h"
 
 struct hs_selftest {
-    bool json, ok;
+    bool json, ok, color;
+    int64_t failures;
     json_t *checks; /* array of `{name, ok, detail, mend}` */
 };
 

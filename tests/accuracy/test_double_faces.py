@@ -146,13 +146,13 @@ def test_no_vectors_of_another_device_before_they_were_compared(double):
 def test_a_few_faces_prove_nothing(double):
     report = compare(double, need(SAMPLES / 'zidane.jpg'), need(SAMPLES / 'bus.jpg'))
     assert report['ok'] and report['cosine']['count'] == 4
-    assert report['record'].startswith('not written down: only 4 faces were compared, 20 are wanted')
+    assert report['record'].startswith('not recorded: only 4 faces were compared, 20 are wanted')
     assert not record(double).exists()
 
 
 def test_the_processor_recognises_who_the_device_enrolled(double):
     report = compare(double, need(SAMPLES / 'solvay.jpg'))
-    assert report['record'] == 'written down: the processor may stand in (device.fallback: cpu)'
+    assert report['record'] == 'recorded: the processor can be the fallback (device.fallback: cpu)'
     written = json.loads(record(double).read_text())
     assert written['faces'] == report['cosine']['count'] and written['median_cosine'] == report['cosine']['median']
     assert compare(double, need(SAMPLES / 'zidane.jpg'))['ok']
@@ -171,7 +171,7 @@ def test_a_device_with_other_vectors_is_found_out(double, ranges):
     report = compare(double, need(SAMPLES / 'solvay.jpg'), code=1)
     failed = [check['name'] for check in report['checks'] if not check['ok']]
     assert not report['ok'] and set(failed) <= {'median_cosine', 'least_cosine'} and failed
-    assert report['record'] == 'written down: the processor must not stand in for the embedder'
+    assert report['record'] == 'recorded: the processor cannot be the fallback of the embedder'
     answer, health = without_the_device(double)
     assert answer.status == 503 and health['no_fallback'].startswith('the vectors of one face differ: over ')
     # After the correct file is restored, no record applies to it.

@@ -65,14 +65,14 @@ def test_a_device_is_not_compared_with_itself(compare, people, program, devices)
     if devices != ('sim', 'sim') and not has_weights(program):
         pytest.skip('no weights, or no OpenVINO')
     text = compare('--device', devices[0], '--against', devices[1], people, program=program, code=2, report=False)
-    assert f'both sides are the device {devices[1]}, which would be compared with itself' in text
+    assert f'both sides are the device {devices[1]}. Choose two devices ' in text
 
 
 def test_the_report_for_people(compare, people, script):
     text = compare('--device', 'sim', '--against', script(''), people, report=False)
     assert 'device   sim: ' in text and 'against  sim: ' in text
-    assert '3 pictures: 3 people found by both, 0 only by the device, 0 only by the other' in text
-    assert 'the devices agree' in text.splitlines()
+    assert '3 pictures: 3 people found by both devices, 0 only by the first, 0 only by the second' in text
+    assert 'The devices agree' in text.splitlines()
 
 
 def test_rounding_shows(compare, people, script):
@@ -87,7 +87,7 @@ def test_rounding_shows(compare, people, script):
 
 def test_a_device_that_fails_is_said(compare, people, script):
     text = compare('--device', 'sim', '--against', script('faults: [{kind: error}]'), people / '0.png', code=1, report=False)
-    assert '0.png: ' in text and 'the devices do not agree' in text
+    assert '0.png: ' in text and 'The devices do not agree' in text
 
 
 def test_nothing_found_is_no_agreement(compare, tmp_path, script):

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import random
+import re
 
 import pytest
 
@@ -80,14 +81,16 @@ def test_listed_verified_and_removed(shop):
     [blob] = blobs(shop)
     file = [each for each in json.loads(shop.models('list', '--json').stdout)['models'] if each['name'] == 'mine'][0]['files'][0]
     assert blob.stat().st_size < file['compiled_bytes'] < blob.stat().st_size + 1000
-    assert '(compiled: ' in shop.models('list').stdout
+    head, *rows = shop.models('list').stdout.splitlines()
+    [row] = [row for row in rows if row.startswith('mine')]
+    assert re.match(r'[\d.]+ [kM]B', row[head.index('COMPILED'):].strip()), (head, row)
     done = shop.models('verify')
     assert done.returncode == 0 and f'{file["file"]}: compiled: ok (1, ' in done.stdout
     (blob.parent / 'sum').unlink()
     done = shop.models('verify', 'mine')
     assert done.returncode == 1 and f'{file["file"]}: compiled: DAMAGED' in done.stdout
     done = shop.models('remove', 'mine')
-    assert done.returncode == 0 and 'compiled models too' in done.stdout
+    assert done.returncode == 0 and ' of compiled models' in done.stdout
     assert not list((shop.store / 'compiled').iterdir())
 
 

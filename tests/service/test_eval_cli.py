@@ -35,7 +35,7 @@ def coco(tmp_path, cli):
     (tmp_path / 'set.json').write_text(json.dumps({'categories': [PERSON], 'images': images, 'annotations': []}))
     done = cli('eval', '--coco', 'set.json', '--images', 'in', '--results', 'found.json', '--device', 'sim')
     assert done.returncode == 0, done
-    assert done.stdout.startswith('2 pictures, 0 annotated people, 3 results\n')
+    assert done.stdout.startswith('2 pictures, 0 annotated people, 3 detections\n')
     found = json.loads((tmp_path / 'found.json').read_text())
     assert [(result['image_id'], result['category_id']) for result in found] == [(70, 3), (70, 3), (71, 3)]
     truths = []
@@ -59,7 +59,7 @@ def test_eval_of_what_was_found_is_perfect(cli, coco, tmp_path):
                             'ARM', 'ARL']
     assert all(answer[key] == 1 for key in ('AP', 'AP50', 'AP75', 'AR', 'AR50', 'AR75'))
     lines = cli(*arguments).stdout.splitlines()
-    assert lines[0] == '2 pictures, 3 annotated people, 3 results'
+    assert lines[0] == '2 pictures, 3 annotated people, 3 detections'
     assert lines[1:4] == ['AP    1.0000', 'AP50  1.0000', 'AP75  1.0000'] and lines[6] == 'AR    1.0000'
     # One person that is not in the picture, and one too far away.
     coco['annotations'].append({**coco['annotations'][2], 'keypoints': [3, 3, 2] * 17, 'bbox': [0, 0, 9, 9], 'area': 81})
@@ -123,10 +123,11 @@ def test_eval_of_pairs(face, pairs, tmp_path):
     assert [answer[key] for key in ('auc', 'eer', 'accuracy')] == [1, 0, 1]
     assert all(point['tar'] == 1 for point in answer['at_far'].values())
     lines = face(*arguments).stdout.splitlines()
-    assert lines[:3] == ['5 pictures, 1 without a face; 1 pairs left out', '  no face: none.png',
-                         '4 pairs: 2 of the same person, 2 of different ones']
-    assert lines[3] == 'AUC   1.0000' and lines[4].startswith('EER   0.0000 at ')
-    assert lines[5].startswith('best  1.0000 of all pairs right at ') and lines[-1].startswith('TAR   ')
+    assert lines[:3] == ['5 pictures, 1 without a face; 1 pair skipped', '  no face: none.png',
+                         '4 pairs: 2 of the same person, 2 of different people']
+    assert lines[4].split() == ['METRIC', 'VALUE', 'THRESHOLD'] and lines[5].split() == ['AUC', '1.0000']
+    assert lines[6].split()[:2] == ['EER', '0.0000'] and lines[7].split()[:3] == ['best', 'accuracy', '1.0000']
+    assert lines[-2].startswith('TAR as configured ') and lines[-1].startswith('FAR as configured ')
     for rule in ('best', 'middle', 'largest'):
         assert face(*arguments, '--face', rule).returncode == 0
     done = to_full(tmp_path, *arguments, '--device', 'sim', program=FACE)
@@ -201,18 +202,28 @@ def test_db_shows_what_it_has(face, pairs, tmp_path):
         db.execute("""UPDATE identities SET metadata = '{"team":3}' WHERE name = 'Ann'""")
     db.close()
     lines = face('db', 'list').stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [['Ann', '1'], ['Bob', '2']]
+    assert [line.split()[:2] for line in lines] == [['NAME', 'FACES'], ['Ann', '1'], ['Bob', '2']]
     lines = face('db', 'show', 'Ann').stdout.splitlines()
-    assert re.fullmatch(r'Ann, since \d{4}-\S+ ?\S*, \{"team":3\}', lines[0]), lines
-    assert len(lines) == 2 and re.fullmatch(r' +\d+  \S+ ?\S*  sim  \{.*"score":.*\}', lines[1]), lines
+    assert re.fullmatch(r'Ann: 1 face, added \d{4}-\S+ \S+', lines[0]) and lines[1] == 'metadata: {"team":3}', lines
+    assert lines[3].split() == ['ID', 'ADDED', 'SPACE', 'SIZE', 'SCORE'] and len(lines) == 5
+    assert re.fullmatch(r' *\d+  \S+ \S+  sim +\d+ px +0\.\d\d', lines[4]), lines
+    shown = json.loads(face('db', 'show', 'Ann', '--json').stdout)
+    assert shown['metadata'] == {'team': 3} and [each['space'] for each in shown['embeddings']] == ['sim']
+    listed = json.loads(face('db', 'list', '--json').stdout)
+    assert [(each['name'], each['embedding_count']) for each in listed['identities']] == [('Ann', 1), ('Bob', 2)]
+    for action in ('stats', 'check'):
+        report = json.loads(face('db', action, '--json').stdout)
+        assert [report[key] for key in ('people', 'faces', 'usable')] == [2, 3, 3], report
     lines = face('db', 'show', 'Bob').stdout.splitlines()
-    assert len(lines) == 3 and re.fullmatch(r'Bob, since \S+ ?\S*', lines[0])
+    assert len(lines) == 5 and re.fullmatch(r'Bob: 2 faces, added \S+ \S+', lines[0])
     assert face('db', 'backups').stdout == ''
     done = face('db', 'backup')
     backup = done.stdout.strip()
     assert done.returncode == 0 and backup.startswith(f'{tmp_path}/backups/')
     listed = face('db', 'backups').stdout.splitlines()
-    assert len(listed) == 1 and listed[0].endswith(f'  {backup}')
+    assert listed[0].split() == ['CREATED', 'SIZE', 'PATH'] and len(listed) == 2
+    assert re.fullmatch(rf'\S+ \S+ +[\d.]+ kB  {backup}', listed[1]), listed
+    assert [each['path'] for each in json.loads(face('db', 'backups', '--json').stdout)['backups']] == [backup]
     for action in ('list', 'backup', 'stats', 'export'):
         done = face('db', action, *(['-'] if action == 'export' else []), '--purge-backups')
         assert done.returncode == 2 and '--purge-backups is only for remove' in done.stderr
@@ -221,10 +232,13 @@ def test_db_shows_what_it_has(face, pairs, tmp_path):
     done = face('db', 'export', 'no/such/file')
     assert done.returncode == 1 and 'no/such/file' in done.stderr
     done = face('db', 'remove', 'Ann')
-    assert done.stdout.splitlines() == ['1 face erased', f'still in the older file {backup}']
+    assert done.stdout.splitlines() == ['Erased 1 face of Ann', f'Still in the older file {backup}']
     done = face('db', 'remove', 'Bob', '--purge-backups')
-    assert done.stdout.splitlines()[0] == '2 faces erased'
-    assert f'deleted {backup}' in done.stdout and done.stdout.splitlines()[1].startswith('backed up to ')
+    assert done.stdout.splitlines()[0] == 'Erased 2 faces of Bob'
+    assert f'Deleted {backup}' in done.stdout and done.stdout.splitlines()[1].startswith('Backed up to ')
+    done = face('db', 'list')
+    assert (done.returncode, done.stdout) == (0, '') and 'has no people yet' in done.stderr
+    assert face('db', 'list', '-q').stderr == ''
 
 
 def test_db_gives_faces_their_space(face, pairs, tmp_path):
@@ -235,7 +249,7 @@ def test_db_gives_faces_their_space(face, pairs, tmp_path):
     assert done.returncode == 1 and "no embedding model, nor a space, is called 'nobody'; models are: " in done.stderr
     model = done.stderr.rsplit(' ', 1)[1].strip()
     done = face('db', 'set-space', model)
-    assert done.returncode == 1 and '0 faces of 0 people are now of the space sim' in done.stdout
+    assert done.returncode == 1 and '0 faces of 0 people now in the space sim' in done.stdout
     with sqlite3.connect(path) as db:
         db.execute('UPDATE embeddings SET space = NULL')
         size, = db.execute('SELECT length(embedding) FROM embeddings').fetchone()
@@ -245,9 +259,9 @@ def test_db_gives_faces_their_space(face, pairs, tmp_path):
     done = face('db', 'set-space', model)
     assert done.returncode == 0, done
     lines = done.stdout.splitlines()
-    assert lines[0].startswith('backed up to ') and lines[1] == '2 faces of 2 people are now of the space sim'
-    assert re.fullmatch(r'1 face left as before: not the 512 numbers of \S+', lines[2]), lines
-    assert lines[3] == '1 face left as before: not finite, or of length 0' and len(lines) == 4
+    assert lines[0].startswith('Backed up to ') and lines[1] == '2 faces of 2 people now in the space sim'
+    assert re.fullmatch(r'1 face unchanged: not the 512 numbers of \S+', lines[2]), lines
+    assert lines[3] == '1 face unchanged: not finite, or of length 0' and len(lines) == 4
 
 
 def test_a_command_needs_what_the_settings_leave_out(face, pairs):

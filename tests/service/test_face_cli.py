@@ -119,7 +119,7 @@ def test_folders_of_people(face, tmp_path):
     done = face('db', 'import', 'people')
     assert done.returncode == 1 and 'one folder for each name' in done.stderr
     done = face('db', 'add', 'Ann', 'people/empty')
-    assert done.returncode == 1 and 'no pictures' in done.stderr
+    assert done.returncode == 1 and 'people/empty: no JPEG, PNG, WebP or BMP in it' in done.stderr
     assert 'absent' in face('db', 'import', 'absent').stderr
 
 
@@ -199,7 +199,7 @@ def test_selftest_says_what_is_missing(face, tmp_path):
     assert done.returncode == 1
     found = checks(done)
     assert not found['models']['ok'] and 'models pull' in found['models']['mend']
-    assert found['gallery']['ok'] and 'not there yet' in found['gallery']['detail']
+    assert found['gallery']['ok'] and 'does not exist yet' in found['gallery']['detail']
     assert not (tmp_path / 'gallery').exists()
 
 
@@ -207,7 +207,7 @@ def test_selftest_looks_at_the_gallery_without_changing_it(face, tmp_path):
     (tmp_path / 'none.jsonl').write_text('')
     assert face('db', 'import', 'none.jsonl').returncode == 1, 'makes an empty gallery all the same'
     path = tmp_path / 'gallery' / 'faces.db'
-    assert 'whole, 0 people, 0 faces' in checks(face('selftest', '--json'))['gallery']['detail']
+    assert 'is intact: 0 people, 0 faces' in checks(face('selftest', '--json'))['gallery']['detail']
     with sqlite3.connect(path) as db:
         db.execute('PRAGMA wal_checkpoint(TRUNCATE)')
     db.close()

@@ -30,7 +30,7 @@ def test_the_models_and_a_picture(tmp_path, program):
     assert all(check['ok'] and 'ready after' in check['detail'] for check in devices)
     assert len(named(checks, 'models')) == len(named(checks, 'memory')) == 1
     [picture] = named(checks, 'picture')
-    assert picture['ok'] and 'the scripted device answered with ' in picture['detail']
+    assert picture['ok'] and 'the scripted device found ' in picture['detail']
 
 
 @PROGRAMS
@@ -55,4 +55,4 @@ def test_a_gallery_whose_folder_cannot_be_made_is_not_looked_into(tmp_path):
                '--set', 'database.backup_enabled=false', program=FACE)
     checks = json.loads(done.stdout)['checks']
     assert done.returncode == 1
-    assert [(check['ok'], 'cannot be made' in check['detail']) for check in named(checks, 'gallery')] == [(False, True)]
+    assert [(check['ok'], 'cannot be created' in check['detail']) for check in named(checks, 'gallery')] == [(False, True)]

@@ -147,6 +147,15 @@ static void a_line_is_printable_utf8(void **state)
     assert_string_equal(text, "a??? gr\xc3\xbc\xc3\x9f ??");
 }
 
+static void counts_have_their_plural(void **state)
+{
+    (void) state;
+    char text[HS_COUNT_SIZE];
+    assert_string_equal(hs_str_count(text, 1, "person", "people"), "1 person");
+    assert_string_equal(hs_str_count(text, 0, "person", "people"), "0 people");
+    assert_string_equal(hs_str_count(text, 12, "face", "faces"), "12 faces");
+}
+
 static void the_nearest_name_is_suggested(void **state)
 {
     (void) state;
@@ -181,6 +190,7 @@ int main(void)
         cmocka_unit_test(utf8_is_checked_as_unicode_says),
         cmocka_unit_test(quoting_escapes_and_cuts),
         cmocka_unit_test(a_line_is_printable_utf8),
+        cmocka_unit_test(counts_have_their_plural),
         cmocka_unit_test(the_nearest_name_is_suggested),
     };
     return HS_RUN_TESTS(tests);
