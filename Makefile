@@ -77,6 +77,9 @@ install: all
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,hailo-pose hailo-pose-server hailo-face hailo-face-server)
 	rm -rf $(DESTDIR)$(PREFIX)/lib/hailo-services $(DESTDIR)$(PREFIX)/share/hailo-services
+	cd $(DESTDIR)$(PREFIX)/share 2> /dev/null || exit 0; for name in hailo-pose hailo-face; do \
+	    rm -f man/man1/$$name.1 bash-completion/completions/$$name zsh/site-functions/_$$name \
+	        fish/vendor_completions.d/$$name.fish; done
 
 clean:
 	rm -rf $(BUILD) demo-out

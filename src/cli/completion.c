@@ -395,8 +395,15 @@ static void fish_command(struct context *context)
         print_quoted(context, command->actions[i].summary, "\\");
         puts("'");
     }
-    if (hs_command_has_arguments(command) && strcmp(command->name, "help") != 0)
-        printf("complete -c %s -n '__fish_seen_subcommand_from %s' -F\n", program, command->name);
+    if (hs_command_has_arguments(command) && strcmp(command->name, "help") != 0) {
+        printf("complete -c %s -n '__fish_seen_subcommand_from %s", program, command->name);
+        if (command->action_count)
+            fputs("; and __fish_seen_subcommand_from", stdout);
+        for (size_t i = 0; i < command->action_count; i++)
+            if (!hs_action_is_repeated(command, i) && command->actions[i].arguments[0])
+                printf(" %s", command->actions[i].name);
+        puts("' -F");
+    }
     print_command_options(context);
 }
 

@@ -9,7 +9,9 @@
 
 enum { LINE_WIDTH = 80, LEFT_MAX = 30, LEFT_SIZE = 160, SHOWN_EXAMPLES = 3 };
 
-static const char models_of_clone[] = " --models .deps/models", samples_of_clone[] = ".deps/samples/";
+/* Parts of examples that only a clone needs. */
+static const char *const of_clone[] = { " --models .deps/models", " --set database.db_file=.deps/gallery/faces.db",
+                                        ".deps/samples/" };
 
 /* Returns the number of characters of UTF-8 text. */
 static size_t columns(const char *text, size_t len)
@@ -100,10 +102,9 @@ void hs_print_example(const char *program, const struct hs_example *example, boo
     printf("%s ", program);
     for (const char *at = example->line; *at; at++) {
         size_t len = 0;
-        if (!in_clone && hs_str_starts(at, models_of_clone))
-            len = strlen(models_of_clone);
-        else if (!in_clone && hs_str_starts(at, samples_of_clone))
-            len = strlen(samples_of_clone);
+        for (size_t i = 0; !in_clone && i < HS_ARRAY_LEN(of_clone); i++)
+            if (hs_str_starts(at, of_clone[i]))
+                len = strlen(of_clone[i]);
         if (len)
             at += len - 1;
         else

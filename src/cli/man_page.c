@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "cli/command_table.h"
+
+enum { LINE_WIDTH = 72 };
 
 /* Prints text for roff: hyphens stay ASCII, and a point at the start of a line is not a request. */
 static void print_text(const char *text)
@@ -31,10 +34,22 @@ static void print_bold(const char *text)
     fputs("\\fR", stdout);
 }
 
+/* Prints the text with a capital and a full stop, in lines of about LINE_WIDTH characters. */
 static void print_sentence(const char *text)
 {
-    putchar(toupper((unsigned char) text[0]));
-    print_text(text + 1);
+    char word[200];
+    size_t used = 0;
+    for (const char *at = text; *at; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " ");
+        hs_str_copy_n(word, sizeof(word), at, len);
+        if (at == text)
+            word[0] = (char) toupper((unsigned char) word[0]);
+        if (used)
+            putchar(used + len < LINE_WIDTH ? ' ' : '\n');
+        used = used + len < LINE_WIDTH ? used + len + 1 : len + 1;
+        print_text(word);
+        at += len;
+    }
     puts(".");
 }
 

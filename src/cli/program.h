@@ -94,8 +94,8 @@ struct hs_action {
     int (*run)(void *arg); /* called by the command with its own state; returns the exit code */
 };
 
-/* An example in help. It works in a clone after `make demo`: pictures are those of .deps/samples, and models those of
- * .deps/models. An installed program prints it without these folders. */
+/* An example in help. It works in a clone after `make demo`: pictures are those of .deps/samples, models those of
+ * .deps/models, and the gallery is .deps/gallery/faces.db. An installed program prints it without these folders. */
 struct hs_example {
     const char *line; /* without the program's name */
     const char *text; /* "Find the people in a picture" */

@@ -10,8 +10,8 @@
 
 struct hs_table {
     size_t columns;
-    unsigned right;   /* bit i: column i is aligned to the right */
-    char **cells;     /* row by row */
+    unsigned right; /* bit i: column i is aligned to the right */
+    char **cells;   /* row by row */
     size_t count, capacity;
     bool no_memory;
 };

@@ -183,8 +183,9 @@ static int run(struct hs_invocation *call)
 }
 
 static const struct hs_example examples[] = {
-    { "compare-devices .deps/samples --models .deps/models --device hailo", "Compare a Hailo with the processor" },
-    { "compare-devices .deps/samples --models .deps/models --device sim", "Try the report without a Hailo" },
+    { "compare-devices .deps/samples/*.jpg --models .deps/models --device hailo",
+      "Compare a Hailo with the processor" },
+    { "compare-devices .deps/samples/bus.jpg --models .deps/models --device sim", "Try the report without a Hailo" },
 };
 
 const struct hs_command hs_face_command_compare_devices = {

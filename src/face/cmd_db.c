@@ -896,10 +896,13 @@ static const struct hs_action actions[] = {
     { "import", "FOLDER", "Add pictures of many people, from one folder per name", do_import },
     { "set-space", "MODEL|SPACE", "Set the model that made faces of an unknown model", do_set_space },
 };
+/* The gallery of `make run SERVICE=face`. */
+#define CLONE_GALLERY " --set database.db_file=.deps/gallery/faces.db"
+
 static const struct hs_example examples[] = {
-    { "db add Obama .deps/samples/obama.jpg --models .deps/models", "Add a picture of a person" },
-    { "db list", "List the people" },
-    { "db show Obama", "Show a person and their faces" },
+    { "db add Obama .deps/samples/obama.jpg --models .deps/models" CLONE_GALLERY, "Add a picture of a person" },
+    { "db list" CLONE_GALLERY, "List the people" },
+    { "db show Obama" CLONE_GALLERY, "Show a person and their faces" },
 };
 
 const struct hs_command hs_face_command_db = {

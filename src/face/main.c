@@ -12,7 +12,8 @@ static const struct hs_example embed_examples[] = {
     { "embed .deps/samples/obama.jpg --models .deps/models", "Compute the embedding of a face" },
 };
 static const struct hs_example recognize_examples[] = {
-    { "recognize .deps/samples/obama2.jpg --models .deps/models", "Name the people in a picture (see `db add`)" },
+    { "recognize .deps/samples/obama2.jpg --models .deps/models --set database.db_file=.deps/gallery/faces.db",
+      "Name the people in a picture (see `db add`)" },
 };
 static const struct hs_example compare_examples[] = {
     { "compare .deps/samples/obama.jpg .deps/samples/obama2.jpg --models .deps/models", "Compare two faces" },

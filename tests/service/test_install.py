@@ -56,6 +56,16 @@ def env_of(folder, models):
     return {**environment(folder), 'HS_MODELS_DIR': str(models)}
 
 
+def test_man_pages_and_completions_are_in_their_places(prefix):
+    for name in ('hailo-pose', 'hailo-face'):
+        for path, begin in ((f'man/man1/{name}.1', '.TH "HAILO'),
+                            (f'bash-completion/completions/{name}', f'# bash completion for {name},'),
+                            (f'zsh/site-functions/_{name}', f'#compdef {name}\n'),
+                            (f'fish/vendor_completions.d/{name}.fish', f'# fish completion for {name},')):
+            text = (prefix / 'share' / path).read_text()
+            assert text.startswith(begin) and 'selftest' in text, path
+
+
 def test_no_file_names_the_source_tree(prefix):
     for path in prefix.rglob('*'):
         if path.is_file():

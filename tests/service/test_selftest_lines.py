@@ -1,9 +1,12 @@
 """`selftest` of both programs: the list of checks, and that each of them can fail."""
 import json
+import os
+import pty
+import subprocess
 
 import pytest
 
-from server import BINARY, FACE, run
+from server import BINARY, FACE, environment, run
 
 PROGRAMS = pytest.mark.parametrize('program', [BINARY, FACE], ids=['pose', 'face'])
 
@@ -56,3 +59,35 @@ def test_a_gallery_whose_folder_cannot_be_made_is_not_looked_into(tmp_path):
     checks = json.loads(done.stdout)['checks']
     assert done.returncode == 1
     assert [(check['ok'], 'cannot be created' in check['detail']) for check in named(checks, 'gallery')] == [(False, True)]
+
+
+def on_terminal(folder, *arguments, **variables):
+    """Returns what the program prints on a terminal."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([BINARY, *arguments], stdin=follower, stdout=follower, stderr=subprocess.DEVNULL,
+                               env={**environment(folder, TERM='xterm'), **variables}, cwd=folder)
+    os.close(follower)
+    data = b''
+    try:
+        while piece := os.read(leader, 4096):
+            data += piece
+    except OSError:  # the other side is closed
+        pass
+    os.close(leader)
+    process.wait(60)
+    return data.decode()
+
+
+def test_colours_are_for_terminals(tmp_path):
+    arguments = ('selftest', '--device', 'sim')
+    green = '\x1b[32mok  \x1b[0m machine '
+    assert on_terminal(tmp_path, *arguments, NO_COLOR='').startswith(green)
+    for more, variables in ((['--no-color'], {}), ([], {'NO_COLOR': '1'}), ([], {'TERM': 'dumb'})):
+        assert on_terminal(tmp_path, *arguments, *more, **variables).startswith('ok   machine ')
+    assert run(tmp_path, *arguments).stdout.startswith('ok   machine ')
+
+
+def test_the_last_line_counts_the_failures(tmp_path):
+    assert run(tmp_path, 'selftest', '--device', 'sim').stdout.endswith('\nAll checks passed\n')
+    done = run(tmp_path, 'selftest', '--device', 'sim', '--models', tmp_path / 'none', '--set', 'model.name=none')
+    assert done.returncode == 1 and done.stdout.endswith('\n1 check failed\n'), done
