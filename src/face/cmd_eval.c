@@ -217,13 +217,13 @@ static int run_eval(struct hs_invocation *call)
 }
 
 static const struct hs_example examples[] = {
-    { "eval --pairs lfw.csv --images lfw", "Measure how well people of the LFW set are told apart" },
+    { "eval --pairs lfw.csv --images lfw", "Measure it on the pairs of LFW" },
 };
 
 const struct hs_command hs_face_command_eval = {
     .name = "eval",
     .arguments = "--pairs FILE --images DIR",
-    .summary = "Measure how well people are told apart on labelled pairs of pictures",
+    .summary = "Measure the accuracy of recognition on labelled pairs of pictures",
     .run = run_eval,
     HS_EXAMPLES(examples),
 };

@@ -67,7 +67,7 @@ static int detect(void *arg, size_t index, struct hs_error *err)
     hs_pose_result_init(&result);
     int r = hs_pose_app_detect_file(eval->app, path, &params, &result, err);
     if (r == 0 && (result.width != image->width || result.height != image->height))
-        r = hs_error_set(err, HS_EDECODE, "%s: %dx%d pixels, the annotations say %dx%d", path, result.width,
+        r = hs_error_set(err, HS_EDECODE, "%s is %dx%d pixels, but %dx%d in the annotations", path, result.width,
                          result.height, image->width, image->height);
     if (r == 0)
         r = to_coco(&result, image->id, &eval->found[index], err);

@@ -272,7 +272,7 @@ static void check_picture(struct hs_selftest *test, const struct hs_app_core *co
     struct hs_error err;
     hs_buf_init(&picture, PICTURE_MAX);
     if (hs_test_image_encode(&picture, &err) < 0 || core->app->check_picture(test, core, &picture, &err) < 0)
-        hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
+        hs_selftest_add(test, "picture", false, "see the message, and the log of the device's driver", "%s",
                         err.message);
     hs_buf_finish(&picture);
 }

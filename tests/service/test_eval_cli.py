@@ -82,10 +82,10 @@ def test_eval_that_cannot_be_done(cli, coco, tmp_path):
     coco['images'][1]['width'] = 319
     (tmp_path / 'set.json').write_text(json.dumps(coco))
     done = cli(*arguments)
-    assert done.returncode == 1 and 'in/b.png: 320x240 pixels, the annotations say 319x240' in done.stderr
+    assert done.returncode == 1 and 'in/b.png is 320x240 pixels, but 319x240 in the annotations' in done.stderr
     coco['images'][1].update(width=320, height=241)
     (tmp_path / 'set.json').write_text(json.dumps(coco))
-    assert '320x240 pixels, the annotations say 320x241' in cli(*arguments).stderr
+    assert '320x240 pixels, but 320x241 in the annotations' in cli(*arguments).stderr
     (tmp_path / 'in' / 'b.png').write_text('no picture')
     done = cli(*arguments)
     assert done.returncode == 1 and 'in/b.png' in done.stderr and 'decode' in done.stderr

@@ -57,6 +57,8 @@ def env_of(folder, models):
 
 
 def test_man_pages_and_completions_are_in_their_places(prefix):
+    if not os.path.exists(os.path.join(BUILD, 'share')):
+        pytest.skip('the build could not run the programs: sanitizers, or another machine')
     for name in ('hailo-pose', 'hailo-face'):
         for path, begin in ((f'man/man1/{name}.1', '.TH "HAILO'),
                             (f'bash-completion/completions/{name}', f'# bash completion for {name},'),
