@@ -7,7 +7,8 @@ import pytest
 
 from server import BINARY, Server, environment, lying_png, png
 
-SUBCOMMANDS = ['serve', 'detect', 'bench', 'eval', 'compare-devices', 'models', 'config', 'selftest', 'version']
+SUBCOMMANDS = ['serve', 'detect', 'bench', 'eval', 'compare-devices', 'models', 'backends', 'config', 'selftest',
+               'completion', 'help', 'version']
 DEFAULTS = {('server', 'host'): '0.0.0.0', ('server', 'port'): 11436, ('inference', 'confidence_threshold'): 0.5,
             ('inference', 'iou_threshold'): 0.45, ('inference', 'max_detections'): 10,
             ('pose', 'keypoint_threshold'): 0.3, ('pose', 'skeleton_connections'): True, ('model', 'keep_alive'): -1}
@@ -51,7 +52,7 @@ def test_help_names_every_subcommand(cli):
         assert name in done.stdout
 
 
-@pytest.mark.parametrize('name', SUBCOMMANDS[:-1])
+@pytest.mark.parametrize('name', SUBCOMMANDS)
 def test_help_of_a_subcommand(cli, name):
     done = cli(name, '--help')
     assert done.returncode == 0, done
