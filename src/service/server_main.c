@@ -191,7 +191,7 @@ static void warn_if_open(const char *address, const char *strangers_may)
 {
     struct hs_origin host;
     if (!hs_host_parse(address, &host) || !hs_host_is_loopback(&host))
-        hs_log_warning("anyone who can reach %s can %s; server.host and \"Who may do what\" in docs/api.md say how "
+        hs_log_warning("anyone who can reach %s can %s; server.host and \"Access control\" in docs/api.md say how "
                        "to limit that",
                        address, strangers_may);
 }

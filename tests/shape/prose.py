@@ -40,7 +40,7 @@ KINDS = [  # name, pattern that matches within one sentence
      re.compile(r'\b(?:tells?|telling|(?:is|are|be|was|were|been) told)\b', re.I)),
     ('"but for" for "except"', re.compile(r'\bbut for\b(?! (?:the|a|an) \w+ (?:of|to) \w+ing)', re.I)),
     ('"is no X" for "is not an X"',
-     re.compile(r'(?<!there )\b(?:is|are|was|were) no (?!longer|more|less|other\b)\w+', re.I)),
+     re.compile(r'(?<!there )\b(?:is|are|was|were) no (?!longer|more|less|higher|lower|other\b)\w+', re.I)),
     ('a person for a thread, a request or a program',
      re.compile(r'(?<!user )\b(?:nobody|somebody|anybody|everybody|someone|whoever|no one)\b', re.I)),
     ('"says" for "returns", "reports" or "specifies"', re.compile(r'\bsays?\b', re.I)),
