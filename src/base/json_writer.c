@@ -178,8 +178,7 @@ void hs_json_begin(struct hs_json_writer *json, struct hs_buf *out, enum hs_json
 int hs_json_end(struct hs_json_writer *json)
 {
     assert(json->depth == 0);
-    if (json->style != HS_JSON_SPACED)
-        hs_buf_append(json->out, "\n", 1);
+    hs_buf_append(json->out, "\n", 1);
     return hs_buf_error(json->out);
 }
 

@@ -29,8 +29,8 @@ struct hs_json_writer {
 /* Starts a text that is appended to `out`. Borrows `out`. */
 void hs_json_begin(struct hs_json_writer *json, struct hs_buf *out, enum hs_json_style style);
 
-/* Ends a text; writes a line feed unless the style is SPACED. Returns hs_buf_error: HS_ETOOLARGE past the buffer's
- * maximum or HS_JSON_DEPTH_MAX levels, HS_ENOMEM. */
+/* Ends a text with a line feed. Returns hs_buf_error: HS_ETOOLARGE past the buffer's maximum or HS_JSON_DEPTH_MAX
+ * levels, HS_ENOMEM. */
 int hs_json_end(struct hs_json_writer *json);
 
 /* Write the brackets of an array or an object. */

@@ -229,7 +229,7 @@ int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err
     int r = report ? hs_json_write(report, style, &out) : HS_ENOMEM;
     json_decref(report);
     if (r == 0)
-        printf("%.*s%s", (int) out.len, (const char *) out.data, style == HS_JSON_SPACED ? "\n" : "");
+        printf("%.*s", (int) out.len, (const char *) out.data);
     hs_buf_finish(&out);
     return r < 0 ? hs_error_set(err, r, "no memory for the report") : 0;
 }

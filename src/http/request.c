@@ -359,8 +359,7 @@ void hs_http_reply_secret_json(struct hs_http_request *req, int http_status, jso
 int hs_http_append_line(const struct hs_http_request *req, const json_t *value, struct hs_buf *out)
 {
     enum hs_json_style style = req->options->json_style == HS_JSON_PRETTY ? HS_JSON_SORTED : req->options->json_style;
-    int r = hs_json_write(value, style, out);
-    return r == 0 && style == HS_JSON_SPACED ? hs_buf_append_str(out, "\n") : r;
+    return hs_json_write(value, style, out);
 }
 
 json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message)
@@ -515,7 +514,7 @@ const char *hs_http_static_answer(const struct hs_http_options *options)
                ? "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"
                  "Content-Length: 46\r\nRetry-After: 1\r\n\r\n{\"error\":\"There is no memory for the answer\"}\n"
                : "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                 "Content-Length: 110\r\nRetry-After: 1\r\n\r\n"
+                 "Content-Length: 111\r\nRetry-After: 1\r\n\r\n"
                  "{\"error\": {\"message\": \"There is no memory for the answer\", \"type\": \"internal_error\", "
-                 "\"code\": \"out_of_memory\"}}";
+                 "\"code\": \"out_of_memory\"}}\n";
 }

@@ -119,7 +119,7 @@ static void test_styles(void **state)
 {
     (void) state;
     static const char *const want[] = {
-        [HS_JSON_SPACED] = "{\"a\": [-5, 0.5, true, false, null, null, []], \"b\\\"\": {\"k\": \"v\"}, \"c\": {}}",
+        [HS_JSON_SPACED] = "{\"a\": [-5, 0.5, true, false, null, null, []], \"b\\\"\": {\"k\": \"v\"}, \"c\": {}}\n",
         [HS_JSON_SORTED] = "{\"a\":[-5,0.5,true,false,null,null,[]],\"b\\\"\":{\"k\":\"v\"},\"c\":{}}\n",
         [HS_JSON_PRETTY] = "{\n  \"a\": [\n    -5,\n    0.5,\n    true,\n    false,\n    null,\n    null,\n"
                            "    []\n  ],\n"
@@ -155,7 +155,7 @@ static void test_pieces(void **state)
     hs_json_close(&json, ']');
     assert_int_equal(hs_json_end(&json), 0);
     hs_str_copy(all + strlen(all), sizeof(all) - strlen(all), hs_buf_str(&out));
-    assert_string_equal(all, "[0, 1, 2]");
+    assert_string_equal(all, "[0, 1, 2]\n");
     hs_buf_finish(&out);
 }
 
@@ -175,10 +175,10 @@ static void expect_text(const char *text, size_t len, const char *want)
 static void test_texts(void **state)
 {
     (void) state;
-    expect_text("", 0, "\"\"");
-    expect_text("a\"b\\c/\b\f\n\r\t\x01\x7f", 13, "\"a\\\"b\\\\c/\\b\\f\\n\\r\\t\\u0001\\u007f\"");
-    expect_text("J\xc3\xb6 \xe2\x82\xac \xf0\x9f\x98\x80", 12, "\"J\\u00f6 \\u20ac \\ud83d\\ude00\"");
-    expect_text("a\0b", 3, "\"a\\u0000b\"");
+    expect_text("", 0, "\"\"\n");
+    expect_text("a\"b\\c/\b\f\n\r\t\x01\x7f", 13, "\"a\\\"b\\\\c/\\b\\f\\n\\r\\t\\u0001\\u007f\"\n");
+    expect_text("J\xc3\xb6 \xe2\x82\xac \xf0\x9f\x98\x80", 12, "\"J\\u00f6 \\u20ac \\ud83d\\ude00\"\n");
+    expect_text("a\0b", 3, "\"a\\u0000b\"\n");
 }
 
 static void test_integers(void **state)
@@ -188,7 +188,7 @@ static void test_integers(void **state)
         int64_t value;
         const char *text;
     } rows[] = {
-        { 0, "0" }, { 10, "10" }, { INT64_MIN, "-9223372036854775808" }, { INT64_MAX, "9223372036854775807" }
+        { 0, "0\n" }, { 10, "10\n" }, { INT64_MIN, "-9223372036854775808\n" }, { INT64_MAX, "9223372036854775807\n" }
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct hs_json_writer json;

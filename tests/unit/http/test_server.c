@@ -418,7 +418,7 @@ static void test_head(void **state)
     say(fd, "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(read_answer(fd, &a, false));
     assert_int_equal(a.status, 200);
-    assert_non_null(strstr(a.head, "Content-Length: 16"));
+    assert_non_null(strstr(a.head, "Content-Length: 17"));
     assert_non_null(strstr(a.head, "Content-Type: application/json; charset=utf-8"));
     assert_non_null(strstr(a.head, "Date: "));
     free(a.body);

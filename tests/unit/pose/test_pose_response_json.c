@@ -69,6 +69,7 @@ static void check(const struct scene *s, const char *text)
     struct hs_buf out;
     hs_buf_init(&out, 1 << 16);
     assert_int_equal(write_answer(s, &out), 0);
+    assert_int_equal(out.data[--out.len], '\n');
     assert_string_equal(hs_buf_str(&out), text);
     hs_buf_finish(&out);
 }
