@@ -63,4 +63,15 @@ void hs_json_put_string(struct hs_buf *out, const char *text, size_t len, bool a
  * Returns its length; the text ends with NUL. Much faster than printf for 1e-4 <= |value| < 2^53. */
 size_t hs_json_double(double value, char ret_text[32]);
 
+/* Numbers for an answer, without digits that are noise. Each returns the double that hs_json_double writes with the
+ * digits in question; not a finite number: returns it unchanged. Only answers are rounded: thresholds, sorting and
+ * metrics use the unrounded numbers. */
+double hs_json_rounded(double value, int decimals); /* decimals: 0..9 */
+double hs_json_score(double value);                 /* a score, similarity, cosine or threshold: 4 decimals */
+double hs_json_ms(double value);                    /* milliseconds: 1 decimal */
+
+/* Returns the double whose text is the shortest, at most 9 digits, that reads back as the same float. A value whose
+ * size is not from 1e-14 to 10 is returned unchanged; components of a unit vector are in this range, or 0. */
+double hs_json_float(float value);
+
 #endif
