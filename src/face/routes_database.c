@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json_build.h"
+#include "base/json_writer.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "face/request_params.h"
@@ -177,8 +178,8 @@ static void reply_verified(struct hs_http_request *req, const struct hs_face_app
         return;
     bool any = best_score(app, person, found->embedding, &score);
     json_t *answer = json_pack("{s:s, s:b, s:f, s:f, s:o}", "name", name, "verified",
-                               any && score > app->recognition_threshold, "score", score, "threshold",
-                               app->recognition_threshold, "bbox", hs_face_ask_bbox(req, found, result));
+                               any && score > app->recognition_threshold, "score", hs_json_score(score), "threshold",
+                               hs_json_score(app->recognition_threshold), "bbox", hs_face_ask_bbox(req, found, result));
     answer = hs_answer_warn_damage(answer, "image", result->damage);
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);

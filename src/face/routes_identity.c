@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json_build.h"
+#include "base/json_writer.h"
 #include "base/str.h"
 #include "face/request_params.h"
 #include "face/routes_database.h"
@@ -11,14 +12,27 @@
 #include "http/param.h"
 #include "service/request_options.h"
 
+/* Rounds the numbers of a stored quality; the gallery keeps all digits, because it compares them. Returns a new
+ * reference, or NULL. */
+static json_t *quality_json(const char *text)
+{
+    json_t *quality = json_loads(text, 0, NULL), *value;
+    const char *name;
+    json_object_foreach(quality, name, value)
+    {
+        if (json_is_real(value))
+            json_real_set(value, hs_json_score(json_real_value(value)));
+    }
+    return quality;
+}
+
 static json_t *embedding_json(const struct hs_gallery_embedding *e)
 {
     bool sound = e->quality && hs_gallery_check_quality(e->quality, NULL) == 0;
     return json_pack("{s:I, s:o, s:o*, s:o*, s:o*, s:o, s:I}", "id", (json_int_t) e->id, "space",
                      hs_face_text_json(e->space), "model", hs_face_text_json(e->model), "quality",
-                     sound ? json_loads(e->quality, 0, NULL) : NULL, "source_sha256",
-                     hs_face_text_json(e->source_sha256), "created_at", hs_face_text_json(e->created_at), "dimension",
-                     (json_int_t) e->dimension);
+                     sound ? quality_json(e->quality) : NULL, "source_sha256", hs_face_text_json(e->source_sha256),
+                     "created_at", hs_face_text_json(e->created_at), "dimension", (json_int_t) e->dimension);
 }
 
 static json_t *embeddings_json(const struct hs_gallery_person *person)
