@@ -133,6 +133,11 @@ void *hs_http_context(const struct hs_http_request *req)
     return req->context;
 }
 
+const char *hs_http_id(const struct hs_http_request *req)
+{
+    return req->id;
+}
+
 const char *hs_http_param(const struct hs_http_request *req, size_t index)
 {
     return req->params[index];
