@@ -199,9 +199,8 @@ static void warn_if_open(const char *address, const char *strangers_may)
 {
     struct hs_origin host;
     if (!hs_host_parse(address, &host) || !hs_host_is_loopback(&host))
-        hs_log_warning("Anyone who can reach %s can %s. To limit access, set server.host; see \"Who may do what\" in "
-                       "docs/api.md",
-                       address, strangers_may);
+        hs_log_warning("Anyone who can reach %s can %s. To limit access, set server.host; see docs/api.md", address,
+                       strangers_may);
 }
 
 /* `number`: the signal, or 0. */
