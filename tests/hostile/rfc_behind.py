@@ -156,7 +156,7 @@ class Backend:
         wait_for(lambda: any(line.endswith(f' request_id={barrier}\n') for line in self._server.lines[self._at:]))
         lines = self._server.lines[self._at:]
         self._at += len(lines)
-        return [line for line in lines if ' request_id=' in line and 'barrier-' not in line]
+        return [line for line in lines if ' duration_ms=' in line and 'barrier-' not in line]
 
 
 def compare(proxy, backend, verbose):
