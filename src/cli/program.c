@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "infer/runner.h"
@@ -200,6 +201,11 @@ bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *opt
     return *ret_code == HS_EXIT_OK && !help;
 }
 
+static bool logs(const struct hs_invocation *call)
+{
+    return call->logs && hs_log_get_format() == HS_LOG_JSON;
+}
+
 int hs_invocation_fail(const struct hs_invocation *call, int code, const char *format, ...)
 {
     char message[1024];
@@ -207,6 +213,10 @@ int hs_invocation_fail(const struct hs_invocation *call, int code, const char *f
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
+    if (logs(call)) {
+        hs_log_error("%s", message);
+        return code;
+    }
     fprintf(stderr, "%s: %s\n", call->who, message);
     return code;
 }
@@ -245,6 +255,17 @@ void hs_print_problems(const struct hs_problems *problems)
         fprintf(stderr, "… and %zu more\n", problems->dropped);
 }
 
+static void log_problems(const struct hs_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct hs_problem *p = &problems->items[i];
+        if (p->level != HS_PROBLEM_NOTE)
+            hs_log(p->level == HS_PROBLEM_ERROR ? HS_LOG_ERROR : HS_LOG_WARNING, "%s", p->text);
+    }
+    if (problems->dropped)
+        hs_log_error("%zu more problem%s of the configuration", problems->dropped, problems->dropped == 1 ? "" : "s");
+}
+
 int hs_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                      struct hs_settings **ret_settings, struct hs_problems *problems)
 {
@@ -268,13 +289,14 @@ int hs_load_settings(const struct hs_invocation *call, const struct hs_config_ov
         .environment = (const char *const *) environ,
         .overrides = overrides,
         .override_count = count,
+        .peek = call->peek_settings,
     };
     struct hs_error err;
     int r = hs_config_load(&request, ret_settings, problems, &err);
     free(overrides);
     if (r < 0)
         hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    hs_print_problems(problems);
+    (logs(call) ? log_problems : hs_print_problems)(problems);
     if (r == 0)
         return HS_EXIT_OK;
     return problems->errors && problems->errors == problems->usage_errors ? HS_EXIT_USAGE : HS_EXIT_FAILURE;

@@ -95,6 +95,10 @@ struct hs_invocation {
     const char *device;        /* --device; NULL: not given */
     struct hs_text_list sets;  /* --set key=value, in order */
     struct hs_text_list words; /* arguments of the subcommand that are not options */
+
+    /* Set by a command whose log may be JSON: errors are then lines of the log, too. */
+    bool logs;
+    void (*peek_settings)(const struct hs_settings *settings); /* see struct hs_config_request; NULL: none */
 };
 
 /* Finds and runs the subcommand; returns the exit code. Handles `help`, `--help`, `version` and `--version`. If the
@@ -110,7 +114,8 @@ bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *opt
  * creation ran out of memory: HS_ENOMEM. */
 int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err);
 
-/* Prints "hailo-pose detect: …" to stderr and returns `code`, so that `return hs_invocation_fail(…)` reads well. */
+/* Prints "hailo-pose detect: …" to stderr, or logs it (call->logs). Returns `code`, so that
+ * `return hs_invocation_fail(…)` reads well. */
 int hs_invocation_fail(const struct hs_invocation *call, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -121,9 +126,9 @@ int hs_invocation_usage(const struct hs_invocation *call);
 int hs_invocation_usage_of(const struct hs_invocation *call, const char *arguments);
 
 /* Loads the program's settings with --config, --models, --device, each --set, and the `extra` options (those without an
- * assignment count as not given). Prints errors and warnings to stderr. Returns HS_EXIT_OK, HS_EXIT_FAILURE, or
- * HS_EXIT_USAGE if all errors are in the command line; *ret_settings is untouched on failure. The caller zeroes
- * *problems before and calls hs_problems_finish after every call. Caller frees *ret_settings with
+ * assignment count as not given). Prints errors and warnings to stderr, or logs them (call->logs). Returns HS_EXIT_OK,
+ * HS_EXIT_FAILURE, or HS_EXIT_USAGE if all errors are in the command line; *ret_settings is untouched on failure. The
+ * caller zeroes *problems before and calls hs_problems_finish after every call. Caller frees *ret_settings with
  * hs_settings_destroy. */
 int hs_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                      struct hs_settings **ret_settings, struct hs_problems *problems);

@@ -216,7 +216,7 @@ static int check_gallery(struct hs_http_request *req)
 #define IDENTITY "/v1/database/identities/{name}"
 
 const struct hs_http_route hs_face_routes[] = {
-    GET("/health", get_health, HS_HTTP_INLINE),
+    GET("/health", get_health, HS_HTTP_INLINE | HS_HTTP_PROBE),
     HS_APP_ROUTES,
     POST("/v1/detect", post_detect, one_picture, NULL, 0),
     { .method = "POST",

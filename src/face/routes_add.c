@@ -180,6 +180,8 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
         hs_face_reply_gallery_failure(add->req, add->app, add->name, r, &err);
         return;
     }
+    hs_face_log_change(add->req, added.identity_id, added.embedding_id,
+                       added.identity_created ? "Added an identity with a face" : "Added a face to an identity");
     if (added.embedding_dropped)
         hs_face_maintenance_erased(add->app->maintenance);
     reply_added(add, add->name, &added, hs_enrol_add_face(json_object(), found, result, warnings));

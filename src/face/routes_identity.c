@@ -43,15 +43,18 @@ static json_t *embeddings_json(const struct hs_gallery_person *person)
     return list;
 }
 
-static void reply_person(struct hs_http_request *req, const char *name)
+/* Returns the identity's id, or 0. */
+static int64_t reply_person(struct hs_http_request *req, const char *name)
 {
     struct hs_gallery_person *person = hs_face_get_person(req, name, false);
     if (!person)
-        return;
+        return 0;
+    int64_t id = person->identity.id;
     json_t *answer = hs_face_identity_json(&person->identity);
     answer = hs_json_with_member(answer, "embeddings", embeddings_json(person));
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);
+    return id;
 }
 
 void hs_face_get_identity(struct hs_http_request *req)
@@ -92,10 +95,16 @@ void hs_face_put_identity(struct hs_http_request *req)
     }
     update.metadata = metadata;
     r = hs_gallery_update(app->gallery, name, &update, &err);
-    if (r < 0)
+    /* The new name may look like a path, which hs_error_public would cut, and its caller log. */
+    if (r == HS_ECONFLICT && !strstr(err.message, HS_DETAIL))
+        hs_http_reply_error(req, r, NULL, "%s", err.message);
+    else if (r < 0)
         hs_face_reply_gallery_failure(req, app, name, r, &err);
     else
-        reply_person(req, update.new_name ? new_name : name);
+        hs_face_log_change(req, reply_person(req, update.new_name ? new_name : name), 0,
+                           !metadata         ? "Renamed an identity"
+                           : update.new_name ? "Renamed an identity and changed its metadata"
+                                             : "Changed the metadata of an identity");
     free(metadata);
 }
 
@@ -159,6 +168,7 @@ static void remove_embedding(struct hs_http_request *req, const char *name, int6
     } else if (r < 0) {
         hs_face_reply_gallery_failure(req, app, name, r, &err);
     } else {
+        hs_face_log_change(req, erased.identity_id, id, "Removed a face of an identity");
         hs_str_format(message, sizeof(message), "Embedding %lld of '%s' removed successfully", (long long) id, name);
         json_t *answer = json_pack("{s:s, s:s, s:I, s:I}", "message", message, "name", name, "id", (json_int_t) id,
                                    "embedding_count", (json_int_t) left);

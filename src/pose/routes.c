@@ -219,7 +219,7 @@ static const char *const detect_texts[] = { "confidence_threshold",
                                             NULL };
 
 const struct hs_http_route hs_pose_routes[] = {
-    { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE },
+    { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE | HS_HTTP_PROBE },
     HS_APP_ROUTES,
     { .method = "POST",
       .path = "/v1/pose/detect",

@@ -150,7 +150,7 @@ static const struct hs_pack *find(struct hs_http_request *req, struct hs_model_c
             return pack;
         }
     }
-    hs_http_reply_error(req, HS_ENOTFOUND, NULL, "There is no model of that name here");
+    hs_http_reply_error(req, HS_ENOTFOUND, NULL, "There is no model with that name; GET /v1/models lists them");
     return NULL;
 }
 

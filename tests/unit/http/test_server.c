@@ -1159,7 +1159,7 @@ static void test_time_is_over_in_the_queue(void **state)
         say(waiting[i], late[i]);
     }
     for (int i = 2; i >= 0; i--) {
-        expect(waiting[i], 504, "over before its turn");
+        expect(waiting[i], 504, "timed out while it was queued");
         assert_true(hs_clock_now_ns() - start_ns >= (100 + (2 - i) * 50) * HS_NS_PER_MS);
         close(waiting[i]);
     }
