@@ -20,7 +20,7 @@ NOT_RUN = {
     'slow': 'takes minutes; a stage of .ci/run or `make check-slow` runs it',
     'hailo': 'needs a Hailo device',
     'root': 'changes the system; tests/fresh runs it in a new Debian',
-    'network': 'needs a server of the reader',
+    'own': 'needs a file of the reader',
 }
 SERVES = re.compile(r'^\s*(?:\S*/)?(hailo-pose|hailo-face) serve\b|^\s*make run\b', re.M)
 PORTS = {'11436': 'HAILO_POSE_SERVER_PORT', '5002': 'HAILO_FACE_SERVER_PORT'}
