@@ -20,6 +20,7 @@ NOT_RUN = {
     'slow': 'takes minutes; a stage of .ci/run or `make check-slow` runs it',
     'hailo': 'needs a Hailo device',
     'root': 'changes the system; tests/fresh runs it in a new Debian',
+    'network': 'downloads from a host other than a package registry',
     'own': 'needs a file of the reader',
 }
 SERVES = re.compile(r'^\s*(?:\S*/)?(hailo-pose|hailo-face) serve\b|^\s*make run\b', re.M)
@@ -96,7 +97,9 @@ class Shell:
         env.update({PORTS[port]: str(number) for port, number in self.ports.items()}, HOME=home, LC_ALL='C.UTF-8')
         self.variables = os.path.join(home, 'variables')
         with open(self.variables, 'w', encoding='utf-8') as file:
-            file.write('curl() { command curl --fail-with-body -sS "$@"; }\n')
+            # An HTTP error fails the command. -f excludes --fail-with-body.
+            file.write('curl() { case " $* " in *" -f "*) command curl -sS "$@" ;;\n'
+                       '*) command curl -sS --fail-with-body "$@" ;; esac; }\n')
         self.env = env
 
     def run(self, command):
