@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs the tests of the build folder BUILD: first meson's (unit, shape, corpus), then those that use the running
-# program (tests/service, tests/accuracy). Prints the counts last. The exit code is 0 only if nothing failed.
+# program (tests/service, tests/accuracy, tests/docs). Prints the counts last. The exit code is 0 only if nothing failed.
 #
 #   tools/check.sh BUILD [MESON-SUITE…]    no suite: all of them; HS_CHECK_PYTEST: folders for pytest
 #
@@ -35,7 +35,7 @@ echo '[check] service and accuracy tests'
 # shellcheck disable=SC2086 # a list of folders
 HS_BIN=${HS_BIN:-$build/hailo-pose} HS_MODELS_DIR=${HS_MODELS_DIR:-$tree/.deps/models} \
     "$python" -m pytest -p no:cacheprovider "${parallel[@]}" -ra --junitxml="$results/$name-pytest.xml" \
-    ${HS_CHECK_PYTEST:-tests/service tests/accuracy} || status=1
+    ${HS_CHECK_PYTEST:-tests/service tests/accuracy tests/docs} || status=1
 
 "$python" tools/summary.py "$results/$name"-*.xml || status=1
 exit "$status"

@@ -40,7 +40,7 @@ start_server() { # PROGRAM ARGUMENT…
     : > "$log"
     while IFS= read -r -t 120 line <&3; do
         printf '%s\n' "$line" >> "$log"
-        [[ $line =~ listening\ on\ (http://[^[:space:]]+) ]] || continue
+        [[ $line =~ listening\ on\ (http://[^[:space:]\"]+) ]] || continue
         address=${BASH_REMATCH[1]}
         cat <&3 >> "$log" &
         return 0

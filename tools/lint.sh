@@ -1,8 +1,9 @@
 #!/bin/bash
-# Formats and checks the sources without running them.
+# Formats and checks the sources and documents without running them.
 #
 #   tools/lint.sh format          formats all C and C++ sources in place (.clang-format)
 #   tools/lint.sh check-format    lists the files that this would change; exit code 1 if any
+#   tools/lint.sh spelling        codespell on all files; tools/spelling-ignore.txt lists exceptions
 #   tools/lint.sh tidy BUILD      clang-tidy with the checks of .clang-tidy, on the sources that BUILD compiles
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,6 +41,10 @@ case "${1:-}" in
     check-format)
         setup_formatter
         sources | xargs "$formatter" --dry-run --Werror
+        ;;
+    spelling)
+        git ls-files -z | grep -zv -e '^fuzz/corpus/' -e '^tools/spelling-ignore.txt$' |
+            xargs -0 codespell --ignore-words tools/spelling-ignore.txt --quiet-level 2
         ;;
     tidy)
         build=${2:?which build folder?}

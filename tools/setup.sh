@@ -16,7 +16,7 @@
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
-tree=$(cd "$(dirname "$0")/.." && pwd)
+tree=$(cd -P "$(dirname "$0")/.." && pwd)
 deps=$tree/.deps
 python=${PYTHON:-/usr/bin/python3}
 work=

@@ -88,6 +88,45 @@ size_t hs_json_double(double value, char ret_text[32])
     return len;
 }
 
+static const double powers_of_ten[] = { 1,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+
+double hs_json_rounded(double value, int decimals)
+{
+    /* The quotient of two whole numbers is the double nearest to the decimal. Adding 0.0 makes -0.0 positive. */
+    return round(value * powers_of_ten[decimals]) / powers_of_ten[decimals] + 0.0;
+}
+
+double hs_json_score(double value)
+{
+    return hs_json_rounded(value, 4);
+}
+
+double hs_json_ms(double value)
+{
+    return hs_json_rounded(value, 1);
+}
+
+double hs_json_float(float value)
+{
+    double exact = (double) value, size = fabs(exact), shortest = exact;
+    int decimals = 8;
+    /* A power of ten up to 10^22 is a double, so that the quotient is exact to the last bit. Components of a unit
+     * vector are in this range, or 0. */
+    if (!(size >= 1e-14 && size < 10))
+        return exact;
+    while (size * powers_of_ten[decimals] < 1e8)
+        decimals++;
+    /* Nine digits identify every float; most need eight or nine, so begin with nine. */
+    for (; decimals > 0; decimals--) {
+        double nearest = round(exact * powers_of_ten[decimals]) / powers_of_ten[decimals];
+        if ((float) nearest != value)
+            break;
+        shortest = nearest;
+    }
+    return shortest;
+}
+
 /* ---- Texts ---- */
 
 /* Writes the first character, which must be escaped, and returns its length. */
@@ -178,8 +217,7 @@ void hs_json_begin(struct hs_json_writer *json, struct hs_buf *out, enum hs_json
 int hs_json_end(struct hs_json_writer *json)
 {
     assert(json->depth == 0);
-    if (json->style != HS_JSON_SPACED)
-        hs_buf_append(json->out, "\n", 1);
+    hs_buf_append(json->out, "\n", 1);
     return hs_buf_error(json->out);
 }
 

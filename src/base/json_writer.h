@@ -29,8 +29,8 @@ struct hs_json_writer {
 /* Starts a text that is appended to `out`. Borrows `out`. */
 void hs_json_begin(struct hs_json_writer *json, struct hs_buf *out, enum hs_json_style style);
 
-/* Ends a text; writes a line feed unless the style is SPACED. Returns hs_buf_error: HS_ETOOLARGE past the buffer's
- * maximum or HS_JSON_DEPTH_MAX levels, HS_ENOMEM. */
+/* Ends a text with a line feed. Returns hs_buf_error: HS_ETOOLARGE past the buffer's maximum or HS_JSON_DEPTH_MAX
+ * levels, HS_ENOMEM. */
 int hs_json_end(struct hs_json_writer *json);
 
 /* Write the brackets of an array or an object. */
@@ -62,5 +62,16 @@ void hs_json_put_string(struct hs_buf *out, const char *text, size_t len, bool a
 /* Writes the shortest text that reads back as the same finite double, as Python's repr: "0.1", "1.0", "1e-05".
  * Returns its length; the text ends with NUL. Much faster than printf for 1e-4 <= |value| < 2^53. */
 size_t hs_json_double(double value, char ret_text[32]);
+
+/* Numbers for an answer, without digits that are noise. Each returns the double that hs_json_double writes with the
+ * digits in question; not a finite number: returns it unchanged. Only answers are rounded: thresholds, sorting and
+ * metrics use the unrounded numbers. */
+double hs_json_rounded(double value, int decimals); /* decimals: 0..9 */
+double hs_json_score(double value);                 /* a score, similarity, cosine or threshold: 4 decimals */
+double hs_json_ms(double value);                    /* milliseconds: 1 decimal */
+
+/* Returns the double whose text is the shortest, at most 9 digits, that reads back as the same float. A value whose
+ * size is not from 1e-14 to 10 is returned unchanged; components of a unit vector are in this range, or 0. */
+double hs_json_float(float value);
 
 #endif

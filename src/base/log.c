@@ -1,8 +1,8 @@
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -10,7 +10,8 @@
 
 #include "base/str.h"
 
-enum { LINE_SIZE = 4096, MESSAGE_SIZE = 3072 };
+/* A line is at most PIPE_BUF, so that lines of several processes in one pipe do not mix. */
+enum { LINE_SIZE = 4096, MESSAGE_SIZE = 2560, FIELDS_SIZE = 1280, VALUE_SIZE = 264 };
 
 static _Atomic(const char *) program_name = "hailo";
 static _Atomic enum hs_log_level least_level = HS_LOG_INFO;
@@ -25,8 +26,14 @@ void hs_log_setup(const char *program, enum hs_log_level level, enum hs_log_form
     atomic_store(&line_format, format);
 }
 
-/* Copies text with control characters and bytes that are not UTF-8 escaped; for JSON also quotes and backslashes. */
-static void escape(char *dst, size_t size, const char *text, bool json)
+enum hs_log_format hs_log_get_format(void)
+{
+    return atomic_load(&line_format);
+}
+
+/* Copies text with control characters and bytes that are not UTF-8 escaped; if quoted, as in JSON, and also quotes and
+ * backslashes. */
+static void escape(char *dst, size_t size, const char *text, bool quoted)
 {
     size_t at = 0, left = strlen(text);
     while (left > 0) {
@@ -37,13 +44,13 @@ static void escape(char *dst, size_t size, const char *text, bool json)
         if (n > 1) {
             memcpy(dst + at, text, n);
             at += n;
-        } else if (json && (c == '"' || c == '\\')) {
+        } else if (quoted && (c == '"' || c == '\\')) {
             dst[at++] = '\\';
             dst[at++] = (char) c;
         } else if (n == 1 && c >= 0x20 && c != 0x7f) {
             dst[at++] = (char) c;
         } else {
-            at += (size_t) snprintf(dst + at, size - at, json ? "\\u%04x" : "\\x%02x", c);
+            at += (size_t) snprintf(dst + at, size - at, quoted ? "\\u%04x" : "\\x%02x", c);
         }
         text += n ? n : 1;
         left -= n ? n : 1;
@@ -51,36 +58,109 @@ static void escape(char *dst, size_t size, const char *text, bool json)
     dst[at] = '\0';
 }
 
-void hs_log(enum hs_log_level level, const char *format, ...)
+/* Quotes a string in a text line only if it would be read as something else. */
+static void write_value(const struct hs_log_field *field, bool json, char ret_text[VALUE_SIZE + 2])
 {
-    if (level < atomic_load(&least_level))
-        return;
-    char message[MESSAGE_SIZE], safe[MESSAGE_SIZE], when[32], line[LINE_SIZE];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
+    const char *text = field->value.string;
+    char safe[VALUE_SIZE];
+    if (field->kind == HS_LOG_INTEGER) {
+        snprintf(ret_text, VALUE_SIZE, "%" PRId64, field->value.integer);
+    } else if (field->kind == HS_LOG_DECIMAL) {
+        snprintf(ret_text, VALUE_SIZE, "%.1f", field->value.decimal);
+    } else if (!text) {
+        snprintf(ret_text, VALUE_SIZE, "%s", json ? "null" : "-");
+    } else {
+        bool quoted = json || !text[0] || strpbrk(text, " \"=\\");
+        escape(safe, sizeof(safe), text, quoted);
+        snprintf(ret_text, VALUE_SIZE + 2, quoted ? "\"%s\"" : "%s", safe);
+    }
+}
 
+static void write_fields(const struct hs_log_field *fields, size_t count, bool json, char ret_text[FIELDS_SIZE])
+{
+    size_t len = 0;
+    ret_text[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        char value[VALUE_SIZE + 2];
+        if (fields[i].in_message && !json)
+            continue;
+        write_value(&fields[i], json, value);
+        if (hs_str_format(ret_text + len, FIELDS_SIZE - len, json ? ", \"%s\": %s" : " %s=%s", fields[i].key, value))
+            len += strlen(ret_text + len);
+        else
+            ret_text[len] = '\0';
+    }
+}
+
+/* Returns the length. */
+static size_t write_line(char ret_line[LINE_SIZE], enum hs_log_level level, const struct hs_log_field *fields,
+                         size_t count, const char *format, va_list args)
+{
+    char message[MESSAGE_SIZE], safe[MESSAGE_SIZE], more[FIELDS_SIZE], when[32];
+    const char *program = atomic_load(&program_name);
+    bool json = hs_log_get_format() == HS_LOG_JSON;
     struct timespec now;
     struct tm parts;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int ms = (int) (now.tv_nsec / 1000000);
-    bool json = atomic_load(&line_format) == HS_LOG_JSON;
+    vsnprintf(message, sizeof(message), format, args);
     escape(safe, sizeof(safe), message, json);
-    int len;
+    write_fields(fields, count, json, more);
+    clock_gettime(CLOCK_REALTIME, &now);
+    int ms = (int) (now.tv_nsec / 1000000), len;
     if (json) {
         gmtime_r(&now.tv_sec, &parts);
         strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &parts);
-        len = snprintf(line, sizeof(line),
-                       "{\"time\": \"%s.%03dZ\", \"service\": \"%s\", \"level\": \"%s\", \"message\": \"%s\"}\n", when,
-                       ms, atomic_load(&program_name), level_names[level], safe);
+        len = snprintf(ret_line, LINE_SIZE,
+                       "{\"time\": \"%s.%03dZ\", \"level\": \"%s\", \"program\": \"%s\", \"msg\": \"%s\"%s}\n", when,
+                       ms, level_names[level], program, safe, more);
     } else {
         localtime_r(&now.tv_sec, &parts);
         strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &parts);
-        len = snprintf(line, sizeof(line), "%s,%03d [%s] %s: %s\n", when, ms, atomic_load(&program_name),
-                       level_names[level], safe);
+        len =
+            snprintf(ret_line, LINE_SIZE, "%s,%03d [%s] %s: %s%s\n", when, ms, program, level_names[level], safe, more);
     }
-    /* One write per line, so that lines of several threads do not mix. A full or closed stderr cannot be reported. */
-    if (len > 0 && write(STDERR_FILENO, line, (size_t) len) < 0)
+    return len > 0 ? strlen(ret_line) : 0;
+}
+
+static void log_line(enum hs_log_level level, const struct hs_log_field *fields, size_t count, const char *format,
+                     va_list args)
+{
+    char line[LINE_SIZE];
+    if (level < atomic_load(&least_level))
         return;
+    size_t len = write_line(line, level, fields, count, format, args);
+    /* One write per line, so that lines of several threads do not mix. A full or closed stderr cannot be reported. */
+    if (write(STDERR_FILENO, line, len) < 0)
+        return;
+}
+
+void hs_log_fields(enum hs_log_level level, const struct hs_log_field *fields, size_t count, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_line(level, fields, count, format, args);
+    va_end(args);
+}
+
+void hs_log(enum hs_log_level level, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_line(level, NULL, 0, format, args);
+    va_end(args);
+}
+
+void hs_log_announce(const struct hs_log_field *fields, size_t count, const char *format, ...)
+{
+    char line[LINE_SIZE];
+    va_list args;
+    va_start(args, format);
+    if (hs_log_get_format() == HS_LOG_JSON) {
+        write_line(line, HS_LOG_INFO, fields, count, format, args);
+        fputs(line, stdout);
+    } else {
+        vprintf(format, args);
+        putchar('\n');
+    }
+    va_end(args);
+    fflush(stdout);
 }

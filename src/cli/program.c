@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/command_table.h"
@@ -470,6 +471,11 @@ bool hs_invocation_read(struct hs_invocation *call, const struct hs_option *opti
     return *ret_code == HS_EXIT_OK && !help;
 }
 
+static bool logs(const struct hs_invocation *call)
+{
+    return call->logs && hs_log_get_format() == HS_LOG_JSON;
+}
+
 int hs_invocation_usage(const struct hs_invocation *call)
 {
     fputs("usage: ", stderr);
@@ -485,6 +491,10 @@ int hs_invocation_fail(const struct hs_invocation *call, int code, const char *f
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
+    if (logs(call)) {
+        hs_log_error("%s", message);
+        return code;
+    }
     fprintf(stderr, "%s: %s\n", call->who, message);
     return code == HS_EXIT_USAGE ? hs_invocation_usage(call) : code;
 }
@@ -496,7 +506,7 @@ int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err
     int r = report ? hs_json_write(report, style, &out) : HS_ENOMEM;
     json_decref(report);
     if (r == 0)
-        printf("%.*s%s", (int) out.len, (const char *) out.data, style == HS_JSON_SPACED ? "\n" : "");
+        printf("%.*s", (int) out.len, (const char *) out.data);
     hs_buf_finish(&out);
     return r < 0 ? hs_error_set(err, r, "no memory for the report") : 0;
 }
@@ -510,6 +520,17 @@ void hs_print_problems(const struct hs_problems *problems)
     }
     if (problems->dropped)
         fprintf(stderr, "… and %zu more\n", problems->dropped);
+}
+
+static void log_problems(const struct hs_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct hs_problem *p = &problems->items[i];
+        if (p->level != HS_PROBLEM_NOTE)
+            hs_log(p->level == HS_PROBLEM_ERROR ? HS_LOG_ERROR : HS_LOG_WARNING, "%s", p->text);
+    }
+    if (problems->dropped)
+        hs_log_error("%zu more problem%s of the configuration", problems->dropped, problems->dropped == 1 ? "" : "s");
 }
 
 int hs_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
@@ -535,16 +556,19 @@ int hs_load_settings(const struct hs_invocation *call, const struct hs_config_ov
         .environment = (const char *const *) environ,
         .overrides = overrides,
         .override_count = count,
+        .peek = call->peek_settings,
     };
     struct hs_error err;
     int r = hs_config_load(&request, ret_settings, problems, &err);
     free(overrides);
     if (r < 0)
         hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    hs_print_problems(problems);
+    (logs(call) ? log_problems : hs_print_problems)(problems);
     if (r == 0)
         return HS_EXIT_OK;
-    return problems->errors && problems->errors == problems->usage_errors ? hs_invocation_usage(call) : HS_EXIT_FAILURE;
+    if (!problems->errors || problems->errors != problems->usage_errors)
+        return HS_EXIT_FAILURE;
+    return logs(call) ? HS_EXIT_USAGE : hs_invocation_usage(call);
 }
 
 /* ---- The program ---- */

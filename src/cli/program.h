@@ -157,6 +157,10 @@ struct hs_invocation {
     /* If set, hs_invocation_read only passes the command's options to it. */
     hs_options_reader reader;
     void *reader_arg;
+
+    /* Set by a command whose log may be JSON: errors are then lines of the log, too. */
+    bool logs;
+    void (*peek_settings)(const struct hs_settings *settings); /* see struct hs_config_request; NULL: none */
 };
 
 /* Finds and runs the subcommand; returns the exit code. Adds `completion`, `help` and `version`. If the name of the
@@ -165,7 +169,7 @@ int hs_program_main(const struct hs_program *program, int argc, char **argv);
 
 /* Reads a subcommand's arguments: its action, its own options, the common options, and the words that its table
  * allows. Returns true to continue; false if the subcommand must return *ret_code, because help or an error was
- * printed. The first effect of every command: called before it reads or prints anything else. */
+ * printed. A command calls it before it reads or prints anything. */
 bool hs_invocation_read(struct hs_invocation *call, const struct hs_option *options, size_t count, int *ret_code);
 
 static inline bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count,
@@ -179,7 +183,8 @@ static inline bool hs_invocation_parse(struct hs_invocation *call, const struct 
  * creation ran out of memory: HS_ENOMEM. */
 int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err);
 
-/* Prints "hailo-pose detect: …" to stderr, followed by the usage if `code` is HS_EXIT_USAGE. Returns `code`, so that
+/* Prints "hailo-pose detect: …" to stderr, followed by the usage if `code` is HS_EXIT_USAGE; or logs the message
+ * (call->logs). Returns `code`, so that
  * `return hs_invocation_fail(…)` reads well. */
 int hs_invocation_fail(const struct hs_invocation *call, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -188,10 +193,10 @@ int hs_invocation_fail(const struct hs_invocation *call, int code, const char *f
 int hs_invocation_usage(const struct hs_invocation *call);
 
 /* Loads the program's settings with --config, --models, --device, each --set, and the `extra` options (those without an
- * assignment count as not given). Prints errors and warnings to stderr. Returns HS_EXIT_OK, HS_EXIT_FAILURE, or, after
- * the usage, HS_EXIT_USAGE if all errors are in the command line; *ret_settings is untouched on failure. The caller
- * zeroes *problems before and calls hs_problems_finish after every call. Caller frees *ret_settings with
- * hs_settings_destroy. */
+ * assignment count as not given). Prints errors and warnings to stderr, or logs them (call->logs). Returns HS_EXIT_OK,
+ * HS_EXIT_FAILURE, or, after the usage, HS_EXIT_USAGE if all errors are in the command line; *ret_settings is untouched
+ * on failure. The caller zeroes *problems before and calls hs_problems_finish after every call. Caller frees
+ * *ret_settings with hs_settings_destroy. */
 int hs_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                      struct hs_settings **ret_settings, struct hs_problems *problems);
 

@@ -424,6 +424,8 @@ int hs_config_load(const struct hs_config_request *request, struct hs_settings *
     for (size_t i = 0; i < request->override_count; i++)
         hs_settings_apply_override(settings, &request->overrides[i], problems);
     problems->usage_errors += problems->errors - before;
+    if (request->peek)
+        request->peek(settings);
     if (problems->no_memory)
         r = hs_error_set(err, HS_ENOMEM, "out of memory");
     else if (problems->errors)

@@ -93,6 +93,7 @@ struct hs_config_request {
     const char *const *environment;             /* as `environ` */
     const struct hs_config_override *overrides; /* the last one of a name wins */
     size_t override_count;
+    void (*peek)(const struct hs_settings *settings); /* called with all that was read, errors or not. NULL: not */
 };
 
 /* Writes the path of the standard file: the schema's path, else

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/progress.h"
@@ -107,9 +108,15 @@ static void print_table(const struct eval *eval, const struct hs_verification *v
     printf("%-24s  %.4f  %.3f\n", "FAR as configured", configured->far, configured->threshold);
 }
 
+/* Six decimals show one pair among a million. */
+static double six(double value)
+{
+    return hs_json_rounded(value, 6);
+}
+
 static json_t *point_json(const struct hs_verification_point *at)
 {
-    return json_pack("{s:f, s:f, s:f}", "threshold", at->threshold, "tar", at->tar, "far", at->far);
+    return json_pack("{s:f, s:f, s:f}", "threshold", six(at->threshold), "tar", six(at->tar), "far", six(at->far));
 }
 
 static json_t *report_json(const struct eval *eval, const struct hs_verification *v,
@@ -125,9 +132,10 @@ static json_t *report_json(const struct eval *eval, const struct hs_verification
     }
     return json_pack("{s:I, s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "pictures",
                      (json_int_t) eval->pairs->picture_count, "pairs", (json_int_t) eval->scored_count, "same",
-                     (json_int_t) v->same, "different", (json_int_t) v->different, "no_face", missed, "auc", v->auc,
-                     "eer", v->eer, "eer_threshold", v->eer_threshold, "accuracy", v->accuracy, "best_threshold",
-                     v->best_threshold, "at_far", at_far, "configured", point_json(configured));
+                     (json_int_t) v->same, "different", (json_int_t) v->different, "no_face", missed, "auc",
+                     six(v->auc), "eer", six(v->eer), "eer_threshold", six(v->eer_threshold), "accuracy",
+                     six(v->accuracy), "best_threshold", six(v->best_threshold), "at_far", at_far, "configured",
+                     point_json(configured));
 }
 
 static int report(const struct eval *eval, struct hs_error *err)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/json_build.h"
+#include "base/json_writer.h"
 #include "base/str.h"
 #include "face/response_json.h"
 #include "service/answer_warnings.h"
@@ -232,7 +233,7 @@ json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict)
     for (size_t i = 0; i < verdict->count; i++) {
         const struct hs_enrol_reason *r = &verdict->reasons[i];
         json_t *reason = json_pack("{s:s, s:s, s:f, s:f}", "code", r->code, "measure", r->measure, "value",
-                                   round(r->value * 1000) / 1000, "limit", round(r->limit * 10000) / 10000);
+                                   hs_json_score(r->value), "limit", hs_json_score(r->limit));
         if (r->identity[0])
             reason = hs_json_with_member(reason, "identity", json_string(r->identity));
         list = hs_json_with_item(list, reason);
@@ -297,7 +298,7 @@ static json_t *face_json(const struct hs_face_found *face, const struct hs_face_
 {
     size_t index = result->first_index + (size_t) (face - result->faces);
     return json_pack("{s:o, s:f, s:o, s:I, s:I}", "bbox", hs_face_bbox_json(&face->face.box, result), "confidence",
-                     (double) face->face.score, "quality", hs_face_quality_json(face), "faces_found",
+                     hs_json_score((double) face->face.score), "quality", hs_face_quality_json(face), "faces_found",
                      (json_int_t) result->found, "index", (json_int_t) index);
 }
 

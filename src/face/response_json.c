@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json_build.h"
+#include "base/json_writer.h"
 #include "service/answer_warnings.h"
 #include "vision/embedding.h"
 
@@ -29,7 +30,7 @@ json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result
 /* Rounds to a tenth of a pixel; landmarks are not more accurate. */
 static double tenth(float v)
 {
-    return round((double) v * 10) / 10;
+    return hs_json_rounded((double) v, 1);
 }
 
 static double inside(float v, int size)
@@ -51,7 +52,7 @@ static json_t *landmarks_json(const struct hs_face *face, const struct hs_face_r
 
 static double thousandth(float v)
 {
-    return round((double) v * 1000) / 1000;
+    return hs_json_rounded((double) v, 3);
 }
 
 json_t *hs_face_quality_json(const struct hs_face_found *found)
@@ -93,11 +94,11 @@ json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks)
     for (size_t i = 0; i < result->count; i++) {
         const struct hs_face *face = &result->faces[i].face;
         faces = hs_json_with_item(faces, json_pack("{s:o, s:f, s:o}", "bbox", hs_face_bbox_json(&face->box, result),
-                                                   "confidence", (double) face->score, "landmarks",
+                                                   "confidence", hs_json_score((double) face->score), "landmarks",
                                                    landmarks ? landmarks_json(face, result) : json_null()));
     }
     json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count,
-                               "inference_time_ms", result->timings.detect_ms);
+                               "inference_time_ms", hs_json_ms(result->timings.detect_ms));
     return with_result(with_truncated(answer, result), result);
 }
 
@@ -105,7 +106,7 @@ json_t *hs_face_vector_json(const float *vector, size_t dimension)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < dimension; i++)
-        list = hs_json_with_item(list, json_real((double) vector[i]));
+        list = hs_json_with_item(list, json_real(hs_json_float(vector[i])));
     return list;
 }
 
@@ -125,9 +126,10 @@ json_t *hs_face_compare_json(const struct hs_face_app *app, const struct hs_face
     double score = (double) hs_embedding_cosine(a->embedding, b->embedding, (size_t) in_a->dimension);
     bool ours = strcmp(in_a->space, hs_model_pool_first(app->embedder)->choice.pack->embedding.space) == 0;
     double threshold = ours ? app->recognition_threshold : (double) in_a->threshold;
-    json_t *answer = json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > threshold, "score", score, "threshold",
-                               threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
-                               hs_face_bbox_json(&b->face.box, in_b), "embedding_space", in_a->space);
+    json_t *answer =
+        json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > threshold, "score", hs_json_score(score),
+                  "threshold", hs_json_score(threshold), "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
+                  hs_face_bbox_json(&b->face.box, in_b), "embedding_space", in_a->space);
     answer = hs_answer_warn_damage(with_device(answer, in_b->degraded ? in_b : in_a), "image", in_a->damage);
     return hs_answer_warn_damage(answer, "image2", in_b->damage);
 }
@@ -136,7 +138,8 @@ static json_t *candidates_json(const struct hs_face_match *matches, size_t count
 {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        list = hs_json_with_item(list, json_pack("{s:s, s:f}", "identity", matches[i].name, "score", matches[i].score));
+        list = hs_json_with_item(
+            list, json_pack("{s:s, s:f}", "identity", matches[i].name, "score", hs_json_score(matches[i].score)));
     return list;
 }
 
@@ -151,12 +154,13 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
         return NULL;
     double margin = count > 1 ? matches[0].score - matches[1].score : 1;
     bool known = count > 0 && matches[0].score > how->threshold && margin >= how->margin;
-    json_t *face = json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
-                             "detection_confidence", (double) found->face.score, "identity",
-                             known ? matches[0].name : "Unknown", "match_score", known ? matches[0].score : 0.0,
-                             "embedding_space", result->space, "quality", hs_face_quality_json(found));
+    json_t *face =
+        json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
+                  "detection_confidence", hs_json_score((double) found->face.score), "identity",
+                  known ? matches[0].name : "Unknown", "match_score", known ? hs_json_score(matches[0].score) : 0.0,
+                  "embedding_space", result->space, "quality", hs_face_quality_json(found));
     if (known && count > 1)
-        face = hs_json_with_member(face, "margin", json_real(margin));
+        face = hs_json_with_member(face, "margin", json_real(hs_json_score(margin)));
     if (how->candidates > 0)
         face = hs_json_with_member(face, "candidates",
                                    candidates_json(matches, count < how->candidates ? count : how->candidates));
@@ -195,7 +199,7 @@ json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_fa
     }
     double ms = result->timings.detect_ms + result->timings.embed_ms + hs_ns_to_ms(hs_clock_now_ns() - start_ns);
     json_int_t count = (json_int_t) json_array_size(faces);
-    json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms);
+    json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", hs_json_ms(ms));
     answer = with_result(warn_low_threshold(with_truncated(answer, result), app, how->threshold), result);
     if (!answer)
         hs_error_set(err, HS_ENOMEM, "no memory for the answer");

@@ -34,11 +34,11 @@ static void get_health(struct hs_http_request *req)
 static void add_timings(struct hs_http_request *req, const struct hs_face_timings *t, double search_ms)
 {
     char text[240], decode[32], detect[32], embed[32], search[32], total[32];
-    hs_json_double(t->decode_ms, decode);
-    hs_json_double(t->detect_ms, detect);
-    hs_json_double(t->embed_ms, embed);
-    hs_json_double(search_ms, search);
-    hs_json_double(t->total_ms + (search_ms > 0 ? search_ms : 0), total);
+    hs_json_double(hs_json_ms(t->decode_ms), decode);
+    hs_json_double(hs_json_ms(t->detect_ms), detect);
+    hs_json_double(hs_json_ms(t->embed_ms), embed);
+    hs_json_double(hs_json_ms(search_ms), search);
+    hs_json_double(hs_json_ms(t->total_ms + (search_ms > 0 ? search_ms : 0)), total);
     if (search_ms < 0)
         hs_str_format(text, sizeof(text), "decode;dur=%s, detect;dur=%s, total;dur=%s", decode, detect, total);
     else
@@ -216,7 +216,7 @@ static int check_gallery(struct hs_http_request *req)
 #define IDENTITY "/v1/database/identities/{name}"
 
 const struct hs_http_route hs_face_routes[] = {
-    GET("/health", get_health, HS_HTTP_INLINE),
+    GET("/health", get_health, HS_HTTP_INLINE | HS_HTTP_PROBE),
     HS_APP_ROUTES,
     POST("/v1/detect", post_detect, one_picture, NULL, 0),
     { .method = "POST",

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json_build.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/enrol.h"
@@ -153,7 +154,7 @@ static void reply_tried(const struct add *add, const struct hs_face_result *resu
                                "embedding_count", (json_int_t) count, "reasons", hs_enrol_reasons_json(verdict));
     if (face) {
         answer = hs_json_with_member(answer, "bbox", hs_face_bbox_json(&face->face.box, result));
-        answer = hs_json_with_member(answer, "confidence", json_real((double) face->face.score));
+        answer = hs_json_with_member(answer, "confidence", json_real(hs_json_score((double) face->face.score)));
         answer = hs_json_with_member(answer, "quality", hs_face_quality_json(face));
         answer = hs_enrol_add_face(answer, face, result, warnings);
     }
@@ -179,6 +180,8 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
         hs_face_reply_gallery_failure(add->req, add->app, add->name, r, &err);
         return;
     }
+    hs_face_log_change(add->req, added.identity_id, added.embedding_id,
+                       added.identity_created ? "Added an identity with a face" : "Added a face to an identity");
     if (added.embedding_dropped)
         hs_face_maintenance_erased(add->app->maintenance);
     reply_added(add, add->name, &added, hs_enrol_add_face(json_object(), found, result, warnings));

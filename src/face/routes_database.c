@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json_build.h"
+#include "base/json_writer.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "face/request_params.h"
@@ -42,12 +43,26 @@ json_t *hs_face_identity_json(const struct hs_gallery_identity *identity)
 void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
                                    int code, const struct hs_error *err)
 {
+    if (code == HS_ENOTFOUND) { /* the message has the name, so it is not logged */
+        hs_http_reply_error(req, HS_ENOTFOUND, NULL, "Identity '%s' not found", name);
+        return;
+    }
     if (hs_gallery_get_counts(app->gallery).lost)
         hs_log_error("%s", err->message);
-    if (code == HS_ENOTFOUND)
-        hs_http_reply_error(req, HS_ENOTFOUND, NULL, "Identity '%s' not found", name);
-    else
-        hs_face_reply_failure(req, code, err);
+    hs_face_reply_failure(req, code, err);
+}
+
+void hs_face_log_change(const struct hs_http_request *req, int64_t identity_id, int64_t embedding_id,
+                        const char *message)
+{
+    struct hs_log_field fields[3];
+    size_t count = 0;
+    if (identity_id)
+        fields[count++] = (struct hs_log_field) HS_LOG_FIELD_INTEGER("identity_id", identity_id);
+    if (embedding_id)
+        fields[count++] = (struct hs_log_field) HS_LOG_FIELD_INTEGER("embedding_id", embedding_id);
+    fields[count++] = (struct hs_log_field) HS_LOG_FIELD_STRING("request_id", hs_http_id(req));
+    hs_log_fields(HS_LOG_INFO, fields, count, "%s", message);
 }
 
 struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const char *name, bool with_values)
@@ -69,7 +84,7 @@ struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const 
 /* Older backups still contain the erased data, so the response lists those files, or those that
  * were purged. If the purge fails, the removal stays, and the response has the error in addition.
  * Takes `answer` and returns it. */
-static json_t *with_purged(const struct hs_face_app *app, json_t *answer)
+static json_t *with_purged(const struct hs_http_request *req, const struct hs_face_app *app, json_t *answer)
 {
     struct hs_gallery_backups *purged;
     struct hs_error err;
@@ -82,6 +97,8 @@ static json_t *with_purged(const struct hs_face_app *app, json_t *answer)
     } else {
         for (size_t i = 0; i < purged->count; i++)
             list = hs_json_with_item(list, json_string(hs_path_base(purged->items[i].path)));
+        hs_str_format(text, sizeof(text), "Deleted %zu backup%s", purged->count, purged->count == 1 ? "" : "s");
+        hs_face_log_change(req, 0, 0, text);
         hs_gallery_backups_destroy(purged);
         answer = hs_json_with_member(answer, "erasure_pending", json_false());
         answer = hs_json_with_member(answer, "older_backups", json_array());
@@ -102,7 +119,7 @@ void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app 
     answer = hs_json_with_member(answer, "older_backups", files);
     hs_gallery_erased_finish(erased);
     if (purge)
-        answer = with_purged(app, answer);
+        answer = with_purged(req, app, answer);
     hs_face_maintenance_erased(app->maintenance);
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
 }
@@ -117,6 +134,9 @@ void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app 
         hs_face_reply_gallery_failure(req, app, name, r, &err);
         return;
     }
+    hs_str_format(message, sizeof(message), "Removed an identity with %lld face%s", (long long) erased.embeddings,
+                  erased.embeddings == 1 ? "" : "s");
+    hs_face_log_change(req, erased.identity_id, 0, message);
     hs_str_format(message, sizeof(message), "Identity '%s' removed successfully", name);
     hs_face_reply_erased(req, app, json_pack("{s:s, s:s}", "message", message, "name", name), &erased, purge);
 }
@@ -177,8 +197,8 @@ static void reply_verified(struct hs_http_request *req, const struct hs_face_app
         return;
     bool any = best_score(app, person, found->embedding, &score);
     json_t *answer = json_pack("{s:s, s:b, s:f, s:f, s:o}", "name", name, "verified",
-                               any && score > app->recognition_threshold, "score", score, "threshold",
-                               app->recognition_threshold, "bbox", hs_face_ask_bbox(req, found, result));
+                               any && score > app->recognition_threshold, "score", hs_json_score(score), "threshold",
+                               hs_json_score(app->recognition_threshold), "bbox", hs_face_ask_bbox(req, found, result));
     answer = hs_answer_warn_damage(answer, "image", result->damage);
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);

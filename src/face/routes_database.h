@@ -49,6 +49,11 @@ json_t *hs_face_text_json(const char *text);
 void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
                                    int code, const struct hs_error *err);
 
+/* Logs a change of the gallery that a request made, with the ids that apply: without the name, because logs are kept
+ * when a person is erased. 0: no id. */
+void hs_face_log_change(const struct hs_http_request *req, int64_t identity_id, int64_t embedding_id,
+                        const char *message);
+
 /* Reads the identity `name`; on failure sends the error response and returns NULL. Caller frees
  * with hs_gallery_person_destroy. */
 struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const char *name, bool with_values);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json_build.h"
+#include "base/json_writer.h"
 #include "base/str.h"
 #include "face/request_params.h"
 #include "face/routes_database.h"
@@ -11,14 +12,27 @@
 #include "http/param.h"
 #include "service/request_options.h"
 
+/* Rounds the numbers of a stored quality; the gallery keeps all digits, because it compares them. Returns a new
+ * reference, or NULL. */
+static json_t *quality_json(const char *text)
+{
+    json_t *quality = json_loads(text, 0, NULL), *value;
+    const char *name;
+    json_object_foreach(quality, name, value)
+    {
+        if (json_is_real(value))
+            json_real_set(value, hs_json_score(json_real_value(value)));
+    }
+    return quality;
+}
+
 static json_t *embedding_json(const struct hs_gallery_embedding *e)
 {
     bool sound = e->quality && hs_gallery_check_quality(e->quality, NULL) == 0;
     return json_pack("{s:I, s:o, s:o*, s:o*, s:o*, s:o, s:I}", "id", (json_int_t) e->id, "space",
                      hs_face_text_json(e->space), "model", hs_face_text_json(e->model), "quality",
-                     sound ? json_loads(e->quality, 0, NULL) : NULL, "source_sha256",
-                     hs_face_text_json(e->source_sha256), "created_at", hs_face_text_json(e->created_at), "dimension",
-                     (json_int_t) e->dimension);
+                     sound ? quality_json(e->quality) : NULL, "source_sha256", hs_face_text_json(e->source_sha256),
+                     "created_at", hs_face_text_json(e->created_at), "dimension", (json_int_t) e->dimension);
 }
 
 static json_t *embeddings_json(const struct hs_gallery_person *person)
@@ -34,13 +48,16 @@ json_t *hs_face_person_json(const struct hs_gallery_person *person)
     return hs_json_with_member(hs_face_identity_json(&person->identity), "embeddings", embeddings_json(person));
 }
 
-static void reply_person(struct hs_http_request *req, const char *name)
+/* Returns the identity's id, or 0. */
+static int64_t reply_person(struct hs_http_request *req, const char *name)
 {
     struct hs_gallery_person *person = hs_face_get_person(req, name, false);
     if (!person)
-        return;
+        return 0;
+    int64_t id = person->identity.id;
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, hs_face_person_json(person)));
     hs_gallery_person_destroy(person);
+    return id;
 }
 
 void hs_face_get_identity(struct hs_http_request *req)
@@ -81,10 +98,16 @@ void hs_face_put_identity(struct hs_http_request *req)
     }
     update.metadata = metadata;
     r = hs_gallery_update(app->gallery, name, &update, &err);
-    if (r < 0)
+    /* The new name may look like a path, which hs_error_public would cut, and its caller log. */
+    if (r == HS_ECONFLICT && !strstr(err.message, HS_DETAIL))
+        hs_http_reply_error(req, r, NULL, "%s", err.message);
+    else if (r < 0)
         hs_face_reply_gallery_failure(req, app, name, r, &err);
     else
-        reply_person(req, update.new_name ? new_name : name);
+        hs_face_log_change(req, reply_person(req, update.new_name ? new_name : name), 0,
+                           !metadata         ? "Renamed an identity"
+                           : update.new_name ? "Renamed an identity and changed its metadata"
+                                             : "Changed the metadata of an identity");
     free(metadata);
 }
 
@@ -148,6 +171,7 @@ static void remove_embedding(struct hs_http_request *req, const char *name, int6
     } else if (r < 0) {
         hs_face_reply_gallery_failure(req, app, name, r, &err);
     } else {
+        hs_face_log_change(req, erased.identity_id, id, "Removed a face of an identity");
         hs_str_format(message, sizeof(message), "Embedding %lld of '%s' removed successfully", (long long) id, name);
         json_t *answer = json_pack("{s:s, s:s, s:I, s:I}", "message", message, "name", name, "id", (json_int_t) id,
                                    "embedding_count", (json_int_t) left);

@@ -9,8 +9,8 @@
 enum { PAUSE_MS = 20 }; /* between two attempts to empty the log */
 
 /* *ret_since is the number of the oldest change that added any of its data; 0: not known. */
-static int remove_identity(struct hs_gallery *gallery, const char *name, int64_t *ret_embeddings, int64_t *ret_since,
-                           struct hs_error *err)
+static int remove_identity(struct hs_gallery *gallery, const char *name, struct hs_gallery_erased *erased,
+                           int64_t *ret_since, struct hs_error *err)
 {
     int64_t id;
     int r = hs_gallery_find(gallery, name, &id, err);
@@ -21,13 +21,14 @@ static int remove_identity(struct hs_gallery *gallery, const char *name, int64_t
         r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDINGS_OF, err, HS_NUMBER(id));
     if (r < 0)
         return r;
-    *ret_embeddings = sqlite3_changes64(gallery->writer->db);
+    erased->identity_id = id;
+    erased->embeddings = sqlite3_changes64(gallery->writer->db);
     r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_IDENTITY, err, HS_NUMBER(id));
     return r < 0 ? r : hs_gallery_touch(gallery, id, err);
 }
 
-static int remove_embedding(struct hs_gallery *gallery, int64_t id, int64_t *ret_embeddings, int64_t *ret_since,
-                            struct hs_error *err)
+static int remove_embedding(struct hs_gallery *gallery, int64_t id, struct hs_gallery_erased *erased,
+                            int64_t *ret_since, struct hs_error *err)
 {
     int64_t identity_id;
     sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_OWNER_OF_EMBEDDING, HS_NUMBER(id));
@@ -40,7 +41,8 @@ static int remove_embedding(struct hs_gallery *gallery, int64_t id, int64_t *ret
         r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDING, err, HS_NUMBER(id));
     if (r == 0)
         r = HS_GALLERY_RUN(gallery, HS_STMT_TOUCH_IDENTITY, err, HS_NUMBER(identity_id));
-    *ret_embeddings = 1;
+    erased->identity_id = identity_id;
+    erased->embeddings = 1;
     return r < 0 ? r : hs_gallery_touch(gallery, identity_id, err);
 }
 
@@ -85,8 +87,8 @@ static int erase(struct hs_gallery *gallery, const char *name, int64_t embedding
     int r = hs_gallery_begin(gallery, err);
     if (r < 0)
         return r;
-    r = name ? remove_identity(gallery, name, &erased.embeddings, &since, err)
-             : remove_embedding(gallery, embedding_id, &erased.embeddings, &since, err);
+    r = name ? remove_identity(gallery, name, &erased, &since, err)
+             : remove_embedding(gallery, embedding_id, &erased, &since, err);
     r = hs_gallery_end(gallery, r, true, err);
     if (r == 0 && !gallery->erase_later)
         hs_gallery_finish_erasing(gallery, NULL);

@@ -251,7 +251,8 @@ int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *i
 /* ---- erasing ---- */
 
 struct hs_gallery_erased {
-    int64_t embeddings; /* number removed */
+    int64_t identity_id; /* whose data was removed */
+    int64_t embeddings;  /* number removed */
     /* The erased data may still be in the log, because a backup or another process was reading or
      * the disk failed, or in copies that another program left in the file. The next change, the
      * next opening, hs_gallery_finish_erasing or hs_gallery_close erases it. */

@@ -126,8 +126,7 @@ int hs_access_check_change(const struct hs_http_access *access, const struct hs_
         const char *from = claims->origin ? claims->origin : "another site";
         hs_str_quote(shown, sizeof(shown), from, strlen(from));
         return hs_error_set(err, HS_EFORBIDDEN,
-                            "A page of %s may not change anything here; name its origin in server.cors_origins if it "
-                            "should",
+                            "Pages of %s may not change data. To allow it, add the origin to server.cors_origins",
                             shown);
     }
     bool known = claims->origin && hs_origin_parse(claims->origin, &origin) && lists_origin(access->origins, &origin);
@@ -135,8 +134,8 @@ int hs_access_check_change(const struct hs_http_access *access, const struct hs_
         return 0;
     hs_str_quote(shown, sizeof(shown), claims->host, strlen(claims->host));
     return hs_error_set(err, HS_EFORBIDDEN,
-                        "A page under the host name %s may not change anything here; name it in server.allowed_hosts "
-                        "if it should",
+                        "Pages of the host name %s may not change data. To allow it, add the name to "
+                        "server.allowed_hosts",
                         shown);
 }
 
@@ -144,11 +143,11 @@ int hs_access_check_admin(const struct hs_http_access *access, const struct hs_h
                           struct hs_error *err)
 {
     if (access->admin == HS_HTTP_ADMIN_OFF)
-        return hs_error_set(err, HS_EFORBIDDEN, "Nobody may do this over HTTP: server.admin is off");
+        return hs_error_set(err, HS_EFORBIDDEN, "This request is not allowed over HTTP, because server.admin is off");
     if (access->admin == HS_HTTP_ADMIN_LOCAL && (claims->proxied || !hs_address_is_loopback(claims->address)))
         return hs_error_set(
             err, HS_EFORBIDDEN,
-            "Only a client on this machine, and not behind a proxy, may do this: server.admin is local");
+            "This request is allowed only from this machine and without a proxy, because server.admin is local");
     return hs_access_check_change(access, claims, err);
 }
 

@@ -91,7 +91,7 @@ static int append(struct hs_body *body, struct hs_buf *buf, const void *data, si
     size_t before = buf->capacity;
     int r = hs_buf_append(buf, data, len);
     if (r == HS_ETOOLARGE)
-        return hs_error_set(err, r, "The body holds more than %zu bytes", buf->max);
+        return hs_error_set(err, r, "The body contains more than %zu bytes", buf->max);
     if (r < 0)
         return hs_error_set(err, r, "no memory for the body");
     if (buf->capacity > before && !charge(body, buf->capacity - before)) {
@@ -514,8 +514,7 @@ static int feed_unpacked(void *ctx, const uint8_t *data, size_t len, struct hs_e
 {
     struct hs_body *body = ctx;
     if (len > body->spec.bytes_max - body->unpacked)
-        return hs_error_set(err, HS_ETOOLARGE, "The body is larger than %zu bytes once it is unpacked",
-                            body->spec.bytes_max);
+        return hs_error_set(err, HS_ETOOLARGE, "The unpacked body is larger than %zu bytes", body->spec.bytes_max);
     body->unpacked += len;
     return feed_plain(body, data, len, err);
 }

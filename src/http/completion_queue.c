@@ -1,6 +1,8 @@
 #include "http/completion_queue.h"
 
+#include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -10,7 +12,7 @@ int hs_completion_queue_init(struct hs_completion_queue *queue, struct hs_error 
 {
     *queue = (struct hs_completion_queue) { .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
     if (queue->event_fd < 0)
-        return hs_error_set(err, HS_EIO, "cannot create an event descriptor");
+        return hs_error_set(err, HS_EIO, "cannot create an event descriptor: %s", strerror(errno));
     pthread_mutex_init(&queue->lock, NULL);
     return 0;
 }

@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "http/connection_internal.h"
 #include "http/request_internal.h"
@@ -129,14 +130,26 @@ void hs_conn_drop_output(struct hs_conn *conn)
     conn->rate_since_ns = 0;
 }
 
+/* Logs the pattern of the route, because a path or a query may contain the name of a person. */
 static void log_access(const struct hs_conn *conn, int status, bool completed)
 {
     const struct hs_http_request *req = conn->request;
-    char target[200];
-    hs_str_quote(target, sizeof(target), req->target, strlen(req->target));
-    hs_log_info("%s %s %s %s %d %llu %.1f ms%s", req->id[0] ? req->id : "-", req->remote,
-                req->method[0] ? req->method : "-", target, status, (unsigned long long) conn->sent,
-                hs_ns_to_ms(hs_clock_now_ns() - req->started_ns), completed ? "" : " (cut)");
+    const char *method = req->method[0] ? req->method : NULL, *route = req->route ? req->route->path : NULL;
+    const struct hs_log_field fields[] = {
+        { .key = "method", .kind = HS_LOG_STRING, .in_message = true, .value.string = method },
+        { .key = "route", .kind = HS_LOG_STRING, .in_message = true, .value.string = route },
+        { .key = "status", .kind = HS_LOG_INTEGER, .in_message = true, .value.integer = status },
+        HS_LOG_FIELD_DECIMAL("duration_ms", hs_ns_to_ms(hs_clock_now_ns() - req->started_ns)),
+        HS_LOG_FIELD_INTEGER("bytes_in", (int64_t) conn->body_seen),
+        HS_LOG_FIELD_INTEGER("bytes_out", (int64_t) conn->sent),
+        HS_LOG_FIELD_STRING("client", req->remote),
+        HS_LOG_FIELD_STRING("request_id", req->id),
+    };
+    enum hs_log_level level = status >= 500 ? HS_LOG_WARNING : HS_LOG_INFO;
+    if (req->route && req->route->flags & HS_HTTP_PROBE && completed && status < 400)
+        level = HS_LOG_DEBUG;
+    hs_log_fields(level, fields, HS_ARRAY_LEN(fields), "%s %s %d%s", method ? method : "-", route ? route : "-", status,
+                  completed ? "" : " (cut off)");
 }
 
 void hs_conn_end_request(struct hs_conn *conn, bool completed)

@@ -163,6 +163,7 @@ static struct hs_http_request *make_request(struct hs_conn *conn, uint8_t *data,
     req->conn = conn;
     hs_str_copy(req->remote, sizeof(req->remote), conn->remote);
     conn->request = req;
+    conn->body_seen = 0;
     pthread_mutex_lock(&server->lock);
     server->active++;
     pthread_mutex_unlock(&server->lock);
@@ -198,7 +199,6 @@ static enum hs_step begin_request(struct hs_conn *conn, size_t len)
     conn->is_chunked = head.chunked;
     conn->chunked = (struct hs_chunked) { .trailer_max = hs_conn_options(conn)->header_max };
     conn->body_left = head.length;
-    conn->body_seen = 0;
     hs_conn_enter(conn, HS_CONN_BODY);
     bool has_body = head.chunked || head.length > 0;
     if (strcmp(req->path, "*") == 0) { /* OPTIONS for the server in general */

@@ -183,7 +183,7 @@ int hs_event_loop_start(struct hs_event_loop *loop, struct hs_http_server *serve
         close(loop->conns.epoll_fd);
     close(listen_fd);
     loop->listen_fd = -1;
-    return hs_error_set(err, HS_EIO, "the network thread cannot be started");
+    return hs_error_set(err, HS_EIO, "cannot start the network thread");
 }
 
 void hs_event_loop_stop(struct hs_event_loop *loop)

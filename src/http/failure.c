@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "http/request.h"
 #include "http/request_internal.h"
 
@@ -10,8 +11,9 @@ const char *hs_http_failure_text(const struct hs_http_request *req, const struct
                                  char ret_text[HS_ERROR_MESSAGE_SIZE])
 {
     hs_error_public(err->message, ret_text);
+    const struct hs_log_field fields[] = { HS_LOG_FIELD_STRING("request_id", req->id) };
     if (strcmp(ret_text, err->message) != 0)
-        hs_log_warning("%s: %s", req->id, err->message);
+        hs_log_fields(HS_LOG_WARNING, fields, HS_ARRAY_LEN(fields), "%s", err->message);
     return ret_text;
 }
 

@@ -178,7 +178,7 @@ static int check_target(const struct parser *p, struct text method, struct text 
 {
     for (size_t i = 0; i < target.len; i++) {
         if (target.p[i] <= ' ' || target.p[i] == 0x7f || target.p[i] == '#')
-            return hs_error_set(p->err, HS_EINVAL, "The request target holds a character that is not allowed there");
+            return hs_error_set(p->err, HS_EINVAL, "The request target contains an invalid character");
     }
     if (equals(method, "CONNECT"))
         return is_authority(target)
@@ -249,7 +249,7 @@ static int read_field(struct parser *p, struct text line)
     struct text value = trim((struct text) { colon + 1, line.len - name.len - 1 });
     for (size_t i = 0; i < value.len; i++) {
         if (!hs_http_is_value_char(value.p[i]))
-            return hs_error_set(p->err, HS_EINVAL, "The header %.*s holds a control character",
+            return hs_error_set(p->err, HS_EINVAL, "The header %.*s contains a control character",
                                 name.len < 64 ? (int) name.len : 64, (const char *) name.p);
     }
     if (head->field_count == HS_HTTP_HEADERS_MAX)
@@ -293,7 +293,7 @@ static int read_length(struct parser *p)
     if (!next_value(p, "content-length", &at, &value))
         return 0;
     if (next_value(p, "content-length", &at, &other))
-        return hs_error_set(p->err, HS_EINVAL, "The length of the body is given twice");
+        return hs_error_set(p->err, HS_EINVAL, "The request has more than one Content-Length");
     head->has_length = true;
     bool fits = true;
     for (size_t i = 0; i < value.len; i++) {
@@ -320,15 +320,15 @@ static int read_codings(struct parser *p)
                 return hs_error_set(p->err, HS_EINVAL, "The Transfer-Encoding is malformed");
             /* Nothing may follow "chunked", because the end of the body would be unknown. */
             if (head->chunked)
-                return hs_error_set(p->err, HS_EINVAL, "The Transfer-Encoding has something after chunked");
+                return hs_error_set(p->err, HS_EINVAL, "The Transfer-Encoding has a coding after chunked");
             head->chunked = equals_nocase(coding, "chunked");
             foreign |= !head->chunked;
         }
     }
     if (any && head->minor == 0)
-        return hs_error_set(p->err, HS_EINVAL, "HTTP/1.0 has no Transfer-Encoding");
+        return hs_error_set(p->err, HS_EINVAL, "HTTP/1.0 does not support Transfer-Encoding");
     if (any && head->has_length)
-        return hs_error_set(p->err, HS_EINVAL, "The length of the body is given twice");
+        return hs_error_set(p->err, HS_EINVAL, "The request has both Transfer-Encoding and Content-Length");
     /* RFC 9112, 6.3: if "chunked" is not the last coding, the length is unknown. */
     if (any && !head->chunked)
         return hs_error_set(p->err, HS_EINVAL, "The Transfer-Encoding does not end with chunked");

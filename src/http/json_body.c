@@ -47,7 +47,7 @@ static int keep(struct hs_json_body *body, char c, struct hs_error *err)
 {
     int r = hs_buf_append(&body->rest, &c, 1);
     if (r == HS_ETOOLARGE)
-        return hs_error_set(err, r, "The JSON beside the pictures is larger than %zu bytes", body->rest.max);
+        return hs_error_set(err, r, "The JSON without its pictures is larger than %zu bytes", body->rest.max);
     return r < 0 ? hs_error_set(err, r, "no memory for the JSON") : 0;
 }
 
@@ -276,7 +276,7 @@ int hs_json_body_end(struct hs_json_body *body, json_t **ret_value, struct hs_er
     if (r < 0) {
         if (json_error_code(&detail) == json_error_null_character ||
             json_error_code(&detail) == json_error_null_byte_in_key)
-            hs_str_copy(detail.text, sizeof(detail.text), "a text holds the character U+0000");
+            hs_str_copy(detail.text, sizeof(detail.text), "a string contains the character U+0000");
         /* The message quotes the input near the error; make it one line of printable text. */
         for (char *c = detail.text; *c; c++)
             *c = *c < 0x20 || *c > 0x7e ? '?' : *c;

@@ -104,7 +104,7 @@ int hs_multipart_init(struct hs_multipart *parser, const char *content_type, siz
     for (const char *c = boundary; valid && *c; c++)
         valid = *c >= 0x20 && *c <= 0x7e;
     if (!valid)
-        return hs_error_set(err, HS_EINVAL, "Invalid multipart: the Content-Type names no usable boundary");
+        return hs_error_set(err, HS_EINVAL, "Invalid multipart: the Content-Type has no valid boundary");
     *parser = (struct hs_multipart) {
         .events = events, .ctx = ctx, .parts_max = parts_max, .state = PREAMBLE, .matched = 2, .unreal = 2
     };
@@ -340,7 +340,7 @@ static int feed_boundary_tail(struct hs_multipart *parser, char c, struct hs_err
         break;
     }
     if (parser->state == -1)
-        return hs_error_set(err, HS_EINVAL, "Invalid multipart: a boundary line goes on with other text");
+        return hs_error_set(err, HS_EINVAL, "Invalid multipart: a boundary line has extra text");
     if (parser->state == HEADER && ++parser->parts > parser->parts_max)
         return hs_error_set(err, HS_ETOOLARGE, "Invalid multipart: more than %zu parts", parser->parts_max);
     return 0;
@@ -370,6 +370,6 @@ int hs_multipart_end(struct hs_multipart *parser, struct hs_error *err)
     if (parser->state == EPILOGUE)
         return 0;
     if (parser->state == PREAMBLE)
-        return hs_error_set(err, HS_EINVAL, "Invalid multipart: the boundary does not occur in the body");
+        return hs_error_set(err, HS_EINVAL, "Invalid multipart: the body does not contain the boundary");
     return hs_error_set(err, HS_EINVAL, "Invalid multipart: the body ends before the closing boundary");
 }

@@ -133,6 +133,11 @@ void *hs_http_context(const struct hs_http_request *req)
     return req->context;
 }
 
+const char *hs_http_id(const struct hs_http_request *req)
+{
+    return req->id;
+}
+
 const char *hs_http_param(const struct hs_http_request *req, size_t index)
 {
     return req->params[index];
@@ -359,8 +364,7 @@ void hs_http_reply_secret_json(struct hs_http_request *req, int http_status, jso
 int hs_http_append_line(const struct hs_http_request *req, const json_t *value, struct hs_buf *out)
 {
     enum hs_json_style style = req->options->json_style == HS_JSON_PRETTY ? HS_JSON_SORTED : req->options->json_style;
-    int r = hs_json_write(value, style, out);
-    return r == 0 && style == HS_JSON_SPACED ? hs_buf_append_str(out, "\n") : r;
+    return hs_json_write(value, style, out);
 }
 
 json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message)
@@ -407,7 +411,7 @@ static void charge_reply(struct hs_http_request *req)
 static void end_work(struct hs_http_request *req)
 {
     if (req->reply.status == 0)
-        hs_http_reply_error(req, HS_EINTERNAL, NULL, "The request was not answered");
+        hs_http_reply_error(req, HS_EINTERNAL, NULL, "The request was not answered: this is a fault of the server");
     charge_reply(req);
     /* Free the body now, so that a client that reads slowly does not hold its memory. */
     hs_body_destroy(req->body);
@@ -417,9 +421,9 @@ static void end_work(struct hs_http_request *req)
 void hs_request_run(struct hs_http_request *req)
 {
     if (hs_cancel_is_set(&req->cancel))
-        hs_http_reply_error(req, HS_ECANCELED, NULL, "The client has left");
+        hs_http_reply_error(req, HS_ECANCELED, NULL, "The client disconnected");
     else if (hs_clock_now_ns() >= req->deadline_ns)
-        hs_http_reply_error(req, HS_ETIMEOUT, NULL, "The request's time was over before its turn came");
+        hs_http_reply_error(req, HS_ETIMEOUT, NULL, "The request timed out while it was queued; try again");
     else
         req->route->handle(req);
     if (!req->rest)
@@ -513,9 +517,9 @@ const char *hs_http_static_answer(const struct hs_http_options *options)
 {
     return options->error_shape == HS_HTTP_ERROR_TEXT
                ? "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                 "Content-Length: 46\r\nRetry-After: 1\r\n\r\n{\"error\":\"There is no memory for the answer\"}\n"
+                 "Content-Length: 51\r\nRetry-After: 1\r\n\r\n{\"error\":\"The server is out of memory; try again\"}\n"
                : "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                 "Content-Length: 110\r\nRetry-After: 1\r\n\r\n"
-                 "{\"error\": {\"message\": \"There is no memory for the answer\", \"type\": \"internal_error\", "
-                 "\"code\": \"out_of_memory\"}}";
+                 "Content-Length: 116\r\nRetry-After: 1\r\n\r\n"
+                 "{\"error\": {\"message\": \"The server is out of memory; try again\", \"type\": \"internal_error\", "
+                 "\"code\": \"out_of_memory\"}}\n";
 }

@@ -27,6 +27,7 @@ const char *hs_http_peek_query(struct hs_http_request *req, const char *name);
 size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE]);
 
 const char *hs_http_header(const struct hs_http_request *req, const char *name); /* name in any case; NULL if absent */
+const char *hs_http_id(const struct hs_http_request *req);                       /* X-Request-Id of the response */
 int64_t hs_http_deadline_ns(const struct hs_http_request *req);                  /* HS_NO_DEADLINE: none */
 
 /* Reads how long the client waits for the response: the header X-Request-Timeout and the field

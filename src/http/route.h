@@ -20,6 +20,7 @@ enum {
                             body */
     HS_HTTP_CHANGES = 2, /* changes stored data: refused for pages of another origin (http/access.h) */
     HS_HTTP_ADMIN = 4,   /* for the administrator only (http/access.h) */
+    HS_HTTP_PROBE = 8,   /* called at short intervals by monitors: a success is logged at DEBUG instead of INFO */
 };
 
 struct hs_http_route {

@@ -54,14 +54,14 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     if (o->workers < 1 || o->heavy_max < 1 || o->queue_max < 1 || o->connections_max < 1)
         return hs_error_set(err, HS_EINVAL, "workers, queue and connections must be at least 1");
     if (o->header_max < 1024 || o->header_max > 1 << 20)
-        return hs_error_set(err, HS_EINVAL, "the headers' bound must be between 1 KiB and 1 MiB");
+        return hs_error_set(err, HS_EINVAL, "the limit of the headers must be between 1 KiB and 1 MiB");
     if (o->bodies_max < o->body_max)
-        return hs_error_set(err, HS_EINVAL, "the memory for bodies is smaller than one body may be");
+        return hs_error_set(err, HS_EINVAL, "server.max_body_memory is smaller than server.max_body_mb; increase it");
     if (o->header_timeout_ms < 1 || o->body_idle_ms < 1 || o->body_timeout_ms < 1 || o->idle_timeout_ms < 1 ||
         o->rate_window_ms < 1)
         return hs_error_set(err, HS_EINVAL, "time limits must be at least 1 ms");
     if (sodium_init() < 0)
-        return hs_error_set(err, HS_EINTERNAL, "libsodium cannot be used");
+        return hs_error_set(err, HS_EINTERNAL, "cannot initialise libsodium");
     struct hs_http_server *server = calloc(1, sizeof(*server));
     if (!server)
         return hs_error_set(err, HS_ENOMEM, "no memory for the server");
@@ -107,12 +107,12 @@ static int listen_on(const char *host, int port, int *ret_fd, struct hs_error *e
     size_t len = strlen(host);
     bool brackets = len >= 2 && host[0] == '[' && host[len - 1] == ']';
     if (!hs_str_copy_n(name, sizeof(name), host + brackets, len - 2 * brackets))
-        return hs_error_set(err, HS_EIO, "the host name is too long");
+        return hs_error_set(err, HS_EIO, "server.host is longer than any host name");
     hs_str_format(service, sizeof(service), "%d", port);
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
     int r = getaddrinfo(name[0] ? name : NULL, service, &hints, &list);
     if (r != 0)
-        return hs_error_set(err, HS_EIO, "cannot resolve %s: %s", host, gai_strerror(r));
+        return hs_error_set(err, HS_EIO, "cannot resolve %s: %s; check server.host", host, gai_strerror(r));
     int fd = -1;
     for (const struct addrinfo *info = list; info && fd < 0; info = info->ai_next)
         fd = try_bind(info);
@@ -145,7 +145,7 @@ int hs_http_start(struct hs_http_server *server, struct hs_error *err)
         getnameinfo((struct sockaddr *) &address, len, host, sizeof(host), service, sizeof(service),
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
         close(fd);
-        return hs_error_set(err, HS_EIO, "cannot find out the address of the listening socket");
+        return hs_error_set(err, HS_EIO, "cannot read the address of the listening socket");
     }
     hs_str_format(server->address, sizeof(server->address), address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
                   service);

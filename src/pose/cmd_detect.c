@@ -41,7 +41,7 @@ static int print_answer(const struct detect *d, const char *picture, const struc
     int r = more ? hs_pose_response_write(d->app, result, (float) d->app->settings->pose.keypoint_threshold, more, &out)
                  : HS_ENOMEM;
     if (r == 0)
-        printf("%.*s\n", (int) out.len, (const char *) out.data);
+        printf("%.*s", (int) out.len, (const char *) out.data);
     hs_buf_finish(&out);
     json_decref(more);
     return r < 0 ? hs_answer_failed(r, err) : 0;

@@ -1,8 +1,6 @@
 /* Writes JSON directly. A tree would take ten times as much memory as the text. */
 #include "pose/response_json.h"
 
-#include <math.h>
-
 #include "base/json_writer.h"
 #include "service/answer_warnings.h"
 
@@ -24,10 +22,16 @@ static void put_true(struct hs_json_writer *json, const char *name)
     hs_json_bool(json, true);
 }
 
-static void put_real(struct hs_json_writer *json, const char *name, double value)
+static void put_score(struct hs_json_writer *json, const char *name, float value)
 {
     hs_json_key(json, name);
-    hs_json_real(json, value);
+    hs_json_real(json, hs_json_score((double) value));
+}
+
+static void put_ms(struct hs_json_writer *json, const char *name, double value)
+{
+    hs_json_key(json, name);
+    hs_json_real(json, hs_json_ms(value));
 }
 
 static void open_member(struct hs_json_writer *json, const char *name, char bracket)
@@ -56,7 +60,7 @@ static void put_keypoints(struct hs_json_writer *json, const struct hs_keypoint 
         put_string(json, "name", pack->keypoints[k]);
         put_int(json, "x", hs_pixel(points[k].x, result->width));
         put_int(json, "y", hs_pixel(points[k].y, result->height));
-        put_real(json, "confidence", (double) points[k].conf);
+        put_score(json, "confidence", points[k].conf);
         hs_json_close(json, '}');
     }
     hs_json_close(json, ']');
@@ -89,7 +93,7 @@ static void put_person(struct hs_json_writer *json, const struct hs_pose_app *ap
     hs_json_open(json, '{');
     put_int(json, "person_id", (int64_t) i);
     put_bbox(json, &pose->box, result->width, result->height);
-    put_real(json, "bbox_confidence", (double) pose->score);
+    put_score(json, "bbox_confidence", pose->score);
     put_keypoints(json, points, result, pack);
     if (app->settings->pose.skeleton_connections)
         put_skeleton(json, points, pack, threshold);
@@ -98,21 +102,15 @@ static void put_person(struct hs_json_writer *json, const struct hs_pose_app *ap
     hs_json_close(json, '}');
 }
 
-/* Rounds to microseconds; further digits are noise. */
-static double micro(double ms)
-{
-    return round(ms * 1000) / 1000;
-}
-
 static void put_timings(struct hs_json_writer *json, const struct hs_pose_timings *t)
 {
     open_member(json, "timings_ms", '{');
-    put_real(json, "decode", micro(t->decode_ms));
-    put_real(json, "preprocess", micro(t->preprocess_ms));
-    put_real(json, "queue", micro(t->queue_ms));
-    put_real(json, "inference", micro(t->inference_ms));
-    put_real(json, "postprocess", micro(t->postprocess_ms));
-    put_real(json, "total", micro(t->total_ms));
+    put_ms(json, "decode", t->decode_ms);
+    put_ms(json, "preprocess", t->preprocess_ms);
+    put_ms(json, "queue", t->queue_ms);
+    put_ms(json, "inference", t->inference_ms);
+    put_ms(json, "postprocess", t->postprocess_ms);
+    put_ms(json, "total", t->total_ms);
     hs_json_close(json, '}');
 }
 

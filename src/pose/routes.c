@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "http/failure.h"
 #include "http/param.h"
@@ -22,8 +23,9 @@ static void get_health(struct hs_http_request *req)
     struct hs_model_pool_status status;
     hs_model_pool_get_status(app->pool, &status);
     int64_t uptime_us = (hs_clock_now_ns() - app->core.started_ns) / 1000;
-    json_t *health = json_pack("{s:s, s:s, s:b, s:f}", "status", "ok", "model", hs_model_pool_first(app->pool)->model,
-                               "model_loaded", (int) status.loaded, "uptime_seconds", (double) uptime_us / 1e6);
+    json_t *health =
+        json_pack("{s:s, s:s, s:b, s:f}", "status", "ok", "model", hs_model_pool_first(app->pool)->model,
+                  "model_loaded", (int) status.loaded, "uptime_seconds", hs_json_rounded((double) uptime_us / 1e6, 1));
     hs_http_reply_json(req, 200, hs_app_add_devices(health, &app->core));
 }
 
@@ -217,7 +219,7 @@ static const char *const detect_texts[] = { "confidence_threshold",
                                             NULL };
 
 const struct hs_http_route hs_pose_routes[] = {
-    { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE },
+    { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE | HS_HTTP_PROBE },
     HS_APP_ROUTES,
     { .method = "POST",
       .path = "/v1/pose/detect",

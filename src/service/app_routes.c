@@ -1,8 +1,8 @@
 #include "service/app_routes.h"
 
-#include <math.h>
 #include <string.h>
 
+#include "base/json_writer.h"
 #include "http/failure.h"
 #include "service/request_options.h"
 
@@ -49,7 +49,7 @@ static json_t *device_json(const struct hs_runner_status *status)
     json_t *device = json_pack("{s:s, s:s, s:b, s:s*}", "name", status->device, "runtime", status->version, "ok",
                                (int) health->ok, "firmware", hs_given(health->firmware));
     if (health->has_temperature)
-        json_object_set_new(device, "temperature_c", json_real(round((double) health->temperature_c * 10) / 10));
+        json_object_set_new(device, "temperature_c", json_real(hs_json_rounded((double) health->temperature_c, 1)));
     if (health->note[0])
         json_object_set_new(device, "note", public_json(health->note));
     return device;
@@ -150,7 +150,7 @@ static const struct hs_pack *find(struct hs_http_request *req, struct hs_model_c
             return pack;
         }
     }
-    hs_http_reply_error(req, HS_ENOTFOUND, NULL, "There is no model of that name here");
+    hs_http_reply_error(req, HS_ENOTFOUND, NULL, "There is no model with that name; GET /v1/models lists them");
     return NULL;
 }
 

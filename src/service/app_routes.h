@@ -38,8 +38,11 @@ bool hs_app_is_pulling(const struct hs_pack *pack);
 
 /* Rows for a program's route table. */
 #define HS_APP_ROUTES                                                                                                  \
-    { .method = "GET", .path = "/health/ready", .handle = hs_app_get_ready, .flags = HS_HTTP_INLINE },                 \
-        { .method = "GET", .path = "/metrics", .handle = hs_app_get_metrics, .flags = HS_HTTP_INLINE },                \
+    { .method = "GET", .path = "/health/ready", .handle = hs_app_get_ready, .flags = HS_HTTP_INLINE | HS_HTTP_PROBE }, \
+        { .method = "GET",                                                                                             \
+          .path = "/metrics",                                                                                          \
+          .handle = hs_app_get_metrics,                                                                                \
+          .flags = HS_HTTP_INLINE | HS_HTTP_PROBE },                                                                   \
         { .method = "GET", .path = "/v1/models", .handle = hs_app_get_models },                                        \
         { .method = "POST",                                                                                            \
           .path = "/v1/models/{id}/load",                                                                              \

@@ -66,8 +66,6 @@ int hs_batch_append(const struct hs_batch_picture *picture, json_t *answer, stru
 {
     json_t *more = (json_t *) (uintptr_t) picture->more; /* only read; jansson's signature lacks the const */
     int r = answer && json_object_update(answer, more) == 0 ? hs_json_write(answer, picture->style, out) : HS_ENOMEM;
-    if (r == 0 && picture->style != HS_JSON_SPACED)
-        out->len--; /* removes the line feed */
     json_decref(answer);
     return r < 0 ? hs_answer_failed(r, err) : 0;
 }
@@ -259,8 +257,6 @@ static void reply_lines(struct run *run)
         if (r == 0)
             r = write_text(run, stream, run->results[i].text.data, run->results[i].text.len);
         if (r == 0)
-            r = write_text(run, stream, (const uint8_t *) "\n", 1);
-        if (r == 0)
             release(run, i);
     }
     if (r == 0)
@@ -274,7 +270,7 @@ static void append_results(struct run *run, struct hs_json_writer *json)
     hs_json_key(json, "results");
     hs_json_open(json, '[');
     for (size_t i = 0; i < run->count; i++) {
-        hs_buf_append(hs_json_raw(json), run->results[i].text.data, run->results[i].text.len);
+        hs_buf_append(hs_json_raw(json), run->results[i].text.data, run->results[i].text.len - 1); /* no line feed */
         release(run, i);
     }
     hs_json_close(json, ']');

@@ -18,8 +18,8 @@ struct hs_batch_picture {
 };
 
 struct hs_batch {
-    /* Appends the JSON object that answers one picture, including picture->more; or returns an
-     * error code and sets err. Called concurrently, on threads other than the handler's. */
+    /* Appends the JSON object that answers one picture, including picture->more, as a line with its
+     * line feed; or returns an error code and sets err. Called concurrently, on threads other than the handler's. */
     int (*answer)(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err);
     /* Returns the JSON for a picture that failed. NULL: hs_http_error_json. */
     json_t *(*failure)(const struct hs_http_request *req, int code, const struct hs_error *err);
@@ -27,8 +27,8 @@ struct hs_batch {
     void *ctx;
 };
 
-/* Appends `answer`, merged with picture->more, as one line. Takes the reference; NULL is reported
- * as HS_ENOMEM. Returns HS_ETOOLARGE or HS_ENOMEM and sets err on failure. */
+/* Appends `answer`, merged with picture->more, as a line with its line feed. Takes the reference; NULL
+ * is reported as HS_ENOMEM. Returns HS_ETOOLARGE or HS_ENOMEM and sets err on failure. */
 int hs_batch_append(const struct hs_batch_picture *picture, json_t *answer, struct hs_buf *out, struct hs_error *err);
 
 /* Answers a request whose body has a list of pictures, with {"results": [...], "count", "failed"}.

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "service/app.h"
@@ -338,21 +339,28 @@ static void print_table(const struct bench_call *call, const struct hs_bench_sum
         printf("%zu failed: %s\n", s->failures, s->first_failure);
 }
 
+/* Rounds to the digits of the table: stages may take less than 0.1 ms, and these are statistics of many rounds. */
+static double micro(double ms)
+{
+    return hs_json_rounded(ms, 3);
+}
+
 static json_t *report_json(const struct bench_call *call, const struct hs_bench_summary *s)
 {
     const struct hs_bench_stages *names = &call->bench->stages;
     json_t *stages = json_object();
     for (size_t i = 0; i < names->count; i++) {
         const struct hs_bench_times *t = &s->stages[i];
-        json_object_set_new(
-            stages, names->names[i],
-            json_pack("{s:f, s:f, s:f, s:f}", "mean", t->mean, "p50", t->p50, "p95", t->p95, "p99", t->p99));
+        json_object_set_new(stages, names->names[i],
+                            json_pack("{s:f, s:f, s:f, s:f}", "mean", micro(t->mean), "p50", micro(t->p50), "p95",
+                                      micro(t->p95), "p99", micro(t->p99)));
     }
-    json_t *report = json_pack("{s:I, s:I, s:I, s:f, s:f, s:o}", "clients", (json_int_t) call->clients, "pictures",
-                               (json_int_t) s->rounds, "failures", (json_int_t) s->failures, "seconds", s->seconds,
-                               "pictures_per_second", s->per_second, "stages_ms", stages);
+    json_t *report =
+        json_pack("{s:I, s:I, s:I, s:f, s:f, s:o}", "clients", (json_int_t) call->clients, "pictures",
+                  (json_int_t) s->rounds, "failures", (json_int_t) s->failures, "seconds", micro(s->seconds),
+                  "pictures_per_second", hs_json_rounded(s->per_second, 2), "stages_ms", stages);
     if (report && !call->url)
-        json_object_set_new(report, "cpu_seconds_per_picture", json_real(s->cpu_seconds_per_round));
+        json_object_set_new(report, "cpu_seconds_per_picture", json_real(hs_json_rounded(s->cpu_seconds_per_round, 4)));
     return report;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_writer.h"
 #include "base/str.h"
 #include "cli/progress.h"
 #include "service/picture_files.h"
@@ -50,13 +51,19 @@ static void report_side(struct hs_compare_report *report, int side, const struct
     json_object_set_new(report->root, side_keys[side], models);
 }
 
+/* Nine decimals distinguish the similarity of nearly equal answers from 1. */
+static double rounded(double value)
+{
+    return hs_json_rounded(value, 9);
+}
+
 void hs_compare_report_numbers(struct hs_compare_report *report, const char *key, const char *text,
                                struct hs_samples *samples)
 {
     struct hs_sample_stats s = hs_samples_summarize(samples);
     json_object_set_new(report->root, key,
-                        json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t) s.count, "least", s.least,
-                                  "median", s.median, "mean", s.mean, "most", s.most));
+                        json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t) s.count, "least", rounded(s.least),
+                                  "median", rounded(s.median), "mean", rounded(s.mean), "most", rounded(s.most)));
     if (!report->json)
         printf("%-22s  %8zu  %9.4g  %9.4g  %9.4g  %9.4g\n", text, s.count, s.least, s.median, s.mean, s.most);
 }
@@ -66,8 +73,8 @@ void hs_compare_report_check(struct hs_compare_report *report, const char *key, 
 {
     bool ok = value >= least;
     report->ok &= ok;
-    json_array_append_new(
-        report->checks, json_pack("{s:s, s:f, s:f, s:b}", "name", key, "value", value, "least", least, "ok", (int) ok));
+    json_array_append_new(report->checks, json_pack("{s:s, s:f, s:f, s:b}", "name", key, "value", rounded(value),
+                                                    "least", rounded(least), "ok", (int) ok));
     if (!report->json)
         printf("%-4s %s: %.4f (at least %.4g)\n", ok ? "ok" : "FAIL", text, value, least);
 }

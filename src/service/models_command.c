@@ -1,12 +1,12 @@
 /* `models`: lists, pulls, verifies, imports and removes model files. */
 #include <jansson.h>
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/compiled_cache.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/progress.h"
@@ -86,12 +86,6 @@ static json_t *file_json(const struct command *cmd, const struct hs_pack *pack, 
                      compiled ? json_integer((json_int_t) compiled) : NULL);
 }
 
-/* Rounds to four decimals, so that 0.4f is printed as 0.4, not as 0.40000000596. */
-static double short_float(float value)
-{
-    return round(value * 1e4) / 1e4;
-}
-
 static json_t *pack_json(const struct command *cmd, const struct hs_pack *pack)
 {
     const struct hs_pack_embedding *e = &pack->embedding;
@@ -100,7 +94,7 @@ static json_t *pack_json(const struct command *cmd, const struct hs_pack *pack)
         json_array_append_new(files, file_json(cmd, pack, &pack->files[i]));
     if (e->space)
         embedding = json_pack("{s:s, s:i, s:f, s:f}", "space", e->space, "dimension", e->dimension, "threshold",
-                              short_float(e->threshold), "threshold_min", short_float(e->threshold_min));
+                              hs_json_float(e->threshold), "threshold_min", hs_json_float(e->threshold_min));
     return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:o*, s:b, s:o}", "name", pack->name, "task",
                      hs_task_name(pack->task), "title", pack->title, "licence", pack->licence_name, "width",
                      pack->input.width, "height", pack->input.height, "classes", (int) pack->class_count, "keypoints",
@@ -115,10 +109,10 @@ static int list_json(const struct command *cmd)
             json_array_append_new(models, pack_json(cmd, hs_store_pack(cmd->store, i)));
     json_t *root =
         json_pack("{s:s, s:s, s:o}", "folder", hs_store_dir(cmd->store), "backend", cmd->here, "models", models);
-    int failed = root ? json_dumpf(root, stdout, JSON_INDENT(2)) : -1;
-    json_decref(root);
-    putchar('\n');
-    return failed ? hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "out of memory") : HS_EXIT_OK;
+    struct hs_error err;
+    if (hs_print_json(root, HS_JSON_FILE, &err) < 0)
+        return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s", err.message);
+    return HS_EXIT_OK;
 }
 
 /* Returns true if two files differ only in the version of the runtime, so that they share a row. */

@@ -20,7 +20,11 @@
 
 void hs_startup_error(const char *what, const char *solution)
 {
-    fprintf(stderr, "Error: %s\n→ Solution: %s\n", what, solution);
+    const struct hs_log_field fields[] = { HS_LOG_FIELD_STRING("solution", solution) };
+    if (hs_log_get_format() == HS_LOG_JSON)
+        hs_log_fields(HS_LOG_ERROR, fields, HS_ARRAY_LEN(fields), "%s", what);
+    else
+        fprintf(stderr, "Error: %s\n→ Solution: %s\n", what, solution);
 }
 
 void hs_startup_log_holders(void)
@@ -84,11 +88,11 @@ static void *end_at_once(void *arg)
     for (int64_t left_ns; (left_ns = end->limit_ns - hs_clock_now_ns()) > 0;) {
         const struct timespec left = { .tv_sec = left_ns / HS_NS_PER_S, .tv_nsec = left_ns % HS_NS_PER_S };
         if (sigtimedwait(&again, NULL, &left) > 0) {
-            hs_log_warning("stopped at once by a second signal");
+            hs_log_warning("Stopped at once by a second signal");
             _exit(end->code);
         }
     }
-    hs_log_error("stopped at once: a device did not close in time");
+    hs_log_error("Stopped at once: a device did not close in time");
     _exit(end->code);
 }
 
@@ -97,8 +101,12 @@ static void stop(struct hs_http_server *server, const struct hs_server_settings 
     int64_t timeout_ms = (int64_t) (settings->shutdown_timeout * 1000), least_ms = CLOSE_MIN_S * 1000;
     end->limit_ns = hs_deadline_in_ms(timeout_ms + CLOSE_S * 1000 > least_ms ? timeout_ms + CLOSE_S * 1000 : least_ms);
     end->watched = hs_thread_start(&end->watcher, "end", end_at_once, end) == 0;
-    if (hs_http_drain(server, hs_deadline_in_ms(timeout_ms)) < 0)
-        hs_log_warning("requests that did not finish in %.1f s are cut off", settings->shutdown_timeout);
+    if (hs_http_drain(server, hs_deadline_in_ms(timeout_ms)) < 0) {
+        struct hs_http_stats stats;
+        hs_http_stats(server, &stats);
+        hs_log_warning("Cut off %zu request%s that did not finish in %g s", stats.active, stats.active == 1 ? "" : "s",
+                       settings->shutdown_timeout);
+    }
     hs_http_destroy(server);
 }
 
@@ -191,9 +199,18 @@ static void warn_if_open(const char *address, const char *strangers_may)
 {
     struct hs_origin host;
     if (!hs_host_parse(address, &host) || !hs_host_is_loopback(&host))
-        hs_log_warning("anyone who can reach %s can %s; server.host and \"Who may do what\" in docs/api.md say how "
-                       "to limit that",
-                       address, strangers_may);
+        hs_log_warning("Anyone who can reach %s can %s. To limit access, set server.host; see docs/api.md", address,
+                       strangers_may);
+}
+
+/* `number`: the signal, or 0. */
+static void log_stopping(int number, size_t active, double timeout_s)
+{
+    char name[16];
+    hs_str_format(name, sizeof(name), "SIG%s", number > 0 ? sigabbrev_np(number) : "");
+    const struct hs_log_field fields[] = { HS_LOG_FIELD_STRING("signal", name) };
+    hs_log_fields(HS_LOG_INFO, fields, number > 0, "Stopping: %zu request%s to finish, at most %g s", active,
+                  active == 1 ? "" : "s", timeout_s);
 }
 
 static int serve(const struct hs_invocation *call, struct hs_app_core *core, struct end *end)
@@ -202,7 +219,8 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, str
     struct hs_http_options options;
     struct hs_http_server *server;
     struct hs_error err;
-    char names[HS_APP_MODELS_MAX * 256 + 16], in_use[80];
+    char names[HS_APP_MODELS_MAX * 256 + 16], in_use[80], url[96];
+    const struct hs_log_field address[] = { HS_LOG_FIELD_STRING("address", url) };
     http_options(core, &options);
     if (hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
@@ -218,23 +236,20 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, str
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
     /* Scripts wait for this line, so it goes to standard output at every log level. */
-    printf("listening on http://%s\n", hs_http_address(server));
-    fflush(stdout);
+    hs_str_format(url, sizeof(url), "http://%s", hs_http_address(server));
+    hs_log_announce(address, HS_ARRAY_LEN(address), "listening on %s", url);
     hs_app_core_names(core, names, sizeof(names));
-    hs_log_info("%s serves %s on %s", call->program->name, names,
-                hs_model_pool_first(hs_app_core_pool(core, 0))->device);
+    hs_log_info("Serving %s on %s", names, hs_model_pool_first(hs_app_core_pool(core, 0))->device);
     warn_if_open(hs_http_address(server), app->strangers_may);
     int number = wait_for_end(core, end->waited);
     struct hs_http_stats stats;
     hs_http_stats(server, &stats);
     if (number == 0)
-        hs_log_error("the device hangs: the service has to be started again");
-    hs_log_info("stopping%s%s: %zu request%s to finish, at most %.0f s", number > 0 ? " by SIG" : "",
-                number > 0 ? sigabbrev_np(number) : "", stats.active, stats.active == 1 ? "" : "s",
-                core->common->server.shutdown_timeout);
+        hs_log_error("A device does not return its pictures: the service ends, because device.on_hang is exit");
+    log_stopping(number, stats.active, core->common->server.shutdown_timeout);
     end->code = number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
     stop(server, &core->common->server, end);
-    hs_log_info("stopped");
+    hs_log_info("Stopped");
     return end->code;
 }
 
@@ -251,6 +266,23 @@ static int leave_folder(struct hs_settings *settings, struct hs_error *err)
     return chdir("/") < 0 ? hs_error_set(err, HS_EIO, "cannot enter the folder /: %s", strerror(errno)) : 0;
 }
 
+/* The rest is set when the settings are known to be valid. */
+static void set_log_format(const struct hs_settings *settings)
+{
+    const struct hs_logging_settings *logging = &hs_app_common(settings)->logging;
+    hs_log_setup(hs_settings_schema(settings)->program, HS_LOG_INFO, (enum hs_log_format) logging->format);
+}
+
+/* The format of errors before the settings are read. */
+static void guess_log_format(const struct hs_program *program)
+{
+    char name[HS_VARIABLE_SIZE];
+    hs_schema_variable(program->schema, "logging.format", name);
+    const char *format = getenv(name);
+    if (format && strcmp(format, "json") == 0)
+        hs_log_setup(program->name, HS_LOG_INFO, HS_LOG_JSON);
+}
+
 static int run(struct hs_invocation *call)
 {
     const char *host = NULL, *port = NULL;
@@ -259,6 +291,9 @@ static int run(struct hs_invocation *call)
         HS_TEXT("port", &port, "N", "port to listen on; 0 chooses a free one (default: server.port)"),
     };
     int code;
+    call->logs = true;
+    call->peek_settings = set_log_format;
+    guess_log_format(call->program);
     if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
     sigset_t waited;

@@ -1,9 +1,9 @@
-/* Prints why a service cannot start, in two lines on stderr, regardless of the log's level and
- * format:
+/* Prints the reason why a service cannot start, in two lines on stderr:
  *
  *     Error: Address already in use (port 11436)
  *     → Solution: Change port in config or stop conflicting service
- */
+ *
+ * If the log's format is JSON, logs the error with the field "solution". Both at every level. */
 #ifndef HS_SERVICE_SERVER_MAIN_H
 #define HS_SERVICE_SERVER_MAIN_H
 

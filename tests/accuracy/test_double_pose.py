@@ -81,7 +81,9 @@ def ask(server, picture):
 
 
 def same(found, wanted):
-    return len(found) == len(wanted) and all(one == pytest.approx(other, abs=1e-4) for one, other in zip(found, wanted))
+    """Allows one step of the last digit: scores have four decimals, so a difference of any size may cause a step."""
+    return len(found) == len(wanted) and all(one == pytest.approx(other, abs=1.01e-4)
+                                             for one, other in zip(found, wanted))
 
 
 @pytest.mark.parametrize('batch', [1, 4])

@@ -40,7 +40,7 @@ start_server() { # PROGRAM ARGUMENT…
     exec 3< <("${as_nobody[@]}" "$@" serve --host 127.0.0.1 --port 0 --models "$here/models" 2>&1 & echo "pid $!"; wait)
     while IFS= read -r -t 120 line <&3; do
         [[ $line =~ ^pid\ ([0-9]+) ]] && server=${BASH_REMATCH[1]}
-        [[ $line =~ listening\ on\ (http://[^[:space:]]+) ]] && address=${BASH_REMATCH[1]} && break
+        [[ $line =~ listening\ on\ (http://[^[:space:]\"]+) ]] && address=${BASH_REMATCH[1]} && break
         echo "$line"
     done
     test -n "$address" || fail "$1 did not start"

@@ -153,10 +153,10 @@ class Backend:
         self._count += 1
         barrier = f'barrier-{self._count}'
         self._server.get('/health', headers={'X-Request-Id': barrier})
-        wait_for(lambda: any(f' {barrier} ' in f' {line}' for line in self._server.lines[self._at:]))
+        wait_for(lambda: any(line.endswith(f' request_id={barrier}\n') for line in self._server.lines[self._at:]))
         lines = self._server.lines[self._at:]
         self._at += len(lines)
-        return [line for line in lines if ' ms' in line and 'barrier-' not in line]
+        return [line for line in lines if ' duration_ms=' in line and 'barrier-' not in line]
 
 
 def compare(proxy, backend, verbose):
@@ -191,7 +191,7 @@ def main():
         print('neither nginx nor HAProxy is installed', file=sys.stderr)
         return 77
     bad = 0
-    with tempfile.TemporaryDirectory() as folder, Server(folder) as server:
+    with tempfile.TemporaryDirectory() as folder, Server(folder, {'logging.level': 'DEBUG'}) as server:
         for number, start in enumerate(starts):
             own = os.path.join(folder, str(number))
             os.mkdir(own)

@@ -286,5 +286,17 @@ def bmp(width=32, height=24):
             struct.pack('<IiiHHIIiiII', 40, width, height, 1, 24, 0, len(pixels), 2835, 2835, 0, 0) + pixels)
 
 
+def check_digits(text):
+    """Checks that a JSON text has no digits that are noise: numbers have at most four decimals, and an embedding's
+    numbers at most nine digits."""
+    numbers = []
+    value = json.loads(text, parse_float=lambda number: numbers.append(number) or number)
+    embedding = value.get('embedding', [])
+    for number in numbers:
+        if not re.fullmatch(r'-?[0-9]+\.[0-9]{1,4}', number):
+            assert number in embedding, number
+            assert len(number.split('e')[0].replace('.', '').lstrip('-0')) <= 9, number
+
+
 def b64(data):
     return base64.b64encode(data).decode()

@@ -231,7 +231,7 @@ def test_unknown_fields_of_a_query_are_named(sim, face):
 
 def test_an_open_address_is_told(tmp_path, make_server):
     server = make_server(arguments=['--host', '0.0.0.0'])
-    assert wait_for(lambda: 'anyone who can reach' in server.log), server.log
-    assert server.log.count('anyone who can reach') == 1
-    assert 'can use this service; server.host' in server.log  # no data is stored that strangers could erase
-    assert 'anyone who can reach' not in make_server().log
+    assert wait_for(lambda: 'Anyone who can reach' in server.log), server.log
+    assert server.log.count('Anyone who can reach') == 1
+    assert 'can use this service. To limit access, set server.host' in server.log  # no data is stored that strangers could erase
+    assert 'Anyone who can reach' not in make_server().log

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from server import BINARY, Server, environment, lying_png, png
+from server import BINARY, Server, check_digits, environment, lying_png, png
 
 SUBCOMMANDS = ['serve', 'detect', 'bench', 'eval', 'compare-devices', 'models', 'backends', 'config', 'selftest',
                'completion', 'help', 'version']
@@ -278,6 +278,8 @@ def test_detect_prints_what_the_api_says(cli, tmp_path):
     (tmp_path / 'a.png').write_bytes(png(64, 48))
     done = cli('detect', '--device', 'sim', '--json', 'a.png')
     assert done.returncode == 0, done
+    assert done.stdout.endswith('}\n') and done.stdout.count('\n') == 1
+    check_digits(done.stdout)
     result = json.loads(done.stdout)
     result = result[0] if isinstance(result, list) else result
     assert result['image_size'] == {'width': 64, 'height': 48}

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from faces import picture as bright
-from server import b64, bmp, multipart, png, png_chunk
+from server import b64, bmp, check_digits, multipart, png, png_chunk
 
 DETECT = '/v1/pose/detect'
 NAMES = ['nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder', 'left_elbow',
@@ -43,6 +43,8 @@ def check_pose(pose, index, width, height, keypoint_threshold):
 def check_answer(answer, width=64, height=48, keypoint_threshold=0.3):
     assert answer.status == 200, answer
     assert answer.headers['Content-Type'] == 'application/json; charset=utf-8'
+    assert answer.body.endswith(b'}\n') and answer.body.count(b'\n') == 1
+    check_digits(answer.body)
     result = answer.json()
     assert list(result)[:4] == ['poses', 'count', 'inference_time_ms', 'image_size']
     assert {'model', 'device', 'timings_ms'} <= set(result)

@@ -34,7 +34,8 @@ def test_a_damaged_gallery(make_face, tmp_path):
                    server.ask('database/add', one(9), name='new'), server.get(identity + '/embeddings')):
         assert 'gallery: its file cannot be read or changed' in check(answer, tmp_path, 500)
         request_id = answer.headers['X-Request-Id']
-        assert wait_for(lambda wanted=request_id: re.search(rf'{wanted}: gallery: .*; detail: .*\(SQLite \d+\)', server.log))
+        assert wait_for(lambda wanted=request_id: re.search(rf'gallery: .*; detail: .*\(SQLite \d+\) request_id={wanted}\n',
+                                                                   server.log))
 
 
 def test_a_gallery_that_is_gone(make_face, tmp_path):

@@ -1,11 +1,12 @@
 """hailo-face as used by clients of the upstream service: paths, JSON, errors, detect and embed."""
 import json
 import math
+import struct
 
 import pytest
 
 from faces import NOBODY, PATTERNS, one, picture
-from server import b64, bmp, multipart, png
+from server import b64, bmp, check_digits, multipart, png
 
 GALLERY_PATHS = ['database/add', 'database/remove', 'database/verify', 'recognize']
 PICTURE_PATHS = ['detect', 'embed', 'recognize', 'compare']
@@ -18,6 +19,7 @@ def canonical(answer):
     text = answer.body.decode('ascii')
     assert text.endswith('\n') and text.count('\n') == 1
     assert '": ' not in text and '", ' not in text
+    check_digits(text)
     keys = []
     json.loads(text, object_pairs_hook=lambda pairs: keys.append([key for key, _ in pairs]) or dict(pairs))
     assert all(each == sorted(each) for each in keys)
@@ -260,8 +262,16 @@ def embed(face, image, **fields):
     assert value['dimension'] == len(value['embedding']) == 512
     assert all(isinstance(number, float) for number in value['embedding'])
     assert math.isclose(math.sqrt(sum(number * number for number in value['embedding'])), 1, abs_tol=1e-5)
+    assert all(number == shortest(number) for number in value['embedding'])
     assert value['embedding_space'] == 'sim'
     return value
+
+
+def shortest(number):
+    """Returns the shortest decimal that gives the same 32-bit float."""
+    wanted = struct.pack('f', number)
+    return next(short for short in (float(f'{number:.{digits}g}') for digits in range(1, 18))
+                if struct.pack('f', short) == wanted)
 
 
 def cosine(a, b):

@@ -16,7 +16,7 @@ def test_health_tells_the_contract_keys(sim):
 
 def test_json_is_written_as_clients_know_it(sim):
     text = sim.get('/health').body.decode('ascii')
-    assert text.startswith('{"status": "ok", "model": ') and text.endswith('}')
+    assert text.startswith('{"status": "ok", "model": ') and text.endswith('}\n')
 
 
 def test_uptime_grows(sim):

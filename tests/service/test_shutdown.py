@@ -81,7 +81,7 @@ def test_a_terminal_that_closes_twice_is_one_signal(make_server):
         assert read_answer(sock, 'POST').status == 200
     assert server.finish() == 0
     # The connection that tested whether the server accepts may be counted too.
-    assert re.search('stopping by SIGHUP: [12] requests? to finish, at most 20 s', server.log), server.log
+    assert re.search('INFO: Stopping: [12] requests? to finish, at most 20 s signal=SIGHUP\n', server.log), server.log
 
 
 def test_nohup_is_obeyed(make_server):
@@ -91,7 +91,7 @@ def test_nohup_is_obeyed(make_server):
     server.assert_healthy()
     server.stop()
     # The answer was read, but the request may still be active.
-    assert 'SIGHUP' not in server.log and re.search('stopping by SIGTERM: [01] requests? to finish', server.log), server.log
+    assert 'SIGHUP' not in server.log and re.search('Stopping: [01] requests? to finish, .* signal=SIGTERM', server.log), server.log
 
 
 @pytest.mark.parametrize('sign', [signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGXFSZ])

@@ -3,10 +3,10 @@
 A case is the data that a client sends at once, the statuses of all answers in order, and a flag that is set if the
 server then closes the connection. `heads` are the indices of answers to HEAD. With `half` the client shuts down its
 sending side. Some cases contain a second request, HIDDEN, that a strict parser does not see; its path is MARKER,
-for which there must never be an answer."""
+for which there must never be an answer: a route that no case uses, because logs contain only the paths of routes."""
 from collections import namedtuple
 
-MARKER = '/smuggled'
+MARKER = '/v1/models'
 Case = namedtuple('Case', 'name data statuses closes heads half')
 CASES = []
 HOST = b'Host: x\r\n'

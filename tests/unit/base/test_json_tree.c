@@ -25,24 +25,25 @@ static void test_styles(void **state)
 {
     (void) state;
     expect(sample(), HS_JSON_SPACED,
-           "{\"z\": [-5, 0.5, true, null], \"a\": {\"k\": \"v\"}, \"empty\": [], \"none\": {}}");
+           "{\"z\": [-5, 0.5, true, null], \"a\": {\"k\": \"v\"}, \"empty\": [], \"none\": {}}\n");
     expect(sample(), HS_JSON_SORTED, "{\"a\":{\"k\":\"v\"},\"empty\":[],\"none\":{},\"z\":[-5,0.5,true,null]}\n");
     /* Like json.dumps(value, indent=2, sort_keys=True). */
     expect(sample(), HS_JSON_PRETTY,
            "{\n  \"a\": {\n    \"k\": \"v\"\n  },\n  \"empty\": [],\n  \"none\": {},\n"
            "  \"z\": [\n    -5,\n    0.5,\n    true,\n    null\n  ]\n}\n");
-    expect(json_integer(INT64_MIN), HS_JSON_SPACED, "-9223372036854775808");
-    expect(json_integer(INT64_MAX), HS_JSON_SPACED, "9223372036854775807");
+    expect(json_integer(INT64_MIN), HS_JSON_SPACED, "-9223372036854775808\n");
+    expect(json_integer(INT64_MAX), HS_JSON_SPACED, "9223372036854775807\n");
 }
 
 /* Like json.dumps with ensure_ascii. */
 static void test_strings(void **state)
 {
     (void) state;
-    expect(json_string("a\"b\\c/\b\f\n\r\t\x01\x7f"), HS_JSON_SPACED, "\"a\\\"b\\\\c/\\b\\f\\n\\r\\t\\u0001\\u007f\"");
+    expect(json_string("a\"b\\c/\b\f\n\r\t\x01\x7f"), HS_JSON_SPACED,
+           "\"a\\\"b\\\\c/\\b\\f\\n\\r\\t\\u0001\\u007f\"\n");
     expect(json_string("J\xc3\xb6rg \xe2\x82\xac \xf0\x9f\x98\x80"), HS_JSON_SPACED,
-           "\"J\\u00f6rg \\u20ac \\ud83d\\ude00\"");
-    expect(json_stringn("a\0b", 3), HS_JSON_SPACED, "\"a\\u0000b\"");
+           "\"J\\u00f6rg \\u20ac \\ud83d\\ude00\"\n");
+    expect(json_stringn("a\0b", 3), HS_JSON_SPACED, "\"a\\u0000b\"\n");
 }
 
 static void test_limits(void **state)

@@ -2,6 +2,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json_writer.h"
@@ -90,6 +91,68 @@ static void test_random_doubles(void **state)
     }
 }
 
+static void test_rounded(void **state)
+{
+    (void) state;
+    expect_double(hs_json_score(0.123449), "0.1234");
+    expect_double(hs_json_score((double) 0.7f), "0.7");
+    expect_double(hs_json_score(0.99999), "1.0");
+    expect_double(hs_json_score(3.57e-8), "0.0");
+    expect_double(hs_json_score(-3.57e-8), "0.0");
+    expect_double(hs_json_score(0.00005), "0.0001");
+    expect_double(hs_json_score(-0.56299999999999994), "-0.563");
+    expect_double(hs_json_ms(1234.5678), "1234.6");
+    expect_double(hs_json_ms(0), "0.0");
+    expect_double(hs_json_rounded(2.5, 0), "3.0");
+    expect_double(hs_json_rounded(0.1234565, 6), "0.123457");
+    assert_true(isnan(hs_json_score((double) NAN)));
+    assert_true(isinf(hs_json_ms(INFINITY)));
+}
+
+/* The text of a float reads back as the same float, and %g with fewer digits does not. */
+static void check_float(float value)
+{
+    char text[32], shortest[32];
+    double back, wanted;
+    int digits = 0;
+    do {
+        snprintf(shortest, sizeof(shortest), "%.*g", ++digits, (double) value);
+        assert_true(hs_str_to_double(shortest, &wanted));
+    } while ((float) wanted != value);
+    hs_json_double(wanted, shortest);
+    hs_json_double(hs_json_float(value), text);
+    assert_true(hs_str_to_double(text, &back));
+    if ((float) back != value || strlen(text) > strlen(shortest))
+        fail_msg("%.9g became %s, not %s", (double) value, text, shortest);
+}
+
+static void test_floats(void **state)
+{
+    (void) state;
+    expect_double(hs_json_float(0.1f), "0.1");
+    expect_double(hs_json_float(-0.85432100f), "-0.854321");
+    expect_double(hs_json_float(1.0f / 3), "0.33333334");
+    expect_double(hs_json_float(0), "0.0");
+    expect_double(hs_json_float(1), "1.0");
+    expect_double(hs_json_float(3.5762787e-08f), "3.576279e-08");
+    assert_true(hs_json_float(1e-30f) == (double) 1e-30f);
+    assert_true(hs_json_float(123456.7f) == (double) 123456.7f);
+    uint64_t seed = 88172645463325252u;
+    for (int i = 0; i < 100000; i++) {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        double unit = (double) (seed >> 11) / 9007199254740992.0;
+        check_float((float) (unit - 0.5));
+        check_float((float) (1e-9 + unit * unit * unit * 0.1));
+    }
+    for (int e = -40; e < 3; e++) {
+        check_float((float) ldexp(1, e));
+        check_float(nextafterf((float) ldexp(1, e), 0));
+        check_float(nextafterf((float) ldexp(1, e), 1));
+    }
+}
+
 static void write_sample(struct hs_json_writer *json)
 {
     hs_json_open(json, '{');
@@ -119,7 +182,7 @@ static void test_styles(void **state)
 {
     (void) state;
     static const char *const want[] = {
-        [HS_JSON_SPACED] = "{\"a\": [-5, 0.5, true, false, null, null, []], \"b\\\"\": {\"k\": \"v\"}, \"c\": {}}",
+        [HS_JSON_SPACED] = "{\"a\": [-5, 0.5, true, false, null, null, []], \"b\\\"\": {\"k\": \"v\"}, \"c\": {}}\n",
         [HS_JSON_SORTED] = "{\"a\":[-5,0.5,true,false,null,null,[]],\"b\\\"\":{\"k\":\"v\"},\"c\":{}}\n",
         [HS_JSON_PRETTY] = "{\n  \"a\": [\n    -5,\n    0.5,\n    true,\n    false,\n    null,\n    null,\n"
                            "    []\n  ],\n"
@@ -155,7 +218,7 @@ static void test_pieces(void **state)
     hs_json_close(&json, ']');
     assert_int_equal(hs_json_end(&json), 0);
     hs_str_copy(all + strlen(all), sizeof(all) - strlen(all), hs_buf_str(&out));
-    assert_string_equal(all, "[0, 1, 2]");
+    assert_string_equal(all, "[0, 1, 2]\n");
     hs_buf_finish(&out);
 }
 
@@ -175,10 +238,10 @@ static void expect_text(const char *text, size_t len, const char *want)
 static void test_texts(void **state)
 {
     (void) state;
-    expect_text("", 0, "\"\"");
-    expect_text("a\"b\\c/\b\f\n\r\t\x01\x7f", 13, "\"a\\\"b\\\\c/\\b\\f\\n\\r\\t\\u0001\\u007f\"");
-    expect_text("J\xc3\xb6 \xe2\x82\xac \xf0\x9f\x98\x80", 12, "\"J\\u00f6 \\u20ac \\ud83d\\ude00\"");
-    expect_text("a\0b", 3, "\"a\\u0000b\"");
+    expect_text("", 0, "\"\"\n");
+    expect_text("a\"b\\c/\b\f\n\r\t\x01\x7f", 13, "\"a\\\"b\\\\c/\\b\\f\\n\\r\\t\\u0001\\u007f\"\n");
+    expect_text("J\xc3\xb6 \xe2\x82\xac \xf0\x9f\x98\x80", 12, "\"J\\u00f6 \\u20ac \\ud83d\\ude00\"\n");
+    expect_text("a\0b", 3, "\"a\\u0000b\"\n");
 }
 
 static void test_integers(void **state)
@@ -188,7 +251,7 @@ static void test_integers(void **state)
         int64_t value;
         const char *text;
     } rows[] = {
-        { 0, "0" }, { 10, "10" }, { INT64_MIN, "-9223372036854775808" }, { INT64_MAX, "9223372036854775807" }
+        { 0, "0\n" }, { 10, "10\n" }, { INT64_MIN, "-9223372036854775808\n" }, { INT64_MAX, "9223372036854775807\n" }
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct hs_json_writer json;
@@ -249,9 +312,10 @@ static void test_every_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_doubles), cmocka_unit_test(test_random_doubles), cmocka_unit_test(test_styles),
-        cmocka_unit_test(test_pieces),  cmocka_unit_test(test_texts),          cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_bounds),  cmocka_unit_test(test_every_bound),
+        cmocka_unit_test(test_doubles),     cmocka_unit_test(test_random_doubles), cmocka_unit_test(test_rounded),
+        cmocka_unit_test(test_floats),      cmocka_unit_test(test_styles),         cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_texts),       cmocka_unit_test(test_integers),       cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_every_bound),
     };
     return HS_RUN_TESTS(tests);
 }

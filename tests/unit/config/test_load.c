@@ -156,6 +156,31 @@ static void paths_become_absolute(void **state)
     hs_settings_destroy(settings);
 }
 
+static int peeked_port, peeked_slots;
+
+static void peek(const struct hs_settings *settings)
+{
+    const struct hs_pose_settings *s = hs_settings_values(settings);
+    peeked_port = s->server.port;
+    peeked_slots = s->inference.slots;
+}
+
+static void valid_settings_can_be_read_in_spite_of_errors(void **state)
+{
+    struct place *place = *state;
+    const char *const env[] = { place->variable, "HAILO_POSE_INFERENCE_SLOTS=7", NULL };
+    const struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env, .peek = peek };
+    struct hs_settings *settings = NULL;
+    struct hs_problems problems = { 0 };
+    struct hs_error err;
+    write_file(place->path, "{\"server\": {\"port\": 4003}, \"image\": {\"max_side\": \"wide\"}}");
+    assert_int_equal(hs_config_load(&request, &settings, &problems, &err), HS_EINVAL);
+    assert_null(settings);
+    assert_int_equal(peeked_port, 4003);
+    assert_int_equal(peeked_slots, 7);
+    hs_problems_finish(&problems);
+}
+
 static void precedence(void **state)
 {
     struct place *place = *state;
@@ -252,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_default_file_is_a_note, setup, teardown),
         cmocka_unit_test_setup_teardown(unreadable_files_are_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(errors_of_all_sources_come_together, setup, teardown),
+        cmocka_unit_test_setup_teardown(valid_settings_can_be_read_in_spite_of_errors, setup, teardown),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -16,14 +16,14 @@ static void make_query(const struct gallery *g, float *query)
 static void check_gallery(struct gallery *g)
 {
     static const size_t ks[] = { 1, 2, 5, 17, 64 };
-    static const double aboves[] = { -INFINITY, -2, 0, 0.3, 0.9, 0.9999 };
+    static const double thresholds[] = { -INFINITY, -2, 0, 0.3, 0.9, 0.9999 };
     struct hs_search *search = index_of(g, 1);
     float *query = calloc(g->dimension, sizeof(*query));
     assert_int_equal(hs_search_count(search), g->count);
     for (int round = 0; round < 40; round++) {
         make_query(g, query);
         size_t k = ks[random_below(5)];
-        double above = aboves[random_below(6)];
+        double above = thresholds[random_below(6)];
         check_query(search, g, query, k, above);
     }
     free(query);

@@ -345,17 +345,17 @@ static void test_start_that_fails(void **state)
         int nth, error, code;
         const char *text;
     } rows[] = {
-        { "eventfd", 1, EMFILE, HS_EIO, "cannot create an event descriptor" },
+        { "eventfd", 1, EMFILE, HS_EIO, "cannot create an event descriptor: Too many open files" },
         { "pthread_create", 1, EAGAIN, HS_ENOMEM, "started only 0 of 3 worker threads" },
         { "pthread_create", 3, EAGAIN, HS_ENOMEM, "started only 2 of 3 worker threads" },
         { "socket", 1, EMFILE, HS_EIO, "cannot listen on 127.0.0.1 port 0: Too many open files" },
         { "listen", 1, EADDRINUSE, HS_ECONFLICT, "cannot listen on 127.0.0.1 port 0: Address already in use" },
         { "listen", 1, EACCES, HS_EIO, "cannot listen on 127.0.0.1 port 0: Permission denied" },
-        { "getsockname", 1, ENOBUFS, HS_EIO, "cannot find out the address of the listening socket" },
-        { "epoll_create1", 1, EMFILE, HS_EIO, "the network thread cannot be started" },
-        { "epoll_ctl", 1, ENOMEM, HS_EIO, "the network thread cannot be started" },
-        { "epoll_ctl", 2, ENOSPC, HS_EIO, "the network thread cannot be started" },
-        { "pthread_create", 4, EAGAIN, HS_EIO, "the network thread cannot be started" },
+        { "getsockname", 1, ENOBUFS, HS_EIO, "cannot read the address of the listening socket" },
+        { "epoll_create1", 1, EMFILE, HS_EIO, "cannot start the network thread" },
+        { "epoll_ctl", 1, ENOMEM, HS_EIO, "cannot start the network thread" },
+        { "epoll_ctl", 2, ENOSPC, HS_EIO, "cannot start the network thread" },
+        { "pthread_create", 4, EAGAIN, HS_EIO, "cannot start the network thread" },
     };
     struct hs_http_server *server = NULL;
     (void) state;
@@ -387,7 +387,7 @@ static void test_hosts(void **state)
         options.host = host;
         assert_int_equal(hs_http_create(&options, routes, 1, NULL, &server, &err), 0);
         assert_int_equal(hs_http_start(server, &err), HS_EIO);
-        assert_int_equal(strcmp(err.message, "the host name is too long") == 0, len == 256);
+        assert_int_equal(strcmp(err.message, "server.host is longer than any host name") == 0, len == 256);
         hs_http_destroy(server);
         host[len] = 'a';
     }
@@ -414,9 +414,10 @@ static void test_options(void **state)
         ROW(heavy_max, 1, 0, "workers, queue and connections must be at least 1"),
         ROW(queue_max, 1, 0, "workers, queue and connections must be at least 1"),
         ROW(connections_max, 1, 0, "workers, queue and connections must be at least 1"),
-        ROW(header_max, 1024, 1023, "the headers' bound must be between 1 KiB and 1 MiB"),
-        ROW(header_max, 1 << 20, (1 << 20) + 1, "the headers' bound must be between 1 KiB and 1 MiB"),
-        ROW(bodies_max, 16 << 20, (16 << 20) - 1, "the memory for bodies is smaller than one body may be"),
+        ROW(header_max, 1024, 1023, "the limit of the headers must be between 1 KiB and 1 MiB"),
+        ROW(header_max, 1 << 20, (1 << 20) + 1, "the limit of the headers must be between 1 KiB and 1 MiB"),
+        ROW(bodies_max, 16 << 20, (16 << 20) - 1,
+            "server.max_body_memory is smaller than server.max_body_mb; increase it"),
         ROW(header_timeout_ms, 1, 0, "time limits must be at least 1 ms"),
         ROW(body_idle_ms, 1, 0, "time limits must be at least 1 ms"),
         ROW(body_timeout_ms, 1, 0, "time limits must be at least 1 ms"),

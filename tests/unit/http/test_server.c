@@ -418,7 +418,7 @@ static void test_head(void **state)
     say(fd, "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(read_answer(fd, &a, false));
     assert_int_equal(a.status, 200);
-    assert_non_null(strstr(a.head, "Content-Length: 16"));
+    assert_non_null(strstr(a.head, "Content-Length: 17"));
     assert_non_null(strstr(a.head, "Content-Type: application/json; charset=utf-8"));
     assert_non_null(strstr(a.head, "Date: "));
     free(a.body);
@@ -1159,7 +1159,7 @@ static void test_time_is_over_in_the_queue(void **state)
         say(waiting[i], late[i]);
     }
     for (int i = 2; i >= 0; i--) {
-        expect(waiting[i], 504, "over before its turn");
+        expect(waiting[i], 504, "timed out while it was queued");
         assert_true(hs_clock_now_ns() - start_ns >= (100 + (2 - i) * 50) * HS_NS_PER_MS);
         close(waiting[i]);
     }

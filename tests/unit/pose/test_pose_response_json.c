@@ -1,4 +1,4 @@
-/* Tests the exact text of an answer, and drawings, for a model with three keypoints. */
+/* Tests the exact text of an answer with rounded numbers, and drawings, for a model with three keypoints. */
 #include "../unit.h"
 
 #include <string.h>
@@ -42,9 +42,9 @@ static void set_up(struct scene *s)
     s->runner = (struct hs_model_runner) { .choice = { .pack = &s->pack }, .model = "made", .device = "sim" };
     s->settings.pose.skeleton_connections = true;
     s->app.settings = &s->settings;
-    s->poses[0] = (struct hs_pose) { .box = { 10.5f, 20, 60.9f, 70 }, .score = 0.75f, .class_id = 1 };
+    s->poses[0] = (struct hs_pose) { .box = { 10.5f, 20, 60.9f, 70 }, .score = 0.75004f, .class_id = 1 };
     s->poses[1] = (struct hs_pose) { .box = { -3, 70, 120, 90 }, .score = 0.5f };
-    static const struct hs_keypoint points[] = { { 12, 22, 0.5f }, { 30.9f, 40, 0.25f }, { 55, 66, 0.75f },
+    static const struct hs_keypoint points[] = { { 12, 22, 0.5f }, { 30.9f, 40, 0.25f }, { 55, 66, 0.74996f },
                                                  { -2, 70, 0.5f }, { 99.5f, 85, 0.5f },  { 3, 4, 0.125f } };
     memcpy(s->points, points, sizeof(points));
     s->result = (struct hs_pose_result) {
@@ -69,6 +69,7 @@ static void check(const struct scene *s, const char *text)
     struct hs_buf out;
     hs_buf_init(&out, 1 << 16);
     assert_int_equal(write_answer(s, &out), 0);
+    assert_int_equal(out.data[--out.len], '\n');
     assert_string_equal(hs_buf_str(&out), text);
     hs_buf_finish(&out);
 }
@@ -91,8 +92,8 @@ static void check(const struct scene *s, const char *text)
     "0.5, " KEYPOINTS_2
 #define SIZE "\"inference_time_ms\": 4, \"image_size\": {\"width\": 100, \"height\": 80}, "
 #define TIMINGS                                                                                                        \
-    "\"timings_ms\": {\"decode\": 1.234, \"preprocess\": 2.001, \"queue\": 3.0, \"inference\": 5.0, "                  \
-    "\"postprocess\": 5.5, \"total\": 100.25}"
+    "\"timings_ms\": {\"decode\": 1.2, \"preprocess\": 2.0, \"queue\": 3.0, \"inference\": 5.0, "                      \
+    "\"postprocess\": 5.5, \"total\": 100.3}"
 
 static void people_are_listed(void **state)
 {

@@ -217,7 +217,7 @@ static void whole_answers_in_each_style(void **state)
         static const char *const expected[] = {
             "{\"results\": [{\"text\": \"xxx\", \"index\": 0}, {\"text\": \"xxx\", \"index\": 1}, {\"error\": "
             "{\"message\": \"no number\", \"type\": \"invalid_request_error\", \"code\": \"undecodable\", \"field\": "
-            "\"image\"}, \"index\": 2}, {\"text\": \"xxx\", \"index\": 3}], \"count\": 4, \"failed\": 1}",
+            "\"image\"}, \"index\": 2}, {\"text\": \"xxx\", \"index\": 3}], \"count\": 4, \"failed\": 1}\n",
             "{\"count\":4,\"failed\":1,\"results\":[{\"index\":0,\"text\":\"xxx\"},{\"index\":1,\"text\":\"xxx\"},{"
             "\"error\":{\"code\":\"undecodable\",\"field\":\"image\",\"message\":\"no number\",\"type\":"
             "\"invalid_request_error\"},\"index\":2},{\"index\":3,\"text\":\"xxx\"}]}\n",
