@@ -242,7 +242,7 @@ def test_purge_from_the_command_line(tmp_path):
                               env=environment(tmp_path), cwd=tmp_path, timeout=60).stdout
     old = db('backup').strip()
     out = db('remove', 'Ann', '--purge-backups')
-    assert f'deleted {old}' in out and len(backups(tmp_path)) == 1 and os.path.basename(old) not in backups(tmp_path)
+    assert f'Deleted {old}' in out and len(backups(tmp_path)) == 1 and os.path.basename(old) not in backups(tmp_path)
 
 
 # ---- health, backups
