@@ -232,7 +232,7 @@ def test_db_gives_faces_their_space(face, pairs, tmp_path):
         assert face('db', 'add', name, file, '--force').returncode == 0
     path = tmp_path / 'gallery' / 'faces.db'
     done = face('db', 'set-space', 'nobody')
-    assert done.returncode == 1 and "no embedding model, nor a space, is called 'nobody'; models are: " in done.stderr
+    assert done.returncode == 1 and "'nobody' is not an embedding model or an embedding space; the models are " in done.stderr
     model = done.stderr.rsplit(' ', 1)[1].strip()
     done = face('db', 'set-space', model)
     assert done.returncode == 1 and '0 faces of 0 people are now of the space sim' in done.stdout

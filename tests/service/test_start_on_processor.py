@@ -194,6 +194,6 @@ def test_a_gallery_of_the_processor_stays_in_use(tmp_path):
         wait_for(lambda: server.get('/health/ready').status == 200)
         health = server.get('/health').json()
         assert health['embedding_space'] == 'faceplugin-mobilefacenet-v1', health
-        assert 'detail' in health and 'will not be found' not in server.log
+        assert 'detail' in health and 'no installed model has it' not in server.log
         found = server.post_form({'image': picture}, path='/v1/recognize').json()
         assert 'Ann' in json.dumps(found), found
