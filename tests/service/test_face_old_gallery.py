@@ -395,7 +395,7 @@ def test_files_are_for_their_owner_alone(tmp_path, db):
                    (path.name.startswith('faces') or path.name == 'all.jsonl')]
         assert len(private) >= 5 and {mode(path) for path in private} == {0o600}, {path: mode(path) for path in private}
     with FaceServer(tmp_path) as server:
-        assert 'others could read' not in server.log
+        assert 'readable by other users' not in server.log
 
 
 def test_an_export_replaces_files_only(tmp_path, db):

@@ -96,7 +96,7 @@ def test_the_processor_answers_from_the_start(board, case, device):
         health = server.get('/health').json()
         assert (health['device'], health['degraded'], health['model']) == ('cpu', device == 'hailo', health['model'])
         assert reason in health['detail']
-        assert server.log.count('the processor runs ') == 1 and reason in server.log
+        assert server.log.count('runs on the CPU: ') == 1 and reason in server.log
         answer = server.post_form({'image': png()})
         assert answer.status == 200 and answer.json()['device'] == 'cpu'
         assert ('degraded' in answer.json()) == (device == 'hailo')
