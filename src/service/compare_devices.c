@@ -77,7 +77,7 @@ void hs_compare_report_check(struct hs_compare_report *report, const char *key, 
     json_array_append_new(report->checks, json_pack("{s:s, s:f, s:f, s:b}", "name", key, "value", rounded(value),
                                                     "least", rounded(least), "ok", (int) ok));
     if (!report->json)
-        printf("%-4s %s: %.4f, at least %.4g is wanted\n", ok ? "ok" : "FAIL", text, value, least);
+        printf("%-4s %s: %.4f, at least %.4g required\n", ok ? "ok" : "FAIL", text, value, least);
 }
 
 void hs_compare_report_note(struct hs_compare_report *report, const char *key, const char *format, ...)
@@ -116,8 +116,8 @@ static void report_counts(const struct compare *compare, struct hs_compare_repor
                                      (json_int_t) compare->failed, "both", (json_int_t) both, "only_device",
                                      (json_int_t) device, "only_against", (json_int_t) against));
     if (!report->json)
-        printf("%zu pictures: %zu %s found by both, %zu only by the device, %zu only by the other\n", compare->pictures,
-               both, compare->command->what, device, against);
+        printf("%zu picture%s: %zu %s found by both, %zu only by the device, %zu only by the other\n",
+               compare->pictures, compare->pictures == 1 ? "" : "s", both, compare->command->what, device, against);
     hs_compare_report_check(report, "agreement", "found by both, of all", all ? (double) both / (double) all : 0,
                             compare->least_agreement);
 }
@@ -231,8 +231,7 @@ static int run(struct compare *compare)
     if (code == HS_EXIT_OK && is_same_device(compare)) {
         const struct hs_app_core *core = compare->states[HS_COMPARE_DEVICE];
         code = hs_invocation_fail(compare->call, HS_EXIT_USAGE,
-                                  "both sides are the device %s, which would be compared with itself; choose them with "
-                                  "--device and --against",
+                                  "--device and --against select the same device, %s; select two different devices",
                                   hs_model_pool_first(hs_app_core_pool(core, 0))->device);
     }
     if (code == HS_EXIT_OK) {
@@ -252,7 +251,7 @@ int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_c
     struct hs_option options[OPTIONS_MAX] = {
         HS_TEXT("against", &compare.against, "NAME", "the device to compare with --device (cpu)"),
         HS_NUMBER("least-agreement", &compare.least_agreement, "PART", 0, 1,
-                  "least part of all findings that both must share (0.9)"),
+                  "lowest share of all findings that both must have (0.9)"),
         HS_FLAG("json", &compare.json, "print JSON"),
     };
     const size_t shared = 3;
