@@ -262,8 +262,8 @@ static void text_of_sideways(const struct hs_enrol_reason *r, char *dst, size_t 
 {
     if (r->turned)
         hs_str_format(dst, size,
-                      "The file says by EXIF that the picture is to be turned, which was not done (face: roll %.0f "
-                      "degrees). Set image.apply_exif, or send it upright",
+                      "The EXIF orientation of the picture was not applied, and the face lies on its side (roll %.0f "
+                      "degrees). Set image.apply_exif, or send the picture upright",
                       r->value);
     else
         hs_str_format(dst, size, "The face lies on its side (roll %.0f degrees). Send the picture upright", r->value);
@@ -276,15 +276,17 @@ void hs_enrol_warning_text(const struct hs_enrol_reason *r, char *dst, size_t si
         hs_str_format(dst, size, "The face looks like '%s': similarity %.2f, recognition threshold %.2f", r->identity,
                       r->value, r->limit);
     else if (strcmp(code, "duplicate") == 0)
-        hs_str_format(dst, size, "The name has this picture or the same face already: similarity %.4f", r->value);
+        hs_str_format(dst, size, "This picture or the same face is already enrolled under this name: similarity %.4f",
+                      r->value);
     else if (strcmp(code, "multiple_faces") == 0)
-        hs_str_format(dst, size, "The picture shows %.0f faces; `face` says which one was taken, bbox chooses another",
+        hs_str_format(dst, size,
+                      "The picture shows %.0f faces; `face` describes the enrolled one, `bbox` selects another",
                       r->value);
     else if (strcmp(code, "face_too_small") == 0)
         hs_str_format(dst, size, "The face is small: %.0f pixels, at least %.0f are recommended", r->value, r->limit);
     else if (strcmp(code, "low_score") == 0)
-        hs_str_format(dst, size, "The detector is unsure of the face: score %.2f, at least %.2f is recommended",
-                      r->value, r->limit);
+        hs_str_format(dst, size, "The detection score of the face is low: %.2f, at least %.2f is recommended", r->value,
+                      r->limit);
     else if (strcmp(code, "blurred") == 0)
         hs_str_format(dst, size, "The face is blurred: sharpness %.2f, at least %.2f is recommended", r->value,
                       r->limit);
@@ -331,7 +333,7 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
     char *text = json_is_object(quality) ? json_dumps(quality, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(quality);
     if (found->has_quality && !text)
-        return hs_error_set(err, HS_ENOMEM, "no memory for the face's quality");
+        return hs_error_set(err, HS_ENOMEM, "no memory for the quality of a face");
     const struct hs_gallery_new_embedding embedding = {
         .values = found->embedding,
         .dimension = (size_t) result->dimension,

@@ -29,7 +29,7 @@ int hs_face_maintenance_create(const struct hs_face_maintenance_options *options
 {
     struct hs_face_maintenance *maintenance = calloc(1, sizeof(*maintenance));
     if (!maintenance)
-        return hs_error_set(err, HS_ENOMEM, "no memory for the gallery's maintenance");
+        return hs_error_set(err, HS_ENOMEM, "no memory for gallery maintenance");
     maintenance->options = *options;
     maintenance->status.opened = *options->opened;
     maintenance->backed_up.change = options->opened->created ? 0 : -1;
@@ -77,7 +77,7 @@ static void read_gallery(struct hs_face_maintenance *maintenance)
 {
     struct hs_error err = { .message = "" };
     if (hs_face_index_refresh(maintenance->options.index, HS_NO_DEADLINE, &err) < 0)
-        hs_log_error("the gallery could not be read: %s", err.message);
+        hs_log_error("gallery load failed: %s", err.message);
     else
         tell_problems(maintenance);
     set_status(maintenance, maintenance->status.read_error, sizeof(maintenance->status.read_error), err.message);
@@ -114,7 +114,7 @@ static void back_up(struct hs_face_maintenance *maintenance)
     double interval_s = maintenance->options.backup_interval_s;
     int r = back_up_changed(maintenance, &err);
     if (r < 0) {
-        hs_log_warning("the gallery could not be backed up: %s", err.message);
+        hs_log_warning("gallery backup failed: %s", err.message);
         interval_s = interval_s > 0 && interval_s < BACKUP_AGAIN_S ? interval_s : BACKUP_AGAIN_S;
     }
     find_last_backup(maintenance);
@@ -132,8 +132,7 @@ static void finish_erasing(struct hs_face_maintenance *maintenance)
     find_last_backup(maintenance); /* a purge may have made a backup */
     if (hs_gallery_finish_erasing(maintenance->options.gallery, &err) == 0)
         return;
-    hs_log_warning("what was erased is still in the gallery's file, the next try is in %d s: %s", ERASE_AGAIN_S,
-                   err.message);
+    hs_log_warning("gallery erasure incomplete, retrying in %d s: %s", ERASE_AGAIN_S, err.message);
     pthread_mutex_lock(&maintenance->lock);
     maintenance->erase_due_ns = in_seconds(ERASE_AGAIN_S);
     pthread_mutex_unlock(&maintenance->lock);
@@ -185,7 +184,7 @@ static void *run(void *arg)
 int hs_face_maintenance_start(struct hs_face_maintenance *maintenance, struct hs_error *err)
 {
     if (pthread_create(&maintenance->thread, NULL, run, maintenance) != 0)
-        return hs_error_set(err, HS_ENOMEM, "no thread for the gallery's maintenance");
+        return hs_error_set(err, HS_ENOMEM, "cannot start the gallery maintenance thread");
     maintenance->started = true;
     return 0;
 }
@@ -227,19 +226,21 @@ void hs_face_maintenance_get_status(struct hs_face_maintenance *maintenance,
 
 static void tell(const struct hs_gallery_opened *opened)
 {
+    char faces[40];
     if (opened->set_aside[0])
-        hs_log_error("the gallery was damaged and is now %s; %s%s", opened->set_aside,
-                     opened->restored_from[0] ? "restored from " : "there was no good backup: it is empty",
+        hs_log_error("the gallery file was damaged and was renamed to %s; %s%s", opened->set_aside,
+                     opened->restored_from[0] ? "restored from "
+                                              : "no usable backup found, starting with an empty gallery",
                      opened->restored_from);
     if (opened->migrated_from >= 0)
-        hs_log_info("the gallery was migrated from version %d; as it was: %s", opened->migrated_from,
-                    opened->backed_up_to);
+        hs_log_info("migrated the gallery from schema version %d%s%s", opened->migrated_from,
+                    opened->backed_up_to[0] ? "; backup of the old version: " : "", opened->backed_up_to);
     if (opened->tightened)
-        hs_log_warning("others could read the gallery's file; now its owner alone can");
+        hs_log_warning("the gallery file was readable by other users; its permissions are now limited to the owner");
     if (opened->foreign[0])
-        hs_log_warning("%s; it does nothing", opened->foreign);
+        hs_log_warning("%s; it has no effect", opened->foreign);
     if (opened->orphans_erased)
-        hs_log_warning("%lld vectors that belonged to nobody any more were erased", (long long) opened->orphans_erased);
+        hs_log_warning("erased %s that belonged to no identity", hs_face_count_faces(opened->orphans_erased, faces));
 }
 
 int hs_face_open_gallery(const struct hs_database_section *settings, unsigned flags, struct hs_gallery **ret_gallery,
@@ -257,8 +258,9 @@ int hs_face_open_gallery(const struct hs_database_section *settings, unsigned fl
     struct hs_error why;
     int r = options.must_exist ? 0 : hs_dir_make_parent(settings->db_file, &why);
     if (r < 0)
-        return hs_error_set(
-            err, r, "%s. Make it for the user that runs this, or name another file with database.db_file", why.message);
+        return hs_error_set(err, r,
+                            "%s. Create it for the user that runs hailo-face, or set database.db_file to another file",
+                            why.message);
     r = hs_gallery_open(&options, ret_gallery, ret_opened, err);
     if (r == 0)
         tell(ret_opened);

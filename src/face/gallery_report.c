@@ -36,7 +36,8 @@ const char *hs_face_choose_embedder(const struct hs_store *store, const struct h
             return pack->name;
     }
     if (space[0])
-        hs_log_warning("the gallery's vectors are of the space %s, whose model is not here: they will not be found",
+        hs_log_warning("the stored faces have the embedding space %s, but no installed model has it, so they cannot "
+                       "match. Pull that model, or enrol again",
                        space);
     return wanted;
 }
@@ -110,8 +111,8 @@ int hs_face_model_of_space(const struct hs_face_settings *settings, const char *
     if (found)
         describe(settings, found, ret_model);
     else
-        r = hs_error_set(err, HS_ENOTFOUND, "no embedding model, nor a space, is called '%s'; models are: %s", name,
-                         known);
+        r = hs_error_set(err, HS_ENOTFOUND, "'%s' is not an embedding model or an embedding space; the models are %s",
+                         name, known);
     hs_store_close(store);
     return r;
 }
@@ -137,14 +138,15 @@ size_t hs_face_report_unusable(const struct hs_gallery_usability *usability, con
         (long long) hs_gallery_unusable(usability) + (long long) usability->embeddings[HS_GALLERY_USABLE];
     char size[160], other[160];
     hs_str_format(other, sizeof(other),
-                  "made by another model than %s and cannot match. Enrol again, or run that model", model);
-    hs_str_format(size, sizeof(size), "of another size than the %zu numbers of %s and cannot match. Enrol again",
-                  dimension, model);
+                  "made by a model other than %s and cannot match. Enrol again, or select that model", model);
+    hs_str_format(size, sizeof(size),
+                  "stored with a vector length other than the %zu of %s and cannot match. Enrol again", dimension,
+                  model);
     const char *const texts[HS_GALLERY_USABLE] = {
         [HS_GALLERY_OTHER_SPACE] = other,
         [HS_GALLERY_OTHER_SIZE] = size,
-        [HS_GALLERY_DAMAGED] = "damaged (not finite, or not of length 1) and cannot match. Enrol again",
-        [HS_GALLERY_UNKNOWN_SPACE] = "made by an unknown model and cannot match. Enrol again, or tell the model: "
+        [HS_GALLERY_DAMAGED] = "damaged (not finite or not of unit length) and cannot match. Enrol again",
+        [HS_GALLERY_UNKNOWN_SPACE] = "made by an unknown model and cannot match. Enrol again, or name the model with "
                                      "`hailo-face db set-space NAME`",
     };
     size_t count = 0;
@@ -157,7 +159,7 @@ size_t hs_face_report_unusable(const struct hs_gallery_usability *usability, con
     char people[40];
     if (usability->identities_without > 0)
         hs_str_format(ret_lines[count++], HS_FACE_REPORT_LINE_SIZE,
-                      "%s cannot be recognised at all: `hailo-face db check` lists them",
+                      "%s cannot be recognised at all. Run `hailo-face db check` for the names",
                       hs_face_count_people(usability->identities_without, people));
     return count;
 }
@@ -169,11 +171,11 @@ size_t hs_face_report_records(const struct hs_gallery_survey *survey,
     char people[40];
     if (survey->names.count > 0)
         hs_str_format(ret_lines[count++], HS_FACE_REPORT_LINE_SIZE,
-                      "%s: the name needs another form, `hailo-face db check` lists them",
+                      "%s with an invalid name. Run `hailo-face db check` for the names",
                       hs_face_count_people(survey->names.count, people));
     if (survey->metadata.count > 0)
         hs_str_format(ret_lines[count++], HS_FACE_REPORT_LINE_SIZE,
-                      "%s: the metadata cannot be shown, `hailo-face db check` lists them",
+                      "%s with invalid metadata, which is not shown. Run `hailo-face db check` for the names",
                       hs_face_count_people(survey->metadata.count, people));
     return count;
 }

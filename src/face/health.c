@@ -5,11 +5,10 @@
 #include "base/file.h"
 #include "base/str.h"
 
-static const char file_gone[] = "the gallery's file was deleted or replaced; changes fail until a restart";
+static const char file_gone[] = "the gallery file was deleted or replaced; restart the service to allow changes";
 
-static const char changes_fail[] =
-    "the last change could not be written: the gallery's file is damaged, or its disk is "
-    "full or cannot be written; the log says more";
+static const char changes_fail[] = "the last change was not saved: the gallery file is damaged, or its disk is full or "
+                                   "read-only; see the log";
 
 static const char *state_of(const struct hs_face_app *app, const struct hs_face_maintenance_status *status,
                             const struct hs_gallery_counts *counts, const struct hs_gallery_usability *usability)
@@ -55,10 +54,10 @@ void hs_face_put_metrics(const void *state, struct hs_buf *out)
                   "# TYPE hailo_gallery_identities gauge\nhailo_gallery_identities %" PRId64 "\n",
                   counts.identities);
     hs_buf_printf(out,
-                  "# HELP hailo_gallery_identities_unusable Of these, people none of whose faces can match.\n"
+                  "# HELP hailo_gallery_identities_unusable People in the gallery without a face that can match.\n"
                   "# TYPE hailo_gallery_identities_unusable gauge\nhailo_gallery_identities_unusable %" PRId64 "\n",
                   usability.identities_without);
-    hs_buf_append_str(out, "# HELP hailo_gallery_embeddings Stored faces, by whether they can match.\n"
+    hs_buf_append_str(out, "# HELP hailo_gallery_embeddings Stored faces by usability.\n"
                            "# TYPE hailo_gallery_embeddings gauge\n");
     for (int use = 0; use < HS_GALLERY_USES; use++)
         hs_buf_printf(out, "hailo_gallery_embeddings{use=\"%s\"} %" PRId64 "\n", use_names[use],

@@ -244,7 +244,7 @@ static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, bool *re
     index->refreshing |= mine;
     index->turns += mine;
     pthread_mutex_unlock(&index->turn_lock);
-    return mine || *ret_done ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
+    return mine || *ret_done ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still loading; try again");
 }
 
 /* Called by the refreshing thread, so no other thread changes the content. */
@@ -355,5 +355,7 @@ int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t 
             r = refreshed;
     }
     free(hits);
-    return r == HS_ECONFLICT ? hs_error_set(err, HS_EBUSY, "the gallery changes faster than it can be searched") : r;
+    return r == HS_ECONFLICT
+               ? hs_error_set(err, HS_EBUSY, "the gallery changed during every attempt to search it; try again")
+               : r;
 }

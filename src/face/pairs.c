@@ -36,7 +36,7 @@ static int bad(const struct reader *reader, const char *what)
 
 static int no_memory(const struct reader *reader)
 {
-    return hs_error_set(reader->error, HS_ENOMEM, "%s: no memory for the pairs", reader->name);
+    return hs_error_set(reader->error, HS_ENOMEM, "no memory for the pairs of %s", reader->name);
 }
 
 /* ---- lines and cells ---- */
@@ -72,7 +72,7 @@ static int split(const struct reader *reader, char *line, char *cells[CELLS_MAX]
             return bad(reader, "too many columns");
         cells[count] = take_cell(&at);
         if (!cells[count])
-            return bad(reader, "a quoted cell does not end");
+            return bad(reader, "unterminated quoted cell");
     }
     *ret_count = count;
     return 0;
@@ -86,7 +86,7 @@ static int read_header(struct reader *reader, char **cells, int count)
             if (strcmp(cells[i], columns[c][0]) != 0 && strcmp(cells[i], columns[c][1]) != 0)
                 continue;
             if (reader->place[c] >= 0)
-                return bad(reader, "a column is named twice");
+                return bad(reader, "duplicate column");
             reader->place[c] = i;
         }
     }
@@ -133,9 +133,9 @@ static int read_picture(struct reader *reader, char **cells, enum column path, e
     const char *text = reader->place[box] >= 0 ? cells[reader->place[box]] : "";
     *picture = (struct hs_face_picture) { .path = cells[reader->place[path]], .boxed = text[0] != '\0' };
     if (!picture->path[0])
-        return bad(reader, "the name of a picture is empty");
+        return bad(reader, "empty picture name");
     if (picture->boxed && !read_box(text, &picture->box))
-        return bad(reader, "a box is four numbers: x y width height");
+        return bad(reader, "a box must be four numbers: x y width height");
     struct hs_face_picture **known = tsearch(picture, &reader->known, compare_pictures);
     if (!known)
         return no_memory(reader);
@@ -156,10 +156,10 @@ static int read_pair(struct reader *reader, char **cells, int count)
     struct hs_face_pair pair;
     for (int c = 0; c < COLUMNS; c++) {
         if (reader->place[c] >= count)
-            return bad(reader, "the line is too short");
+            return bad(reader, "too few columns");
     }
     if (!read_same(cells[reader->place[SAME]], &pair.same))
-        return bad(reader, "same is 1 or 0");
+        return bad(reader, "same must be 1 or 0");
     int r = read_picture(reader, cells, IMAGE1, BBOX1, &pair.a);
     if (r == 0)
         r = read_picture(reader, cells, IMAGE2, BBOX2, &pair.b);
@@ -192,7 +192,7 @@ static int read_all(struct reader *reader, char *text)
         header = false;
     }
     if (r == 0 && reader->pairs->pair_count == 0)
-        r = bad(reader, "there are no pairs");
+        r = bad(reader, "the file contains no pairs");
     return r;
 }
 

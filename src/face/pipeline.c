@@ -221,7 +221,7 @@ static int read_vector(struct work *w, const struct hs_lease *lease, int picture
     int dimension = w->result->dimension;
     hs_lease_outputs(lease, picture, views);
     if (lease->output_count != 1 || views[0].h * views[0].w * views[0].c != dimension)
-        return hs_error_set(err, HS_EMODEL, "%s does not give vectors of %d numbers",
+        return hs_error_set(err, HS_EMODEL, "%s does not output vectors of %d numbers",
                             hs_model_pool_first(w->pipeline->embedder)->choice.pack->name, dimension);
     hs_mem_free_wiped(found->embedding, (size_t) dimension * sizeof(float)); /* from a previous attempt */
     found->embedding = malloc((size_t) dimension * sizeof(float));

@@ -58,7 +58,7 @@ bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name)
         return false;
     }
     if (!name || !name[0]) {
-        hs_http_reply_error(req, HS_EINVAL, "name", "name: must be a text that is not empty");
+        hs_http_reply_error(req, HS_EINVAL, "name", "name: must be a non-empty string");
         return false;
     }
     *ret_name = name;
@@ -88,7 +88,7 @@ bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text)
     else if (json_is_object(value))
         *ret_text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
     else {
-        hs_http_reply_error(req, HS_EINVAL, "metadata", "metadata: must be an object");
+        hs_http_reply_error(req, HS_EINVAL, "metadata", "metadata: must be a JSON object");
         return false;
     }
     if (!*ret_text)
@@ -215,7 +215,7 @@ static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box,
     hs_image_info_size(&info, app->pipeline.apply_exif, &width, &height);
     if (box->x2 > 0 && box->y2 > 0 && box->x1 < (float) width && box->y1 < (float) height)
         return false;
-    hs_error_set(err, HS_EINVAL, "bbox: lies outside the picture, which has %dx%d pixels", width, height);
+    hs_error_set(err, HS_EINVAL, "bbox: is outside the picture, which is %dx%d pixels", width, height);
     return true;
 }
 
@@ -245,9 +245,7 @@ static int check_space(const struct hs_face_app *app, const struct hs_model_pool
     const struct hs_pack *asked = hs_model_pool_first(embedder)->choice.pack;
     if (strcmp(asked->embedding.space, ours->embedding.space) == 0)
         return 0;
-    return hs_error_set(err, HS_EINVAL,
-                        "recognition_model: vectors of %s are of the space %s, the gallery is searched "
-                        "in %s",
+    return hs_error_set(err, HS_EINVAL, "recognition_model: %s has the embedding space %s, but the gallery uses %s",
                         asked->name, asked->embedding.space, ours->embedding.space);
 }
 

@@ -176,10 +176,11 @@ static json_t *warn_low_threshold(json_t *answer, const struct hs_face_app *app,
     double least = (double) embedder->choice.pack->embedding.threshold_min;
     if (threshold >= least - 1e-6)
         return answer;
-    return hs_answer_warn(answer, hs_warning_json("low_threshold", NULL,
-                                                  "threshold %.4g is below %.4g, below which %s takes strangers for "
-                                                  "people of the gallery",
-                                                  threshold, least, embedder->model));
+    return hs_answer_warn(
+        answer,
+        hs_warning_json("low_threshold", NULL,
+                        "threshold %.4g is below %.4g, the minimum of %s: strangers may match people in the gallery",
+                        threshold, least, embedder->model));
 }
 
 json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_face_result *result,

@@ -134,7 +134,7 @@ static void reply_refused(const struct add *add, const struct hs_face_result *re
     char why[HS_ERROR_MESSAGE_SIZE];
     hs_enrol_reasons_text(verdict, why, sizeof(why));
     char text[HS_ERROR_MESSAGE_SIZE + 64];
-    hs_str_format(text, sizeof(text), "The picture is not good enough for '%s': %s", add->name, why);
+    hs_str_format(text, sizeof(text), "Enrolment of '%s' refused: %s", add->name, why);
     json_t *answer = json_pack("{s:s, s:s, s:o}", "error", text, "gate", hs_enrol_gates[add->gate], "reasons",
                                hs_enrol_reasons_json(verdict));
     hs_http_reply_json(add->req, hs_status_http(HS_EREFUSED), hs_answer_warn_damage(answer, "image", result->damage));
@@ -263,7 +263,7 @@ static void replay(const struct add *add, const struct hs_gallery_recalled *reca
 {
     if (strcmp(recalled->body_sha256, add->body_sha256) != 0) {
         hs_http_reply_error(add->req, HS_EREFUSED, NULL,
-                            "Idempotency-Key: was used for another request, which had other fields or another picture");
+                            "Idempotency-Key: already used for a request with other fields or another picture");
         return;
     }
     hs_http_add_header(add->req, "Idempotency-Replayed", "true");
@@ -279,7 +279,7 @@ static void do_once(const struct add *add)
     struct hs_error err;
     if (!hs_face_idempotency_begin(idempotency, add->key_sha256, &key)) {
         hs_http_reply_error(add->req, HS_ECONFLICT, NULL,
-                            "Idempotency-Key: a request with this key is still being done");
+                            "Idempotency-Key: a request with this key is still in progress");
         return;
     }
     int r = hs_gallery_recall(add->app->gallery, add->key_sha256, &recalled, &err);

@@ -93,7 +93,7 @@ static json_t *with_purged(const struct hs_http_request *req, const struct hs_fa
     if (hs_gallery_purge_all(app->gallery, backup, &purged, &err) < 0) {
         hs_error_public(err.message, text);
         answer = hs_json_with_member(answer, "purge_error", json_string(text));
-        hs_log_warning("backups were not purged: %s", err.message);
+        hs_log_warning("backup purge failed: %s", err.message);
     } else {
         for (size_t i = 0; i < purged->count; i++)
             list = hs_json_with_item(list, json_string(hs_path_base(purged->items[i].path)));

@@ -93,7 +93,7 @@ void hs_face_put_identity(struct hs_http_request *req)
     if (!hs_face_ask_metadata(req, &metadata))
         return;
     if (!update.new_name && !metadata) {
-        hs_http_reply_error(req, HS_EINVAL, NULL, "name or metadata: one of them must be given");
+        hs_http_reply_error(req, HS_EINVAL, NULL, "name or metadata: at least one is required");
         return;
     }
     update.metadata = metadata;

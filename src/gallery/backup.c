@@ -127,7 +127,7 @@ static int write_backup(struct hs_gallery *gallery, const char *copy, const char
     if (r == 0)
         r = hs_gallery_compress(copy, packed, change, err);
     if (r == 0 && rename(packed, path) < 0)
-        r = hs_error_set(err, HS_EIO, "%s: %s", path, strerror(errno));
+        r = hs_error_set(err, HS_EIO, "cannot write %s: %s", path, strerror(errno));
     if (r == 0)
         hs_gallery_sync_folder(path);
     unlink(packed);
@@ -149,7 +149,7 @@ static int make_folder(const char *path, struct hs_error *err)
 int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
     if (!gallery->backup_dir)
-        return hs_error_set(err, HS_EUNSUPPORTED, "gallery: there is no backup folder");
+        return hs_error_set(err, HS_EUNSUPPORTED, "the gallery has no backup folder; set database.backup_path");
     char name[HS_GALLERY_BACKUP_NAME_SIZE], path[PATH_MAX], copy[PATH_MAX], packed[PATH_MAX];
     int r = make_folder(gallery->backup_dir, err);
     if (r == 0)
@@ -159,7 +159,7 @@ int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX]
     if (!hs_path_join(path, sizeof(path), gallery->backup_dir, name) ||
         !hs_str_format(copy, sizeof(copy), "%s/.%s.copy", gallery->backup_dir, name) ||
         !hs_str_format(packed, sizeof(packed), "%s/.%s.part", gallery->backup_dir, name))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->backup_dir);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->backup_dir);
     hs_gallery_clean_up(gallery);
     r = write_backup(gallery, copy, packed, path, err);
     if (r < 0)
@@ -203,9 +203,9 @@ static int check_unpacked(const struct hs_gallery *gallery, const char *path, co
         r = hs_gallery_check_schema(db, &why);
     sqlite3_close(db);
     if (r == 0 && version < 0)
-        r = hs_error_set(&why, HS_EDECODE, "it has no identities");
+        r = hs_error_set(&why, HS_EDECODE, "it has no table of identities");
     if (r < 0)
-        r = hs_error_set(err, damaged ? HS_EDECODE : r, "%s: no good backup: %s", backup, why.message);
+        r = hs_error_set(err, damaged ? HS_EDECODE : r, "%s is not a usable backup: %s", backup, why.message);
     return r;
 }
 
@@ -213,7 +213,7 @@ int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char
                       struct hs_error *err)
 {
     if (!hs_str_format(ret_path, PATH_MAX, "%s" UNPACKED "XXXXXX", gallery->path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->path);
     int r = hs_gallery_temporary(ret_path, err);
     if (r < 0)
         return r;
@@ -241,7 +241,7 @@ int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside,
         r = hs_gallery_unpack(gallery, files->items[i].path, unpacked, err);
         r = r == HS_ETOOLARGE ? HS_EDECODE : r;
         if (r == 0 && rename(unpacked, gallery->path) < 0) {
-            r = hs_error_set(err, HS_EIO, "%s: %s", gallery->path, strerror(errno));
+            r = hs_error_set(err, HS_EIO, "cannot replace %s: %s", gallery->path, strerror(errno));
             hs_gallery_delete_database(unpacked);
         }
         if (r == 0)
@@ -310,7 +310,7 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
     bool inside = gallery->backup_dir && !strchr(backup, '/');
     if (!(inside ? hs_path_join(path, sizeof(path), gallery->backup_dir, backup)
                  : hs_str_copy(path, sizeof(path), backup)))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", backup);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", backup);
     int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;

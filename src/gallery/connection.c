@@ -16,7 +16,7 @@ enum { EMPTY_LOG_MS = 100 };
 
 int hs_gallery_no_memory(struct hs_error *err)
 {
-    return hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+    return hs_error_set(err, HS_ENOMEM, "no memory for the gallery");
 }
 
 /* ---- connections ---- */
@@ -85,9 +85,8 @@ int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err)
     if (stat(gallery->path, &st) < 0 ? errno == ENOENT : st.st_dev != gallery->dev || st.st_ino != gallery->ino)
         gallery->lost = true;
     if (gallery->lost)
-        return hs_error_set(err, HS_EIO,
-                            "The gallery's file was deleted or replaced while it was in use; nothing can be "
-                            "changed until the service is restarted");
+        return hs_error_set(
+            err, HS_EIO, "The gallery file was deleted or replaced while in use. Restart the service to allow changes");
     return 0;
 }
 
@@ -228,7 +227,7 @@ static int read_log_state(sqlite3 *db, struct log_state *ret_state, struct hs_er
     if (has_log && file && file->pMethods && file->pMethods->iVersion >= 2)
         code = file->pMethods->xShmMap(file, 0, REGION_SIZE, 0, &index);
     if (!index)
-        return hs_sql_error(code == SQLITE_OK ? SQLITE_IOERR : code, "the log's index cannot be read", err);
+        return hs_sql_error(code == SQLITE_OK ? SQLITE_IOERR : code, "cannot read the log index", err);
     const volatile uint32_t *words = index;
     ret_state->commits = __atomic_load_n(words + COMMITS_AT, __ATOMIC_ACQUIRE);
     ret_state->frames = __atomic_load_n(words + FRAMES_AT, __ATOMIC_ACQUIRE);
@@ -265,7 +264,7 @@ static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
     struct hs_gallery_version version;
     int r = hs_gallery_read_version(gallery, gallery->writer, &version, err);
     if (r <= 0)
-        return r < 0 ? r : hs_error_set(err, HS_EBUSY, "the gallery changes in spite of its lock");
+        return r < 0 ? r : hs_error_set(err, HS_EBUSY, "the gallery changed while it was locked; try again");
     if ((int32_t) (version.resets - gallery->resets) > 0)
         gallery->suspect = true;
     gallery->resets = version.resets;
@@ -342,7 +341,7 @@ static int checkpoint(struct hs_gallery *gallery, struct hs_error *err)
     sqlite3_busy_timeout(db, gallery->busy_timeout_ms < EMPTY_LOG_MS ? gallery->busy_timeout_ms : EMPTY_LOG_MS);
     int code = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     sqlite3_busy_timeout(db, gallery->busy_timeout_ms);
-    return code == SQLITE_OK ? 0 : hs_sql_error(code, "the log cannot be emptied", err);
+    return code == SQLITE_OK ? 0 : hs_sql_error(code, "cannot empty the log", err);
 }
 
 /* A rewrite leaves the content unchanged, so its commit does not count as a reset. It does count if

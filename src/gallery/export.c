@@ -197,9 +197,10 @@ static int check_sum(const char *data, size_t len, size_t *ret_len, struct hs_er
     char sum[65];
     hs_sha256(data, start, sum);
     if (!wanted)
-        r = hs_error_set(err, HS_EDECODE, "import: the last line has no sha256; the file is cut, or no export");
+        r = hs_error_set(err, HS_EDECODE,
+                         "import: the last line has no sha256; the file is truncated or is not an export");
     else if (!hs_str_equal_nocase(wanted, sum))
-        r = hs_error_set(err, HS_EDECODE, "import: the sha256 is not that of the content");
+        r = hs_error_set(err, HS_EDECODE, "import: sha256 mismatch; the file was modified or is damaged");
     json_decref(last);
     if (r == 0)
         *ret_len = start;
@@ -215,9 +216,10 @@ static int check_format(const char *line, size_t len, struct hs_error *err)
     const char *format = json_string_value(json_object_get(object, "format"));
     json_int_t version = json_integer_value(json_object_get(object, "version"));
     if (!format || strcmp(format, format_name) != 0)
-        r = hs_error_set(err, HS_EDECODE, "import: the first line does not name the format %s", format_name);
+        r = hs_error_set(err, HS_EDECODE, "import: the first line must contain the format %s", format_name);
     else if (version != FORMAT_VERSION)
-        r = hs_error_set(err, HS_EDECODE, "import: version %lld, known is %d", (long long) version, FORMAT_VERSION);
+        r = hs_error_set(err, HS_EDECODE, "import: version %lld is not supported; this program reads version %d",
+                         (long long) version, FORMAT_VERSION);
     json_decref(object);
     return r;
 }
@@ -286,12 +288,12 @@ static int import_embedding(struct importer *importer, const struct person *pers
                                           .source_sha256 = optional_text(object, "source_sha256", &bad),
                                           .created_at = optional_text(object, "created_at", &bad) };
     if (bad)
-        return hs_error_set(err, HS_EINVAL, "embedding: a member is of the wrong type");
+        return hs_error_set(err, HS_EINVAL, "embedding: a member has the wrong type");
     if (!vector || sodium_base642bin((unsigned char *) values, sizeof(values), vector, strlen(vector), NULL, &size,
                                      NULL, BASE64) != 0)
         return hs_error_set(err, HS_EINVAL, "vector: not base64 of at most %zu bytes", sizeof(values));
     if (size % sizeof(float) != 0)
-        return hs_error_set(err, HS_EINVAL, "vector: not a whole number of floats");
+        return hs_error_set(err, HS_EINVAL, "vector: size is not a multiple of 4 bytes");
     e.dimension = size / sizeof(float);
     struct hs_buf quality_text = { 0 };
     int r = quality ? dump(quality, &quality_text, err) : 0;
@@ -367,7 +369,7 @@ static int import_lines(struct importer *importer, const char *data, size_t len,
     size_t at = 0, line_len;
     const char *line;
     if (!next_line(data, len, &at, &line, &line_len))
-        return hs_error_set(err, HS_EDECODE, "import: the file has no lines");
+        return hs_error_set(err, HS_EDECODE, "import: the file is empty");
     importer->line = 1;
     int r = check_format(line, line_len, err);
     while (r == 0 && next_line(data, len, &at, &line, &line_len)) {

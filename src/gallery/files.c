@@ -28,7 +28,7 @@ enum { STAMP_LEN = HS_GALLERY_STAMP_SIZE - 1, UID_LEN = HS_GALLERY_UID_SIZE - 1 
 int hs_gallery_file_error(const char *path, struct hs_error *err)
 {
     int code = errno == ENOMEM ? HS_ENOMEM : errno == ENOENT ? HS_ENOTFOUND : HS_EIO;
-    return hs_error_set(err, code, "%s: %s", path, strerror(errno));
+    return hs_error_set(err, code, "cannot access %s: %s", path, strerror(errno));
 }
 
 void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE])
@@ -52,7 +52,7 @@ int hs_gallery_lock_folder(const char *path, int *ret_lock, struct hs_error *err
         *ret_lock = fd;
         return 0;
     }
-    int r = hs_error_set(err, HS_EIO, "%s: its folder cannot be locked: %s", path, strerror(errno));
+    int r = hs_error_set(err, HS_EIO, "cannot lock the folder of %s: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
     return r;
@@ -111,7 +111,7 @@ static int gz_error(gzFile file, const char *path, struct hs_error *err)
     const char *text = gzerror(file, &code);
     if (code == Z_ERRNO)
         return hs_gallery_file_error(path, err);
-    return hs_error_set(err, code == Z_MEM_ERROR ? HS_ENOMEM : HS_EDECODE, "%s: %s", path, text);
+    return hs_error_set(err, code == Z_MEM_ERROR ? HS_ENOMEM : HS_EDECODE, "gzip error in %s: %s", path, text);
 }
 
 /* A backup begins with the number of its last change, in the comment field of an empty gzip member
@@ -263,11 +263,11 @@ static int check_room(int fd, uint64_t size, const char *from, struct hs_error *
 {
     struct statvfs fs;
     if (size > HS_GALLERY_UNPACKED_MAX)
-        return hs_error_set(err, HS_ETOOLARGE, "%s: has %.1f GB unpacked, at most %.0f are taken", from,
+        return hs_error_set(err, HS_ETOOLARGE, "%s is too large: %.1f GB unpacked, the limit is %.0f GB", from,
                             (double) size / 1e9, (double) HS_GALLERY_UNPACKED_MAX / 1e9);
     uint64_t room = fstatvfs(fd, &fs) == 0 ? (uint64_t) fs.f_bavail * fs.f_frsize : UINT64_MAX;
     if (size < HS_GALLERY_UNPACKED_MAX && size > room / 2)
-        return hs_error_set(err, HS_EIO, "%s: %.0f MB are needed on the disk of the gallery, which has %.0f", from,
+        return hs_error_set(err, HS_EIO, "not enough disk space to unpack %s: %.0f MB required, %.0f MB free", from,
                             2 * (double) size / 1e6, (double) room / 1e6);
     return 0;
 }
@@ -280,18 +280,18 @@ static int uncompress_into(gzFile in, const char *from, int fd, const char *to, 
     while (r == 0 && (n = gzread(in, piece, PIECE_SIZE)) > 0) {
         if (written == 0) {
             size = size_of_database(piece, (size_t) n);
-            r = size == 0 ? hs_error_set(err, HS_EDECODE, "%s: not a gallery, nor a compressed one", from)
+            r = size == 0 ? hs_error_set(err, HS_EDECODE, "%s is not a gallery or a gallery backup", from)
                           : check_room(fd, size, from, err);
         }
         if (r == 0 && (uint64_t) n > size - written)
-            r = hs_error_set(err, HS_EDECODE, "%s: longer than its header says", from);
+            r = hs_error_set(err, HS_EDECODE, "%s is damaged: it is longer than its header states", from);
         if (r == 0 && hs_file_write_all(fd, piece, (size_t) n) < 0)
             r = hs_gallery_file_error(to, err);
         written += (uint64_t) n;
     }
     if (r == 0 && n < 0)
         return gz_error(in, from, err);
-    return r == 0 && written == 0 ? hs_error_set(err, HS_EDECODE, "%s: empty", from) : r;
+    return r == 0 && written == 0 ? hs_error_set(err, HS_EDECODE, "%s is empty", from) : r;
 }
 
 int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err)
@@ -308,7 +308,7 @@ int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err
     r = !piece || !in ? hs_gallery_no_memory(err) : fd < 0 ? fd : uncompress_into(in, from, fd, to, piece, err);
     /* Only gzclose detects a file that ends in the middle of its compressed data. */
     if (in && gzclose(in) != Z_OK && r == 0)
-        r = hs_error_set(err, HS_EDECODE, "%s: ends too early", from);
+        r = hs_error_set(err, HS_EDECODE, "%s is truncated", from);
     if (r == 0 && fsync(fd) < 0)
         r = hs_gallery_file_error(to, err);
     if (fd >= 0)
@@ -487,7 +487,7 @@ int hs_gallery_find_files(const struct hs_gallery *gallery, bool unfinished, str
     struct finding finding = { .gallery = gallery, .unfinished = unfinished, .err = err };
     if (!hs_path_parent(finding.folder, PATH_MAX, gallery->path) ||
         !hs_str_format(finding.prefix, PATH_MAX, "%s%s", hs_path_base(gallery->path), aside_mark))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->path);
     finding.files = calloc(1, sizeof(*finding.files));
     if (!finding.files)
         return hs_gallery_no_memory(err);

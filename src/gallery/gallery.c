@@ -53,7 +53,7 @@ static int begin_version(struct hs_gallery *gallery, struct hs_gallery_conn **re
             hs_gallery_end_read(gallery, *ret_conn);
     }
     if (r == 0)
-        r = hs_error_set(err, HS_EBUSY, "the gallery changes faster than it can be read");
+        r = hs_error_set(err, HS_EBUSY, "the gallery changed during every attempt to read it; try again");
     return r < 0 ? r : 0;
 }
 
@@ -83,7 +83,7 @@ static int check_log(struct hs_gallery_conn *conn, int64_t since, int64_t now, s
     hs_sql_release(stmt);
     if (r < 0)
         return r;
-    return known ? 0 : hs_error_set(err, HS_ENOTFOUND, "gallery: the changes since then are not known any more");
+    return known ? 0 : hs_error_set(err, HS_ENOTFOUND, "the gallery no longer has the changes since that version");
 }
 
 int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_gallery_version *since,
@@ -96,7 +96,7 @@ int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_galler
     if (r < 0)
         return r;
     if (since && hs_gallery_is_reset(since, &version))
-        r = hs_error_set(err, HS_ENOTFOUND, "gallery: another program changed it");
+        r = hs_error_set(err, HS_ENOTFOUND, "another program changed the gallery");
     if (since && r == 0)
         r = check_log(conn, since->change, version.change, err);
     if (since && r == 0) {
@@ -175,7 +175,8 @@ int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err)
         r = hs_sql_int(conn->db, "SELECT count(*) FROM pragma_foreign_key_check", &orphans, err);
     hs_gallery_end_read(gallery, conn);
     if (r == 0 && orphans > 0)
-        r = hs_error_set(err, HS_EIO, "gallery: %lld embeddings belong to no identity", (long long) orphans);
+        r = hs_error_set(err, HS_EIO, "%lld %s to no identity", (long long) orphans,
+                         orphans == 1 ? "embedding belongs" : "embeddings belong");
     return r;
 }
 

@@ -360,7 +360,7 @@ int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct
     hs_gallery_end_read(gallery, conn);
     if (r < 0)
         return r;
-    return r > 0 ? 0 : hs_error_set(err, HS_ENOTFOUND, "no such request is remembered");
+    return r > 0 ? 0 : hs_error_set(err, HS_ENOTFOUND, "no stored request has this key");
 }
 
 /* ---- changing ---- */
@@ -376,7 +376,7 @@ static int update_inside(struct hs_gallery *gallery, const char *name, const cha
     if (r == 0 && new_name) {
         r = HS_GALLERY_RUN(gallery, HS_STMT_SET_NAME, err, HS_NUMBER(id), HS_TEXT(new_name));
         if (r == HS_ECONFLICT)
-            hs_error_set(err, r, "Identity '%s' exists already", new_name);
+            hs_error_set(err, r, "Identity '%s' already exists", new_name);
     }
     return r < 0 ? r : hs_gallery_touch(gallery, id, err);
 }

@@ -73,8 +73,10 @@ int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err)
     if (r < 0)
         return r;
     if (version < 0 || version > HS_GALLERY_SCHEMA)
-        return hs_error_set(err, HS_EVERSION, "gallery: schema version %lld, this program knows up to %d",
-                            (long long) version, HS_GALLERY_SCHEMA);
+        return hs_error_set(
+            err, HS_EVERSION,
+            "the gallery has schema version %lld, but this program supports only versions up to %d. Update it",
+            (long long) version, HS_GALLERY_SCHEMA);
     *ret_version = tables ? (int) version : -1;
     return 0;
 }
@@ -86,7 +88,7 @@ static int run_statement(sqlite3 *db, const char *sql, const char *value, struct
     if (r < 0)
         return r;
     if (sqlite3_bind_parameter_count(stmt) > 0 && sqlite3_bind_text(stmt, 1, value, -1, SQLITE_STATIC) != SQLITE_OK)
-        r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the gallery");
     if (r == 0)
         r = hs_sql_run(stmt, err);
     sqlite3_finalize(stmt);
@@ -159,7 +161,7 @@ int hs_gallery_check_objects(sqlite3 *db, struct hs_error *err)
     for (size_t i = 0; r == 0 && !found[0] && i < HS_ARRAY_LEN(foreign); i++)
         r = hs_sql_text(db, foreign[i], found, sizeof(found), err);
     hs_str_make_line(found);
-    return r == 0 && found[0] ? hs_error_set(err, HS_EDECODE, "gallery: has the %s, which is not ours", found) : r;
+    return r == 0 && found[0] ? hs_error_set(err, HS_EDECODE, "the gallery file contains an unexpected %s", found) : r;
 }
 
 int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err)
@@ -174,7 +176,7 @@ int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err)
     int r = hs_gallery_check_objects(db, err);
     if (r == 0)
         r = hs_sql_int(db, our_columns, &same, err);
-    return r == 0 && !same ? hs_error_set(err, HS_EDECODE, "gallery: the columns of its tables are not ours") : r;
+    return r == 0 && !same ? hs_error_set(err, HS_EDECODE, "the gallery tables have unexpected columns") : r;
 }
 
 /* ---- names ---- */

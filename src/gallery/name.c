@@ -55,7 +55,7 @@ static int check_characters(const ucs4_t *text, size_t len, struct hs_error *err
 
 static int not_converted(struct hs_error *err)
 {
-    return errno == ENOMEM ? hs_error_set(err, HS_ENOMEM, "name: no memory")
+    return errno == ENOMEM ? hs_error_set(err, HS_ENOMEM, "no memory for a name")
                            : hs_error_set(err, HS_EINVAL, "name: not UTF-8");
 }
 
@@ -66,14 +66,14 @@ static int check_meaning(const uint8_t *name, size_t len, struct hs_error *err)
 {
     static const char nobody[] = HS_GALLERY_NOBODY;
     if ((len == 1 && name[0] == '.') || (len == 2 && memcmp(name, "..", 2) == 0))
-        return hs_error_set(err, HS_EINVAL, "name: must not be '.' or '..', which have a meaning in paths");
+        return hs_error_set(err, HS_EINVAL, "name: must not be '.' or '..', which are reserved in paths");
     size_t folded_len;
     uint8_t *folded = u8_casefold(name, len, NULL, UNINORM_NFKC, NULL, &folded_len);
     if (!folded)
         return not_converted(err);
     bool same = folded_len == sizeof(nobody) - 1 && memcmp(folded, nobody, folded_len) == 0;
     free(folded);
-    return same ? hs_error_set(err, HS_EINVAL, "name: '%s' stands for a face that nobody matches", nobody) : 0;
+    return same ? hs_error_set(err, HS_EINVAL, "name: '%s' is reserved for faces without a match", nobody) : 0;
 }
 
 /* Trims white space at both ends. */

@@ -20,7 +20,7 @@ enum { MOST_EMBEDDINGS = 1000, FREE_NAMES = 1000 };
 static int check_options(const struct hs_gallery_options *options, struct hs_error *err)
 {
     if (!options->path || !*options->path)
-        return hs_error_set(err, HS_EINVAL, "gallery: no path");
+        return hs_error_set(err, HS_EINVAL, "the gallery has no path; set database.db_file");
     if (options->backup_dir && options->keep_backups < 1)
         return hs_error_set(err, HS_EINVAL, "gallery: keep_backups must be at least 1");
     if (options->max_embeddings_per_identity < 0 || options->max_embeddings_per_identity > MOST_EMBEDDINGS)
@@ -47,7 +47,7 @@ static int write_uid(const struct hs_gallery *gallery, struct hs_error *err)
 {
     char path[PATH_MAX];
     if (!hs_str_format(path, sizeof(path), "%s.uid", gallery->path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->path);
     struct hs_file_draft draft;
     int r = hs_file_draft_begin(&draft, path, err);
     if (r < 0)
@@ -69,7 +69,7 @@ static int make_uid(struct hs_gallery *gallery, struct hs_error *err)
     uint8_t *text = NULL;
     size_t len;
     if (!hs_str_format(path, sizeof(path), "%s.uid", gallery->path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->path);
     int r = hs_file_read(path, HS_GALLERY_UID_SIZE - 1, &text, &len, err);
     if (r < 0 && r != HS_ENOTFOUND && r != HS_ETOOLARGE)
         return r;
@@ -157,11 +157,11 @@ static int check_access(const char *path, bool *ret_tightened, struct hs_error *
     if (stat(path, &st) < 0)
         return hs_gallery_file_error(path, err);
     if (!S_ISREG(st.st_mode))
-        return hs_error_set(err, HS_EIO, "%s: not a regular file", path);
+        return hs_error_set(err, HS_EIO, "%s is not a regular file", path);
     if (access(path, R_OK | W_OK) < 0) {
         int reason = errno;
-        return hs_error_set(err, HS_EIO, "%s belongs to %s, and %s may not change it (%s)", path,
-                            name_user(st.st_uid, owner), name_user(geteuid(), user), strerror(reason));
+        return hs_error_set(err, HS_EIO, "cannot write %s as %s: %s. Run as its owner %s, or set database.db_file",
+                            path, name_user(geteuid(), user), strerror(reason), name_user(st.st_uid, owner));
     }
     for (size_t i = 0; i < HS_ARRAY_LEN(ends); i++)
         if (hs_str_format(side, sizeof(side), "%s%s", path, ends[i]) && stat(side, &st) == 0 && S_ISREG(st.st_mode) &&
@@ -182,7 +182,7 @@ static int connect(struct hs_gallery *gallery, struct hs_gallery_opened *opened,
         r = hs_gallery_connect(gallery, gallery->path, false, &gallery->writer, ret_damaged, err);
     struct stat st;
     if (r == 0 && stat(gallery->path, &st) < 0)
-        r = hs_error_set(err, HS_EIO, "%s: %s", gallery->path, strerror(errno));
+        r = hs_error_set(err, HS_EIO, "cannot read %s: %s", gallery->path, strerror(errno));
     if (r == 0) {
         gallery->dev = st.st_dev;
         gallery->ino = st.st_ino;
@@ -215,7 +215,7 @@ static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_err
         return r;
     *ret_damaged = !is_uid(uid);
     if (*ret_damaged)
-        return hs_error_set(err, HS_EIO, "gallery: it has no uid");
+        return hs_error_set(err, HS_EIO, "the gallery has no uid");
     if (strcmp(gallery->uid, uid) == 0)
         return 0;
     hs_str_copy(gallery->uid, sizeof(gallery->uid), uid);
@@ -241,7 +241,7 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
     if (r == 0)
         r = hs_sql_text(gallery->writer->db, "PRAGMA journal_mode = WAL", mode, sizeof(mode), err);
     if (r == 0 && strcmp(mode, "wal") != 0)
-        r = hs_error_set(err, HS_EIO, "gallery: this folder takes no log");
+        r = hs_error_set(err, HS_EIO, "the folder of the gallery does not support a write-ahead log");
     if (r == 0) {
         r = hs_gallery_prepare(gallery->writer, err);
         *ret_damaged = r == HS_EINTERNAL;
@@ -290,7 +290,7 @@ static int rename_free(const char *from, const char *base, char ret_path[PATH_MA
         r = fits ? rename_new(from, ret_path) : 0;
     }
     if (!fits)
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", base);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", base);
     if (r < 0)
         return hs_gallery_file_error(ret_path, err);
     hs_gallery_sync_folder(ret_path);
@@ -305,7 +305,7 @@ static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct
     if (!hs_str_format(base, sizeof(base), "%s.corrupt-%s", gallery->path, stamp) ||
         !hs_str_format(log, sizeof(log), "%s-wal", gallery->path) ||
         !hs_str_format(index, sizeof(index), "%s-shm", gallery->path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->path);
     int r = rename_free(gallery->path, base, ret_path, err);
     if (r < 0)
         return r;
@@ -343,7 +343,7 @@ int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery 
     struct hs_gallery *gallery = NULL;
     int lock = -1, r = check_options(options, err);
     if (r == 0 && options->must_exist && !hs_file_exists(options->path))
-        r = hs_error_set(err, HS_ENOTFOUND, "%s: there is no gallery yet", options->path);
+        r = hs_error_set(err, HS_ENOTFOUND, "no gallery at %s yet", options->path);
     if (r == 0)
         r = create(options, &gallery, err);
     if (r < 0)

@@ -63,7 +63,7 @@ int hs_scrub_attach(struct hs_scrub *scrub, sqlite3 *db, struct hs_error *err)
 {
     sqlite3_file *file = file_of(db);
     if (!file)
-        return hs_error_set(err, HS_EINTERNAL, "gallery: the database has no file");
+        return hs_error_set(err, HS_EINTERNAL, "the gallery database has no file");
     scrub->real = file->pMethods;
     scrub->methods = *file->pMethods;
     scrub->methods.xWrite = write_scrubbed;

@@ -70,7 +70,7 @@ int hs_search_create(size_t dimension, int threads, hs_search_fetch fetch, void 
 {
     assert(threads >= 1);
     if (dimension < 1 || dimension > HS_SEARCH_MAX_DIMENSION)
-        return hs_error_set(err, HS_EINVAL, "vectors of %zu dimensions; 1 to %d can be searched", dimension,
+        return hs_error_set(err, HS_EINVAL, "cannot search vectors of %zu dimensions; 1 to %d are supported", dimension,
                             HS_SEARCH_MAX_DIMENSION);
     struct hs_search *search = calloc(1, sizeof(*search));
     if (!search)
@@ -322,7 +322,7 @@ int hs_search_identities(struct hs_search *search, const float *vector, size_t k
                          struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err)
 {
     if (k < 1 || k > HS_SEARCH_MAX_K)
-        return hs_error_set(err, HS_EINVAL, "%zu results asked for; 1 to %d can be", k, HS_SEARCH_MAX_K);
+        return hs_error_set(err, HS_EINVAL, "%zu results requested; 1 to %d are supported", k, HS_SEARCH_MAX_K);
     int r = check_vector(search, vector, err);
     if (r < 0)
         return r;

@@ -44,16 +44,16 @@ static int status_of(int code)
 static const char *sentence_of(int status, int code)
 {
     if ((code & 0xff) == SQLITE_FULL)
-        return "gallery: its disk is full";
+        return "cannot write the gallery: the disk is full";
     switch (status) {
     case HS_ENOMEM:
-        return "gallery: no memory";
+        return "no memory for the gallery";
     case HS_ECONFLICT:
-        return "gallery: the change contradicts what is stored";
+        return "the change conflicts with stored data of the gallery";
     case HS_ETOOLARGE:
-        return "gallery: the entry is too large";
+        return "the entry is too large for the gallery";
     default:
-        return "gallery: its file cannot be read or changed";
+        return "the gallery file cannot be read or written";
     }
 }
 
@@ -126,7 +126,7 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
     *ret_code = SQLITE_CANTOPEN;
     /* SQLite would block until the other end of a pipe is opened. */
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return hs_error_set(err, HS_EIO, "%s: not a regular file", hs_path_base(path));
+        return hs_error_set(err, HS_EIO, "%s is not a regular file", hs_path_base(path));
     int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX, vfs);
     *ret_code = code;
     if (code != SQLITE_OK) {
@@ -213,7 +213,7 @@ int hs_sql_text(sqlite3 *db, const char *sql, char *ret_text, size_t size, struc
     int r = step_first(db, sql, &stmt, err);
     const char *text = r > 0 ? (const char *) sqlite3_column_text(stmt, 0) : NULL;
     if (r > 0 && !text && sqlite3_errcode(db) == SQLITE_NOMEM)
-        r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the gallery");
     if (r >= 0)
         hs_str_copy(ret_text, size, text ? text : "");
     sqlite3_finalize(stmt);
@@ -243,9 +243,9 @@ int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_erro
     } else if (code == SQLITE_ROW) {
         const char *text = (const char *) sqlite3_column_text(stmt, 0);
         if (!text)
-            r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+            r = hs_error_set(err, HS_ENOMEM, "no memory for the gallery");
         else if (strcmp(text, "ok") != 0) {
-            r = hs_error_set(err, HS_EIO, "gallery: its file is damaged" HS_DETAIL "%s", text);
+            r = hs_error_set(err, HS_EIO, "the gallery file is damaged" HS_DETAIL "%s", text);
             damaged = complaint_is_damage(text);
         }
     }

@@ -54,8 +54,7 @@ static int list_name(sqlite3 *db, const char *name, struct hs_gallery_listed *na
     sqlite3_bind_text(stmt, 1, clean, -1, SQLITE_STATIC);
     r = hs_gallery_read_number(stmt, &taken, err);
     sqlite3_finalize(stmt);
-    hs_str_format(reason, sizeof(reason), taken ? "looks the same as another one, '%s'" : "would be stored as '%s'",
-                  clean);
+    hs_str_format(reason, sizeof(reason), taken ? "looks the same as '%s'" : "would be stored as '%s'", clean);
     list(names, name, reason);
     return r < 0 ? r : 0;
 }
@@ -248,7 +247,7 @@ int hs_gallery_set_space(struct hs_gallery *gallery, const char *space, const ch
     struct assigning a = { .gallery = gallery, .space = space, .model = model, .dimension = dimension };
     int r = hs_gallery_check_space(space, model, err);
     if (r == 0 && strcmp(space, HS_GALLERY_NO_SPACE) == 0)
-        r = hs_error_set(err, HS_EINVAL, "space: '%s' is the one that is not known", space);
+        r = hs_error_set(err, HS_EINVAL, "space: '%s' is reserved for unknown models", space);
     if (r == 0)
         r = hs_gallery_begin(gallery, err);
     if (r < 0)

@@ -55,7 +55,7 @@ static int check_object(const char *what, const char *text, bool numbers, struct
     json_error_t problem = { 0 };
     json_t *object = NULL, *value;
     if (hs_json_read(text, len, JSON_REJECT_DUPLICATES, &object, &problem) == HS_ENOMEM)
-        return hs_error_set(err, HS_ENOMEM, "%s: no memory", what);
+        return hs_error_set(err, HS_ENOMEM, "no memory for %s", what);
     const char *why = object ? "" : problem.text, *key;
     int r = 0;
     if (!json_is_object(object))
@@ -65,7 +65,7 @@ static int check_object(const char *what, const char *text, bool numbers, struct
     json_object_foreach(object, key, value)
     {
         if (r == 0 && numbers && !json_is_number(value))
-            r = hs_error_set(err, HS_EINVAL, "%s: not all of it are numbers", what);
+            r = hs_error_set(err, HS_EINVAL, "%s: all members must be numbers", what);
     }
     json_decref(object);
     return r;
@@ -87,7 +87,7 @@ int hs_gallery_check_time(const char *what, const char *time, struct hs_error *e
     bool good = !time || strnlen(time, sizeof(pattern)) == sizeof(pattern) - 1;
     for (size_t i = 0; good && time && i < sizeof(pattern) - 1; i++)
         good = pattern[i] == 'd' ? time[i] >= '0' && time[i] <= '9' : time[i] == pattern[i];
-    return good ? 0 : hs_error_set(err, HS_EINVAL, "%s: not a time, YYYY-MM-DD HH:MM:SS", what);
+    return good ? 0 : hs_error_set(err, HS_EINVAL, "%s: must be a time, YYYY-MM-DD HH:MM:SS", what);
 }
 
 int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error *err)
@@ -97,7 +97,7 @@ int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error 
         if (hs_str_hex_digit(text[i]) < 0)
             len = 0;
     if (len != SHA256_DIGITS)
-        return hs_error_set(err, HS_EINVAL, "%s: not 64 hexadecimal digits", what);
+        return hs_error_set(err, HS_EINVAL, "%s: must be 64 hexadecimal digits", what);
     return 0;
 }
 

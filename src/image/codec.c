@@ -11,7 +11,7 @@ int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int
         return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, at most %g megapixels are accepted",
                             (long long) width, (long long) height, (double) limits->max_pixels / 1e6);
     if (limits->max_side > 0 && (width > limits->max_side || height > limits->max_side))
-        return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, a side of at most %d is accepted",
+        return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, at most %d per side are accepted",
                             (long long) width, (long long) height, limits->max_side);
     return 0;
 }
@@ -19,8 +19,7 @@ int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int
 static int check_memory(const struct hs_image_limits *limits, uint64_t bytes, struct hs_error *err)
 {
     if (limits->max_memory > 0 && bytes > limits->max_memory)
-        return hs_error_set(err, HS_ETOOLARGE,
-                            "image would take %.0f MB of memory to decode, at most %.0f are accepted",
+        return hs_error_set(err, HS_ETOOLARGE, "image needs %.0f MB of memory to decode, at most %.0f MB are accepted",
                             (double) bytes / 1e6, (double) limits->max_memory / 1e6);
     return 0;
 }
@@ -43,9 +42,9 @@ int hs_codec_reserve(struct hs_decode_request *request, int width, int height, u
     r = hs_split_budget_wait(options->limits.budget, small, bytes < SIZE_MAX ? (size_t) bytes : SIZE_MAX,
                              options->deadline_ns, options->cancel, &request->budget, &request->charged);
     if (r == HS_ECANCELED)
-        return hs_error_set(err, r, "the client has left");
+        return hs_error_set(err, r, "the client disconnected");
     if (r == HS_ETIMEOUT)
-        return hs_error_set(err, r, "the request's time was over before other pictures had left memory for this one");
+        return hs_error_set(err, r, "the request timed out while it waited for image memory");
     return r < 0 ? hs_error_set(err, r, "no memory to decode an image") : 0;
 }
 

@@ -27,7 +27,7 @@ static int parse(const uint8_t *data, size_t len, struct bmp *bmp, struct hs_err
 {
     *bmp = (struct bmp) { .header = len >= FILE_HEADER + CORE_HEADER ? hs_codec_le32(data + FILE_HEADER) : 0 };
     if (len < FILE_HEADER + CORE_HEADER || bmp->header > len - FILE_HEADER)
-        return hs_error_set(err, HS_EDECODE, "BMP ends inside its header");
+        return hs_error_set(err, HS_EDECODE, "BMP is truncated: incomplete header");
     if (bmp->header != CORE_HEADER && bmp->header < INFO_HEADER)
         return hs_error_set(err, HS_EDECODE, "BMP has an unknown header of %zu bytes", bmp->header);
     const uint8_t *p = data + FILE_HEADER;
@@ -41,7 +41,8 @@ static int parse(const uint8_t *data, size_t len, struct bmp *bmp, struct hs_err
     bmp->top_down = height < 0;
     height = height < 0 ? -height : height;
     if (width < 1 || height < 1 || height > INT32_MAX)
-        return hs_error_set(err, HS_EDECODE, "BMP header says %lldx%lld pixels", (long long) width, (long long) height);
+        return hs_error_set(err, HS_EDECODE, "BMP header has an invalid size, %lldx%lld pixels", (long long) width,
+                            (long long) height);
     bmp->width = (int) width;
     bmp->height = (int) height;
     bool fields = compression == BI_BITFIELDS || compression == BI_ALPHABITFIELDS;
@@ -120,7 +121,7 @@ static int decode(struct hs_decode_request *request, struct hs_image **ret_image
     size_t row = ((size_t) bmp.width * bmp.bits + 31) / 32 * 4, used = ((size_t) bmp.width * bmp.bits + 7) / 8;
     size_t rest = request->len > bmp.pixels_at ? request->len - bmp.pixels_at : 0;
     if (rest < used || (rest - used) / row < (size_t) bmp.height - 1)
-        return hs_error_set(err, HS_EDECODE, "BMP is cut: its data end before the picture is complete");
+        return hs_error_set(err, HS_EDECODE, "BMP is truncated: its data end before the picture is complete");
     struct hs_codec_rows rows;
     uint8_t *own = NULL;
     r = hs_codec_reserve_rows(request, bmp.width, bmp.height, (uint64_t) bmp.width * 3, err);

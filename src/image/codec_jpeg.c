@@ -127,7 +127,7 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
         at += size;
     }
     if (!has_size)
-        return hs_error_set(err, HS_EDECODE, "JPEG ends before it says its size");
+        return hs_error_set(err, HS_EDECODE, "JPEG is truncated: it ends before the frame header");
     return 0;
 }
 
@@ -164,7 +164,7 @@ static _Noreturn void fail_cut(struct decoder *d)
 {
     if (ends_with_marker(d))
         fail_broken(d, "a part of its data is missing");
-    fail(d, hs_error_set(d->err, HS_EDECODE, "JPEG is cut: its data end before the picture is complete"));
+    fail(d, hs_error_set(d->err, HS_EDECODE, "JPEG is truncated: its data end before the picture is complete"));
 }
 
 static _Noreturn void on_error(j_common_ptr jpeg)
@@ -193,7 +193,7 @@ static const char *damage_text(struct decoder *d, char text[JMSG_LENGTH_MAX])
     case JWRN_HIT_MARKER:
         return "a part of its data is missing";
     case JWRN_EXTRANEOUS_DATA:
-        return "there are bytes that do not belong to it";
+        return "it contains extraneous bytes";
     case JWRN_HUFF_BAD_CODE:
         return "a part of its data is wrong";
     case JWRN_MUST_RESYNC:
@@ -299,7 +299,7 @@ static void choose_output(struct decoder *d)
         d->jpeg.out_color_space = JCS_CMYK;
         break;
     default:
-        fail(d, hs_error_set(d->err, HS_EDECODE, "JPEG has %d colour components, 1, 3 or 4 can be read",
+        fail(d, hs_error_set(d->err, HS_EDECODE, "JPEG has %d colour components; 1, 3 or 4 are supported",
                              d->jpeg.num_components));
     }
 }

@@ -31,10 +31,10 @@ static bool peek(const uint8_t *data, size_t len, int *ret_width, int *ret_heigh
 static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err)
 {
     if (!has_header(data, len))
-        return hs_error_set(err, HS_EDECODE, "PNG has no whole header");
+        return hs_error_set(err, HS_EDECODE, "PNG is truncated: incomplete header");
     uint32_t width = hs_codec_be32(data + 16), height = hs_codec_be32(data + 20);
     if (width == 0 || height == 0 || width > INT32_MAX || height > INT32_MAX)
-        return hs_error_set(err, HS_EDECODE, "PNG header says %ux%u pixels", width, height);
+        return hs_error_set(err, HS_EDECODE, "PNG header has an invalid size, %ux%u pixels", width, height);
     ret_info->width = (int) width;
     ret_info->height = (int) height;
     struct hs_png_orientation orientation = { 0 };
@@ -60,9 +60,9 @@ static int spng_failed(int code, struct hs_error *err)
     if (code == SPNG_EMEM)
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a PNG");
     if (code == SPNG_IO_EOF || code == SPNG_EIDAT_TOO_SHORT)
-        return hs_error_set(err, HS_EDECODE, "PNG is cut: its data end before the picture is complete");
+        return hs_error_set(err, HS_EDECODE, "PNG is truncated: its data end before the picture is complete");
     if (code == SPNG_ECHUNK_LIMITS)
-        return hs_error_set(err, HS_ETOOLARGE, "PNG carries more than %d MB of text and profiles", MAX_CHUNKS >> 20);
+        return hs_error_set(err, HS_ETOOLARGE, "PNG has more than %d MB of text and profiles", MAX_CHUNKS >> 20);
     return hs_error_set(err, HS_EDECODE, "PNG cannot be decoded: %s", spng_strerror(code));
 }
 

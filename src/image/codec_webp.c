@@ -14,7 +14,7 @@ static int webp_failed(VP8StatusCode code, struct hs_error *err)
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a WebP");
     case VP8_STATUS_NOT_ENOUGH_DATA:
     case VP8_STATUS_SUSPENDED:
-        return hs_error_set(err, HS_EDECODE, "WebP is cut: its data end before the picture is complete");
+        return hs_error_set(err, HS_EDECODE, "WebP is truncated: its data end before the picture is complete");
     case VP8_STATUS_UNSUPPORTED_FEATURE:
         return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: it uses an unknown feature");
     default:
@@ -90,7 +90,8 @@ static int decode_frame(const uint8_t *data, size_t len, bool scale, int out_w, 
 {
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config))
-        return hs_error_set(err, HS_EINTERNAL, "libwebp is another version than the one this was built for");
+        return hs_error_set(err, HS_EINTERNAL,
+                            "the version of libwebp differs from the one this program was built with");
     config.options.use_scaling = scale;
     config.options.scaled_width = out_w;
     config.options.scaled_height = out_h;
@@ -112,12 +113,12 @@ static int decode_first_frame(const WebPIterator *frame, struct hs_image *image,
     const WebPData *bytes = &frame->fragment;
     if (frame->x_offset < 0 || frame->y_offset < 0 || frame->width < 1 || frame->height < 1 ||
         frame->width > image->width - frame->x_offset || frame->height > image->height - frame->y_offset)
-        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: a frame lies outside of the picture");
+        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: a frame is outside the picture");
     VP8StatusCode code = WebPGetFeatures(bytes->bytes, bytes->size, &features);
     if (code != VP8_STATUS_OK)
         return webp_failed(code, err);
     if (features.width != frame->width || features.height != frame->height)
-        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: a frame has another size than it says");
+        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: the size of a frame differs from its header");
     memset(image->pixels, 0, image->stride * (size_t) image->height);
     uint8_t *at = image->pixels + (size_t) frame->y_offset * image->stride + (size_t) frame->x_offset * 3;
     return decode_frame(bytes->bytes, bytes->size, false, frame->width, frame->height, at, image->stride, err);
@@ -130,7 +131,7 @@ static int decode_animation(const uint8_t *data, size_t len, struct hs_image *im
     WebPIterator frame;
     int r;
     if (!demuxer)
-        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: its chunks are broken");
+        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: invalid chunks");
     if (state != WEBP_DEMUX_DONE) {
         r = webp_failed(VP8_STATUS_NOT_ENOUGH_DATA, err);
     } else if (!WebPDemuxGetFrame(demuxer, 1, &frame)) {

@@ -310,7 +310,7 @@ static int read_rows(void *ctx, int first, int count, uint8_t *rows, struct hs_e
     if (status == CAIRO_STATUS_NO_MEMORY)
         return hs_error_set(err, HS_ENOMEM, "no memory to draw on an image");
     if (status != CAIRO_STATUS_SUCCESS)
-        return hs_error_set(err, HS_EINTERNAL, "image cannot be drawn on" HS_DETAIL "%s",
+        return hs_error_set(err, HS_EINTERNAL, "cannot draw on the image" HS_DETAIL "%s",
                             cairo_status_to_string(status));
     return 0;
 }
@@ -352,8 +352,8 @@ int hs_overlay_create(const struct hs_image *image, int orientation, const struc
     struct hs_turn turn = hs_turn_of(orientation);
     int width = turn.swap ? image->height : image->width, height = turn.swap ? image->width : image->height;
     if (width > MAX_SIDE)
-        return hs_error_set(err, HS_ETOOLARGE, "image is %dx%d pixels, a width of at most %d can be drawn on", width,
-                            height, MAX_SIDE);
+        return hs_error_set(err, HS_ETOOLARGE, "image is %dx%d pixels, drawings are at most %d wide", width, height,
+                            MAX_SIDE);
     struct hs_overlay *o = malloc(sizeof(*o));
     if (!o)
         return hs_error_set(err, HS_ENOMEM, "no memory to draw %zu shapes", count);

@@ -83,7 +83,7 @@ static int buffer_failed(int status, struct hs_error *err)
 {
     if (status == HS_ENOMEM)
         return hs_error_set(err, status, "no memory to encode an image");
-    return hs_error_set(err, status, "encoded image is larger than its buffer may become");
+    return hs_error_set(err, status, "the encoded image exceeds the size limit");
 }
 
 static _Noreturn void on_error(j_common_ptr jpeg)

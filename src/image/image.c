@@ -18,7 +18,7 @@ int hs_image_create(int width, int height, struct hs_image **ret_image, struct h
 {
     size_t stride, size;
     if (width < 1 || height < 1)
-        return hs_error_set(err, HS_EINVAL, "image cannot be %dx%d pixels", width, height);
+        return hs_error_set(err, HS_EINVAL, "invalid image size, %dx%d pixels", width, height);
     struct hs_image *image = NULL;
     if (hs_size_mul((size_t) width, 3, &stride) && hs_size_mul(stride, (size_t) height, &size))
         image = malloc(sizeof(*image));
@@ -73,7 +73,8 @@ int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_in
         if (r < 0)
             return r;
         if (info.width < 1 || info.height < 1)
-            return hs_error_set(err, HS_EDECODE, "%s header says %dx%d pixels", codec->name, info.width, info.height);
+            return hs_error_set(err, HS_EDECODE, "%s header has an invalid size, %dx%d pixels", codec->name, info.width,
+                                info.height);
         *ret_info = info;
         return 0;
     }
@@ -142,7 +143,8 @@ static int decode_stored(const uint8_t *data, size_t len, const struct hs_image_
     struct hs_decode_request request = { data, len, .options = options, .part = part, .ret_part = &got };
     struct hs_image_info *info = &request.info;
     if (limits->max_bytes > 0 && len > limits->max_bytes)
-        return hs_error_set(err, HS_ETOOLARGE, "image is %zu bytes, at most %zu are accepted", len, limits->max_bytes);
+        return hs_error_set(err, HS_ETOOLARGE, "image is %zu bytes, at most %zu bytes are accepted", len,
+                            limits->max_bytes);
     int r = hs_image_probe(data, len, info, err);
     if (r == 0)
         r = hs_codec_check_size(limits, info->width, info->height, err);
@@ -150,7 +152,7 @@ static int decode_stored(const uint8_t *data, size_t len, const struct hs_image_
         return r;
     if (part && (part->x < 0 || part->y < 0 || part->width < 1 || part->height < 1 ||
                  part->width > info->width - part->x || part->height > info->height - part->y))
-        return hs_error_set(err, HS_EINVAL, "the part does not lie in the picture");
+        return hs_error_set(err, HS_EINVAL, "the part is outside the picture");
     if (part && (!codecs[info->format]->decodes_parts || (options->apply_exif && info->orientation > 1)))
         return hs_error_set(err, HS_EUNSUPPORTED, "this image can only be decoded as a whole");
     decode_need(options, &request);

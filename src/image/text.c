@@ -51,7 +51,7 @@ static void load(void)
         void *found = dlsym(handle, rows[i].name); /* also searches the library's dependencies */
         memcpy(rows[i].pointer, &found, sizeof(found));
         if (!found)
-            pango.problem = "is of another version than the one this was built for";
+            pango.problem = "lacks a function; its version is not supported";
     }
 }
 
@@ -83,7 +83,7 @@ int hs_text_create(struct hs_text **ret_text, struct hs_error *err)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load);
     if (pango.problem)
-        return hs_error_set(err, HS_EINTERNAL, "no labels can be drawn: %s %s. Install libpangocairo-1.0-0", library,
+        return hs_error_set(err, HS_EINTERNAL, "cannot draw labels: %s %s. Install libpangocairo-1.0-0", library,
                             pango.problem);
     struct hs_text *text = calloc(1, sizeof(*text));
     if (!text)

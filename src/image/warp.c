@@ -139,7 +139,7 @@ int hs_warp_similarity(const struct hs_image *image, const double matrix[6], int
                        struct hs_error *err)
 {
     if (!is_similarity(matrix))
-        return hs_error_set(err, HS_EINVAL, "the matrix is no similarity that keeps the picture visible");
+        return hs_error_set(err, HS_EINVAL, "the matrix is not a similarity transform with a usable scale");
     struct path path = path_of(image, matrix);
     double width = fmax(hypot(path.ux, path.uy), hypot(path.vx, path.vy));
     /* Samples per side of an output pixel for averaging, or 0 for bilinear. A sample is itself the

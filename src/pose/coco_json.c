@@ -91,11 +91,11 @@ static int read_image(const json_t *item, struct hs_coco_image *image, const str
 {
     const char *file_name = json_string_value(json_object_get(item, "file_name"));
     if (!get_id(item, "id", &image->id))
-        return refuse(place, "no integer \"id\"");
+        return refuse(place, "\"id\" must be an integer");
     if (!get_int(item, "width", &image->width) || !get_int(item, "height", &image->height))
-        return refuse(place, "no \"width\" and \"height\"");
+        return refuse(place, "\"width\" and \"height\" must be non-negative integers");
     if (!file_name || !stays_below(file_name))
-        return refuse(place, "no relative \"file_name\" without \"..\"");
+        return refuse(place, "\"file_name\" must be a relative path without \"..\"");
     image->file_name = strdup(file_name);
     return image->file_name ? 0 : hs_error_set(place->err, HS_ENOMEM, "no memory for %s", place->name);
 }
@@ -112,19 +112,19 @@ static int read_truth(const json_t *item, struct hs_coco_truth *truth, const str
 {
     const json_t *crowd = json_object_get(item, "iscrowd"), *area = json_object_get(item, "area");
     if (!get_id(item, "image_id", &truth->image_id))
-        return refuse(place, "no integer \"image_id\"");
+        return refuse(place, "\"image_id\" must be an integer");
     if (!get_numbers(item, "keypoints", truth->keypoints, NUMBERS))
-        return refuse(place, "no \"keypoints\" of 51 numbers");
+        return refuse(place, "\"keypoints\" must be 51 numbers");
     if (!get_numbers(item, "bbox", truth->bbox, HS_ARRAY_LEN(truth->bbox)))
-        return refuse(place, "no \"bbox\" of 4 numbers");
+        return refuse(place, "\"bbox\" must be 4 numbers");
     if (!json_is_number(area) || json_number_value(area) < 0)
-        return refuse(place, "no \"area\" of 0 or more");
+        return refuse(place, "\"area\" must be a number of at least 0");
     truth->area = json_number_value(area);
     truth->is_crowd = json_is_true(crowd) || json_integer_value(crowd) != 0;
     if (!json_object_get(item, "num_keypoints"))
         truth->keypoint_count = count_labelled(truth->keypoints);
     else if (!get_int(item, "num_keypoints", &truth->keypoint_count))
-        return refuse(place, "\"num_keypoints\" is not a count");
+        return refuse(place, "\"num_keypoints\" must be a count");
     return 0;
 }
 
@@ -132,7 +132,7 @@ static int read_images(const json_t *root, struct hs_coco_set *set, const char *
 {
     const json_t *list = json_object_get(root, "images");
     if (!json_is_array(list) || json_array_size(list) == 0)
-        return hs_error_set(err, HS_EDECODE, "%s: no \"images\"", name);
+        return hs_error_set(err, HS_EDECODE, "%s: \"images\" is missing or empty", name);
     set->images = calloc(json_array_size(list), sizeof(*set->images));
     if (!set->images)
         return hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
@@ -149,7 +149,7 @@ static int read_truths(const json_t *root, struct hs_coco_set *set, const char *
 {
     const json_t *list = json_object_get(root, "annotations");
     if (!json_is_array(list))
-        return hs_error_set(err, HS_EDECODE, "%s: no \"annotations\"", name);
+        return hs_error_set(err, HS_EDECODE, "%s: \"annotations\" is missing", name);
     set->truths = calloc(json_array_size(list) + 1, sizeof(*set->truths));
     if (!set->truths)
         return hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
@@ -158,7 +158,7 @@ static int read_truths(const json_t *root, struct hs_coco_set *set, const char *
         const json_t *item = json_array_get(list, i);
         int64_t category;
         if (!get_id(item, "category_id", &category))
-            return refuse(&place, "no integer \"category_id\"");
+            return refuse(&place, "\"category_id\" must be an integer");
         if (category != set->category_id)
             continue;
         int r = read_truth(item, &set->truths[set->truth_count], &place);
@@ -258,7 +258,7 @@ int hs_coco_results_save(const char *path, int64_t category_id, const struct hs_
     }
     int r = hs_buf_append_str(&buf, "\n]\n");
     if (r < 0)
-        hs_error_set(err, r, "%s: %zu results need too much memory", path, count);
+        hs_error_set(err, r, "no memory to write %s (%zu results)", path, count);
     else
         r = hs_file_write_atomic(path, buf.data, buf.len, 0644, err);
     hs_buf_finish(&buf);

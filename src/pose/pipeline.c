@@ -138,7 +138,7 @@ int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, 
     hs_image_destroy(result->image);
     result->image = NULL;
     if (hs_cancel_is_set(params->cancel))
-        return hs_error_set(err, HS_ECANCELED, "the client has left");
+        return hs_error_set(err, HS_ECANCELED, "the client disconnected");
     const struct hs_input_size *input = &hs_model_pool_first(pool)->input;
     int r = decode(data, len, params, input->w, input->h, false, &image, err);
     if (r < 0)

@@ -110,9 +110,9 @@ static void reply_picture(struct hs_http_request *req, const struct detect_reque
     uint8_t *data = hs_buf_take(&out, &len);
     json_t *answer = hs_answer_warn_damage(hs_request_add_warnings(req, json_object()), "image", result->damage);
     if (result->image->width < result->image->orig_width)
-        answer =
-            hs_answer_warn(answer, hs_warning_json("drawing_reduced", NULL, "the drawing has at most %d pixels a side",
-                                                   HS_DRAWING_ANSWER_SIDE));
+        answer = hs_answer_warn(answer, hs_warning_json("drawing_reduced", NULL,
+                                                        "the drawing was reduced to at most %d pixels per side",
+                                                        HS_DRAWING_ANSWER_SIDE));
     hs_answer_warnings_header(req, answer);
     json_decref(answer);
     hs_http_reply_bytes(req, 200, detect->format == HS_IMAGE_PNG ? "image/png" : "image/jpeg", data, len);

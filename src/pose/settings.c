@@ -7,12 +7,12 @@ static const struct hs_setting pose_rows[] = {
       .min = 0,
       .max = 1,
       .fallback = "0.3",
-      .help = "Least confidence of both ends of a skeleton's edge; a request may say otherwise" },
+      .help = "Lowest confidence of both keypoints of a skeleton edge; a request can override it" },
     { .name = "pose.skeleton_connections",
       .type = HS_SETTING_BOOL,
       .offset = offsetof(struct hs_pose_section, skeleton_connections),
       .fallback = "true",
-      .help = "Answer with the skeleton's edges too" },
+      .help = "Include the edges of the skeleton in answers" },
 };
 
 static const struct hs_setting_group groups[] = {

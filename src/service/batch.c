@@ -55,7 +55,7 @@ struct run {
 static int take_picture(struct run *run, size_t index, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
     if (hs_clock_now_ns() >= run->deadline_ns)
-        return hs_error_set(err, HS_ETIMEOUT, "The request's time was over before this picture's turn");
+        return hs_error_set(err, HS_ETIMEOUT, "The request timed out before this picture was processed");
     pthread_mutex_lock(&run->lock);
     int r = hs_body_list_take(hs_http_body(run->req), index, ret_data, ret_len, err);
     pthread_mutex_unlock(&run->lock);
@@ -123,7 +123,7 @@ static void answer(struct run *run, struct hs_cancel *cancel, size_t index)
     if (r == 0)
         r = hold(run, &result.text);
     if (r == HS_EBUSY && run->lines) {
-        hs_error_set(&err, r, "The answers of other requests leave no memory for this one");
+        hs_error_set(&err, r, "The unsent answers of other requests use all memory for answers; try again later");
         result.failed = true;
         r = write_failure(run, &picture, r, &err, &result.text);
         if (r == 0)
@@ -321,7 +321,8 @@ static void reply_whole(struct run *run)
     if (r == 0)
         hs_answer_reply(run->req, &out);
     else if (r == HS_EBUSY)
-        hs_http_reply_error(run->req, r, NULL, "The answers of other requests leave no memory for this one");
+        hs_http_reply_error(run->req, r, NULL,
+                            "The unsent answers of other requests use all memory for answers; try again later");
     else
         hs_http_reply_error(run->req, hs_answer_failed(r, &err), NULL, "%s", err.message);
     hs_buf_finish(&out);
@@ -339,7 +340,7 @@ static void run_batch(struct run *run)
            hs_thread_start(&run->workers[started].thread, "http-batch", work, &run->workers[started]) == 0)
         started++;
     if (started == 0)
-        hs_http_reply_error(run->req, HS_ENOMEM, NULL, "no threads for the pictures");
+        hs_http_reply_error(run->req, HS_ENOMEM, NULL, "cannot start threads for the pictures");
     else if (run->lines)
         reply_lines(run);
     else

@@ -235,7 +235,7 @@ static int run(struct compare *compare)
     if (code == HS_EXIT_OK && is_same_device(compare)) {
         const struct hs_app_core *core = compare->states[HS_COMPARE_DEVICE];
         code = hs_invocation_fail(compare->call, HS_EXIT_USAGE,
-                                  "both sides are the device %s. Choose two devices with --device and --against",
+                                  "--device and --against select the same device, %s; select two different devices",
                                   hs_model_pool_first(hs_app_core_pool(core, 0))->device);
     }
     if (code == HS_EXIT_OK) {

@@ -93,7 +93,7 @@ static int add_to_folder(struct hs_drawing_target *target, const char *picture, 
         fits = hs_str_format(name, sizeof(name), "%.*s-%d.jpg", stem, base, number) &&
                hs_path_join(path, sizeof(path), target->path, name);
     return fits ? add_file(target, path, err)
-                : hs_error_set(err, HS_EINVAL, "%s: the path of its drawing is too long", picture);
+                : hs_error_set(err, HS_EINVAL, "the path of the drawing of %s is too long", picture);
 }
 
 static bool ends_nocase(const char *text, const char *ending)
@@ -105,12 +105,12 @@ static bool ends_nocase(const char *text, const char *ending)
 static int add_single(struct hs_drawing_target *target, size_t picture_count, struct hs_error *err)
 {
     if (picture_count > 1)
-        return hs_error_set(err, HS_EINVAL, "--draw must name an existing folder for several pictures");
+        return hs_error_set(err, HS_EINVAL, "--draw must be an existing folder if there are several pictures");
     if (ends_nocase(target->path, ".png"))
         target->format = HS_IMAGE_PNG;
     else if (!ends_nocase(target->path, ".jpg") && !ends_nocase(target->path, ".jpeg"))
         return hs_error_set(err, HS_EINVAL,
-                            "--draw %s: a name that ends in .jpg, .jpeg or .png is wanted, or an existing folder",
+                            "--draw %s: must be a file name that ends in .jpg, .jpeg or .png, or an existing folder",
                             target->path);
     return add_file(target, target->path, err);
 }

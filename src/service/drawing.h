@@ -38,8 +38,8 @@ struct hs_drawing_target {
 /* The option row that fills target->path. `what` names the objects drawn: "people". */
 #define HS_DRAWING_OPTION(target, what)                                                                                \
     HS_TEXT("draw", &(target)->path, "FILE|DIR",                                                                       \
-            "also write the picture with " what " drawn in, a .jpg or .png; several into a folder. "                   \
-            "Replaces earlier files, but none of the pictures")
+            "also write the picture with " what " drawn on it, as a .jpg or .png; for several pictures, a folder. "    \
+            "Replaces existing files, except the pictures")
 
 /* Chooses the output file of each picture, and writes nothing. HS_EINVAL if path is not a folder
  * and there are several pictures, if its name does not end in .jpg, .jpeg or .png, or if an output

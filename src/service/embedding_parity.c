@@ -16,7 +16,7 @@
 enum { RECORD_MAX = 64 << 10, FACES_MAX = 1 << 30 };
 
 #define COMMAND "hailo-face compare-devices"
-#define AGAIN "run " COMMAND " again"
+#define AGAIN "Run `" COMMAND "` again"
 
 bool hs_embedding_parity_is_close(const struct hs_sample_stats *cosine)
 {
@@ -27,13 +27,14 @@ int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_er
 {
     if (!hs_embedding_parity_is_close(cosine))
         return hs_error_set(err, HS_EMODEL,
-                            "the vectors of one face differ: over %zu faces the median cosine is %.4f "
-                            "(at least %.2f is wanted), the least %.4f (%.2f)",
-                            cosine->count, cosine->median, HS_PARITY_MEDIAN, cosine->least, HS_PARITY_LEAST);
+                            "the vectors of the two model files differ: over %zu face%s, the median cosine is %.4f (at "
+                            "least %.2f required), the lowest %.4f (at least %.2f required)",
+                            cosine->count, cosine->count == 1 ? "" : "s", cosine->median, HS_PARITY_MEDIAN,
+                            cosine->least, HS_PARITY_LEAST);
     if (cosine->count < HS_PARITY_FACES)
         return hs_error_set(err, HS_EMODEL,
-                            "only %zu faces were compared, %d are wanted: run " COMMAND " with more pictures",
-                            cosine->count, HS_PARITY_FACES);
+                            "only %zu face%s compared, %d required. Run `" COMMAND "` with more pictures",
+                            cosine->count, cosine->count == 1 ? "" : "s", HS_PARITY_FACES);
     return 0;
 }
 
@@ -121,9 +122,9 @@ int hs_embedding_parity_check(const struct hs_store *store, const struct hs_mode
         return r;
     r = hs_file_read(path, RECORD_MAX, &data, &len, &why);
     if (r == HS_ENOTFOUND)
-        return hs_error_set(err, HS_EMODEL, "not compared yet: run " COMMAND);
+        return hs_error_set(err, HS_EMODEL, "the model files have not been compared. Run `" COMMAND "`");
     if (r < 0)
-        return hs_error_set(err, r == HS_ENOMEM ? r : HS_EMODEL, "%s; " AGAIN, why.message);
+        return hs_error_set(err, r == HS_ENOMEM ? r : HS_EMODEL, "%s. " AGAIN, why.message);
     json_t *root = NULL;
     r = hs_json_read((const char *) data, len, JSON_REJECT_DUPLICATES, &root, NULL);
     free(data);
@@ -132,8 +133,8 @@ int hs_embedding_parity_check(const struct hs_store *store, const struct hs_mode
     bool good = parse(root, &record);
     json_decref(root);
     if (!good)
-        return hs_error_set(err, HS_EMODEL, "%s is damaged; " AGAIN, path);
+        return hs_error_set(err, HS_EMODEL, "%s is damaged. " AGAIN, path);
     if (strcmp(record.device, device_sha256) != 0 || strcmp(record.against, against_sha256) != 0)
-        return hs_error_set(err, HS_EMODEL, "other model files were compared than those that are here: " AGAIN);
+        return hs_error_set(err, HS_EMODEL, "the model files have changed since they were compared. " AGAIN);
     return hs_embedding_parity_judge(&record.cosine, err);
 }

@@ -22,14 +22,15 @@ static void one(struct hs_buf *out, const char *name, const char *type, const ch
 
 static void put_server(struct hs_buf *out, const struct hs_http_stats *s)
 {
-    one(out, "http_requests_total", "counter", "Requests answered or given up.", s->requests);
-    one(out, "http_cancelled_total", "counter", "Clients that left while their request was in work.", s->cancelled);
-    one(out, "http_timed_out_total", "counter", "Connections cut because they were too slow.", s->timed_out);
+    one(out, "http_requests_total", "counter", "Requests answered or aborted.", s->requests);
+    one(out, "http_cancelled_total", "counter", "Requests whose client disconnected before the answer.", s->cancelled);
+    one(out, "http_timed_out_total", "counter", "Connections closed by a timeout.", s->timed_out);
     one(out, "http_connections", "gauge", "Open connections.", s->connections);
-    one(out, "http_requests_active", "gauge", "Requests between their headers and the end of their answer.", s->active);
-    one(out, "http_requests_queued", "gauge", "Of these, waiting for a worker.", s->queued);
+    one(out, "http_requests_active", "gauge", "Requests in progress, from their headers to the end of their answer.",
+        s->active);
+    one(out, "http_requests_queued", "gauge", "Active requests that wait for a worker.", s->queued);
     one(out, "http_body_bytes", "gauge", "Memory held by request bodies.", s->body_bytes);
-    one(out, "http_answer_bytes", "gauge", "Memory held by answers that wait for their clients.", s->answer_bytes);
+    one(out, "http_answer_bytes", "gauge", "Memory held by unsent answers.", s->answer_bytes);
     one(out, "resident_memory_bytes", "gauge", "Memory of the process.", (uint64_t) hs_mem_resident());
 }
 
@@ -52,9 +53,9 @@ static void put_models(struct hs_buf *out, struct model *models, size_t count)
     static const struct {
         const char *name, *type, *help;
     } rows[] = {
-        { "model_degraded", "gauge", "1: the processor answers in place of the devices." },
-        { "model_retries_total", "counter", "Runs done again after a failure that passes." },
-        { "model_standins_total", "counter", "Runs that the processor did in place of the devices." },
+        { "model_degraded", "gauge", "1 while the CPU fallback runs the model." },
+        { "model_retries_total", "counter", "Runs retried after a transient failure." },
+        { "model_standins_total", "counter", "Runs of the CPU fallback." },
     };
     for (size_t i = 0; i < count; i++)
         hs_model_pool_get_status(models[i].pool, &models[i].status);
@@ -66,7 +67,7 @@ static void put_models(struct hs_buf *out, struct model *models, size_t count)
             hs_buf_printf(out, "} %" PRIu64 "\n", row == 0 ? s->degraded : row == 1 ? s->retries : s->fallbacks);
         }
     }
-    head(out, "model_state", "gauge", "1 for the state that the model is in.");
+    head(out, "model_state", "gauge", "1 for the current state of the model.");
     for (size_t i = 0; i < count; i++) {
         for (int state = HS_RUNNER_IDLE; state <= HS_RUNNER_FAILED; state++) {
             put_model(out, "model_state", &models[i]);
@@ -89,22 +90,20 @@ static const struct {
     const char *name, *type, *help;
 } series[] = {
     { "device_runs_total", "counter", "Runs of the network." },
-    { "device_run_seconds_total", "counter",
-      "What these took, from submission to their end; of a slower device "
-      "it is more." },
+    { "device_run_seconds_total", "counter", "Time of these runs, from submission to completion." },
     { "device_pictures_total", "counter", "Pictures in these runs." },
     { "device_failures_total", "counter", "Runs that failed." },
-    { "device_timeouts_total", "counter", "Requests whose time was over while they waited or ran." },
+    { "device_timeouts_total", "counter", "Requests that timed out while they waited or ran." },
     { "device_refusals_total", "counter", "Requests refused because the queue was full." },
     { "device_loads_total", "counter", "Loads of the model." },
-    { "device_restarts_total", "counter", "Times that it was opened anew because the process had grown." },
-    { "device_slots_in_use", "gauge", "Pictures or batches in the device." },
-    { "device_slots_stuck", "gauge", "Of these, not given back in time." },
+    { "device_restarts_total", "counter", "Restarts of the device by inference.restart_above." },
+    { "device_slots_in_use", "gauge", "Slots in use: pictures or batches on the device." },
+    { "device_slots_stuck", "gauge", "Slots that the device did not return in time." },
     { "device_queue_length", "gauge", "Requests that wait for the device." },
-    { "device_up", "gauge", "1: the device can be given work." },
-    { "device_model_loaded", "gauge", "1: the model is loaded on it." },
-    { "device_temperature_celsius", "gauge", "Of the device's chip." },
-    { "device_info", "gauge", "1, with what the device is." },
+    { "device_up", "gauge", "1 if the device accepts work." },
+    { "device_model_loaded", "gauge", "1 if the model is loaded on the device." },
+    { "device_temperature_celsius", "gauge", "Temperature of the device." },
+    { "device_info", "gauge", "Always 1; the labels describe the device." },
 };
 enum { DEVICE_INFO = HS_ARRAY_LEN(series) - 1 };
 

@@ -150,7 +150,7 @@ static int begin(struct hs_model_cache *cache, struct entry *entry, enum entry_s
     entry->state = state;
     if (hs_thread_start(&thread, "models", open_or_close, entry) != 0) {
         entry->state = before;
-        return hs_error_set(err, HS_ENOMEM, "no thread for the model");
+        return hs_error_set(err, HS_ENOMEM, "cannot start a thread for the model");
     }
     pthread_detach(thread);
     cache->threads++;
@@ -178,7 +178,8 @@ static int add(struct hs_model_cache *cache, const struct hs_pack *pack, struct 
     }
     struct entry *oldest = least_recently_used(cache, false);
     if (!oldest && !closing)
-        return hs_error_set(err, HS_EBUSY, "%d models are in use already", HS_MODEL_CACHE_MAX);
+        return hs_error_set(err, HS_EBUSY, "%d models are in use, which is the maximum; try again later",
+                            HS_MODEL_CACHE_MAX);
     return closing ? 0 : begin(cache, oldest, CLOSING, err);
 }
 
@@ -199,7 +200,7 @@ static int ref(struct hs_model_cache *cache, const struct hs_pack *pack, int64_t
         if (r < 0)
             return r;
         if (hs_cond_wait_until(&cache->changed, &cache->lock, deadline_ns) == HS_ETIMEOUT)
-            return hs_error_set(err, HS_ETIMEOUT, "%s is still being prepared", pack->name);
+            return hs_error_set(err, HS_ETIMEOUT, "%s is still loading; try again later", pack->name);
     }
 }
 

@@ -59,7 +59,7 @@ static int check_embeddings(const struct hs_store *store, const struct hs_model_
     if (a->task != HS_TASK_FACE_EMBEDDING)
         return 0;
     if (strcmp(a->embedding.space, b->embedding.space) != 0)
-        return hs_error_set(err, HS_EMODEL, "vectors of %s are of another embedding space", fallback->model);
+        return hs_error_set(err, HS_EMODEL, "%s has another embedding space", fallback->model);
     return hs_embedding_parity_check(store, &first->choice, &fallback->choice, err);
 }
 
@@ -146,7 +146,7 @@ static int replace_devices(struct hs_model_pool *pool, const struct hs_model_opt
     hs_str_copy(pool->instead, sizeof(pool->instead), why->message);
     if (options->refused)
         options->refused[0] = '\0';
-    hs_log_warning("the processor runs %s, not the Hailo: %s", hs_model_pool_first(pool)->model, why->message);
+    hs_log_warning("hailo unavailable, %s runs on the CPU: %s", hs_model_pool_first(pool)->model, why->message);
     return 0;
 }
 
@@ -167,7 +167,7 @@ int hs_model_pool_init(struct hs_model_pool *pool, const struct hs_model_options
     if ((wanted || is_auto(options)) && !hs_model_runner_is_processor(first) &&
         init_fallback(pool, options, &why) < 0) {
         if (wanted) {
-            hs_log_warning("device.fallback: the processor cannot stand in for %s: %s", first->model, why.message);
+            hs_log_warning("device.fallback: no CPU fallback for %s: %s", first->model, why.message);
             hs_str_copy(pool->no_fallback, sizeof(pool->no_fallback), why.message);
         }
         free(pool->fallback);
@@ -272,9 +272,9 @@ static void log_fallback(struct hs_model_pool *pool, bool begins, const struct h
         return;
     const struct hs_model_runner *first = hs_model_pool_first(pool);
     if (begins) {
-        hs_log_warning("the processor answers for %s: %s", first->device, why->message);
+        hs_log_warning("%s unavailable, falling back to CPU: %s", first->device, why->message);
     } else {
-        hs_log_info("%s answers again", first->device);
+        hs_log_info("%s available again, CPU fallback ended", first->device);
         hs_runner_unload(pool->fallback->runner);
     }
 }
@@ -395,7 +395,7 @@ void hs_model_pool_watch(struct hs_model_pool *pool)
     if (!complaint)
         hs_log_info("%s runs %s again", first->device, first->model);
     else
-        hs_log_error("%s does not run %s: %s", first->device, first->model, complaint);
+        hs_log_error("%s cannot run %s: %s", first->device, first->model, complaint);
     if (complaint && status.error.code == HS_EMODEL && !hs_model_runner_is_simulated(first))
         hs_startup_report_model(first->choice.file->name);
     if (complaint && status.error.code == HS_EINUSE && !hs_model_runner_is_simulated(first))

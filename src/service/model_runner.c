@@ -162,15 +162,15 @@ static bool cache_folder(const struct hs_model_runner *runner, const struct hs_m
         return false;
     if (hs_dir_make(dst, &err) == 0 && access(dst, W_OK) == 0)
         return true;
-    hs_log_debug("compiled models are not kept: %s is not writable", dst);
+    hs_log_debug("compiled models are not cached: %s is not writable", dst);
     return false;
 }
 
 static void log_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
 {
     const struct hs_model_runner *runner = arg;
-    hs_log_info("%s: the process was past inference.restart_above with %lld MiB; %s was closed and opened again, which "
-                "leaves %lld MiB before the model is loaded again",
+    hs_log_info("%s: memory exceeded inference.restart_above (%lld MiB); restarted %s, %lld MiB before the model is "
+                "loaded again",
                 runner->model, (long long) before_bytes >> 20, runner->device, (long long) after_bytes >> 20);
 }
 

@@ -45,8 +45,7 @@ int hs_parallel_for(const struct hs_parallel_for *loop, struct hs_error *err)
         running++;
     if (running < helpers) {
         pthread_mutex_lock(&run.lock);
-        run.code =
-            hs_error_set(&run.error, HS_ENOMEM, "only %d of %d threads could be started", running + 1, loop->threads);
+        run.code = hs_error_set(&run.error, HS_ENOMEM, "started only %d of %d threads", running + 1, loop->threads);
         pthread_mutex_unlock(&run.lock);
     }
     work(&run);

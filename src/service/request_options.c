@@ -39,11 +39,10 @@ json_t *hs_request_add_warnings(struct hs_http_request *req, json_t *answer)
     char names[2 * HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE];
     struct hs_error err;
     if (body && hs_body_has(body, "keep_alive") && hs_http_check_admin(req, &err) < 0)
-        answer = hs_answer_warn(answer, hs_warning_json("ignored_field", "keep_alive", "was ignored. %s", err.message));
+        answer = hs_answer_warn(answer, hs_warning_json("ignored_field", "keep_alive", "ignored. %s", err.message));
     size_t count = body ? hs_body_unused(body, names) : 0;
     count += hs_http_query_unused(req, names + count);
     for (size_t i = 0; i < count; i++)
-        answer = hs_answer_warn(
-            answer, hs_warning_json("unknown_field", names[i], "this field is not known here and was ignored"));
+        answer = hs_answer_warn(answer, hs_warning_json("unknown_field", names[i], "unknown field, ignored"));
     return answer;
 }

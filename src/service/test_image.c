@@ -126,7 +126,7 @@ int hs_test_image_encode(struct hs_buf *out, struct hs_error *err)
     int r;
     struct hs_image *image = NULL;
     if (cairo_status(cr) != CAIRO_STATUS_SUCCESS) {
-        r = hs_error_set(err, HS_ENOMEM, "cannot draw: %s", cairo_status_to_string(cairo_status(cr)));
+        r = hs_error_set(err, HS_ENOMEM, "cannot draw the test image: %s", cairo_status_to_string(cairo_status(cr)));
         goto out;
     }
     r = hs_image_create(HS_TEST_IMAGE_W, HS_TEST_IMAGE_H, &image, err);

@@ -53,11 +53,11 @@ int hs_align_face(const struct hs_point landmarks[HS_FACE_LANDMARKS], struct hs_
         cross += px * qy - py * qx;
     }
     if (!(pp >= SMALLEST_SPREAD * HS_FACE_LANDMARKS))
-        return hs_error_set(err, HS_EINVAL, "the landmarks of the face lie in one spot");
+        return hs_error_set(err, HS_EINVAL, "the landmarks of the face coincide");
     double a = dot / pp, b = cross / pp, square = a * a + b * b;
     double explained = square * pp / qq;
     if (!(explained >= SMALLEST_SHARE))
-        return hs_error_set(err, HS_EINVAL, "the landmarks do not look like a face");
+        return hs_error_set(err, HS_EINVAL, "the landmarks do not have the shape of a face");
     fill_matrix(ret->matrix, a, b, cp, cq);
     fill_matrix(ret->inverse, a / square, -b / square, cq, cp);
     ret->scale = sqrt(square);

@@ -14,11 +14,11 @@ int hs_outputs_check(const struct hs_tensor_desc *outputs, int count, struct hs_
         if (output->h < 1 || output->w < 1 || output->c < 1 || !hs_size_mul(bytes, (size_t) output->h, &bytes) ||
             !hs_size_mul(bytes, (size_t) output->w, &bytes) || !hs_size_mul(bytes, (size_t) output->c, &bytes) ||
             bytes > PTRDIFF_MAX || output->size_bytes < bytes)
-            return hs_error_set(err, HS_EMODEL, "output %d (%dx%dx%d) does not fit its %zu bytes", i, output->h,
-                                output->w, output->c, output->size_bytes);
+            return hs_error_set(err, HS_EMODEL, "output %d (%dx%dx%d) does not match its size of %zu bytes", i,
+                                output->h, output->w, output->c, output->size_bytes);
         if (output->dtype != HS_DTYPE_F32 &&
             (!isfinite(output->scale) || !(output->scale > 0) || !isfinite(output->zero_point)))
-            return hs_error_set(err, HS_EMODEL, "output %d has an unusable quantisation (scale %g, zero point %g)", i,
+            return hs_error_set(err, HS_EMODEL, "output %d has an invalid quantisation (scale %g, zero point %g)", i,
                                 (double) output->scale, (double) output->zero_point);
     }
     return 0;

@@ -11,7 +11,7 @@ enum { LARGEST_STRIDE = 32, MAX_CELLS = 1 << 23 };
 static int check_input(int input_w, int input_h, struct hs_error *err)
 {
     if (input_w < 1 || input_h < 1 || input_w % LARGEST_STRIDE || input_h % LARGEST_STRIDE)
-        return hs_error_set(err, HS_EMODEL, "the input size %dx%d of a face detector is no multiple of %d", input_w,
+        return hs_error_set(err, HS_EMODEL, "the input size %dx%d of a face detector is not a multiple of %d", input_w,
                             input_h, LARGEST_STRIDE);
     if ((int64_t) (input_w / 8) * (input_h / 8) > MAX_CELLS)
         return hs_error_set(err, HS_EMODEL, "the input size %dx%d of a face detector is too large", input_w, input_h);
@@ -122,8 +122,8 @@ int hs_face_layout_init(enum hs_face_network network, const struct hs_tensor_des
         char shapes[300];
         hs_outputs_text(outputs, output_count, shapes, sizeof(shapes));
         return hs_error_set(err, HS_EMODEL,
-                            "the outputs are not those of a face detector with an input of %dx%d (scores, boxes, and "
-                            "landmarks or none, on strides 8, 16 and 32, two anchors a cell): %s",
+                            "the outputs are not those of a face detector with an input of %dx%d (scores, boxes and "
+                            "optional landmarks at strides 8, 16 and 32, two anchors per cell): %s",
                             input_w, input_h, shapes);
     }
     *ret_layout = layout;

@@ -70,7 +70,7 @@ int hs_verification_measure(struct hs_verification_pair *pairs, size_t count, st
     struct hs_verification v = { 0 };
     count_pairs(pairs, count, &v.same, &v.different);
     if (v.same == 0 || v.different == 0)
-        return hs_error_set(err, HS_EINVAL, "there are no pairs of %s",
+        return hs_error_set(err, HS_EINVAL, "no pairs of %s; both kinds are required",
                             v.same ? "different people" : "the same person");
     qsort(pairs, count, sizeof(*pairs), descending);
     struct step step = { .threshold = pairs[0].score }, before = step; /* accepts no pair */

@@ -13,15 +13,15 @@ enum part { BOX, SCORE, KEYPOINT, PARTS };
 static int check_spec(const struct hs_yolo_pose_spec *spec, struct hs_error *err)
 {
     if (spec->classes < 1 || spec->classes > HS_YOLO_POSE_MAX_CLASSES)
-        return hs_error_set(err, HS_EMODEL, "a pose model has 1 to %d classes, not %d", HS_YOLO_POSE_MAX_CLASSES,
+        return hs_error_set(err, HS_EMODEL, "a pose model must have 1 to %d classes, not %d", HS_YOLO_POSE_MAX_CLASSES,
                             spec->classes);
     if (spec->keypoints < 1 || spec->keypoints > HS_YOLO_POSE_MAX_KEYPOINTS)
-        return hs_error_set(err, HS_EMODEL, "a pose model has 1 to %d keypoints, not %d", HS_YOLO_POSE_MAX_KEYPOINTS,
-                            spec->keypoints);
+        return hs_error_set(err, HS_EMODEL, "a pose model must have 1 to %d keypoints, not %d",
+                            HS_YOLO_POSE_MAX_KEYPOINTS, spec->keypoints);
     if (spec->dims != 2 && spec->dims != 3)
-        return hs_error_set(err, HS_EMODEL, "a keypoint has 2 or 3 numbers, not %d", spec->dims);
+        return hs_error_set(err, HS_EMODEL, "a keypoint must have 2 or 3 numbers, not %d", spec->dims);
     if (spec->input_w < 1 || spec->input_h < 1)
-        return hs_error_set(err, HS_EMODEL, "the input size %dx%d is not positive", spec->input_w, spec->input_h);
+        return hs_error_set(err, HS_EMODEL, "the input size %dx%d must be positive", spec->input_w, spec->input_h);
     return 0;
 }
 
@@ -31,7 +31,7 @@ static int init_rows(const struct hs_tensor_desc *output, struct hs_yolo_pose_la
     int channels = 4 + spec->classes + spec->keypoints * spec->dims;
     if (output->layout != HS_LAYOUT_ROWS || output->c != 1 || (output->h != channels && output->w != channels))
         return hs_error_set(err, HS_EMODEL,
-                            "the only output, %dx%dx%d, is no matrix with %d rows (4 + %d classes + %d x %d)",
+                            "the only output, %dx%dx%d, is not a matrix of %d rows (4 + %d classes + %d x %d)",
                             output->h, output->w, output->c, channels, spec->classes, spec->keypoints, spec->dims);
     /* Ultralytics writes [channels, N]; that form is also assumed if N equals the channel count. */
     layout->rows = true;
@@ -89,7 +89,7 @@ static int init_level(const struct hs_tensor_desc *outputs, const int index[PART
                             found ? "fit in more than one way" : "are not", spec->classes, spec->keypoints, spec->dims);
     int bins = outputs[level->box].c / 4;
     if (layout->bins && layout->bins != bins)
-        return hs_error_set(err, HS_EMODEL, "box outputs have %d and %d bins a side", layout->bins, bins);
+        return hs_error_set(err, HS_EMODEL, "box outputs have %d and %d bins per side", layout->bins, bins);
     layout->bins = bins;
     return 0;
 }
@@ -126,8 +126,10 @@ static int init_heads(const struct hs_tensor_desc *outputs, int count, struct hs
         if (layout->level_count == HS_YOLO_POSE_MAX_LEVELS || found != PARTS) {
             char shapes[300];
             hs_outputs_text(outputs, count, shapes, sizeof(shapes));
-            return hs_error_set(err, HS_EMODEL, "a pose network has three outputs on each of at most %d grids, not: %s",
-                                HS_YOLO_POSE_MAX_LEVELS, shapes);
+            return hs_error_set(
+                err, HS_EMODEL,
+                "a pose model must have one output, or three on each of at most %d grids; this one has %s",
+                HS_YOLO_POSE_MAX_LEVELS, shapes);
         }
         int status = init_level(outputs, index, layout, &level, err);
         if (status < 0)

@@ -140,13 +140,13 @@ def without_the_device(double):
 def test_no_vectors_of_another_device_before_they_were_compared(double):
     answer, health = without_the_device(double)
     assert answer.status == 503
-    assert health['no_fallback'] == 'not compared yet: run hailo-face compare-devices'
+    assert health['no_fallback'] == 'the model files have not been compared. Run `hailo-face compare-devices`'
 
 
 def test_a_few_faces_prove_nothing(double):
     report = compare(double, need(SAMPLES / 'zidane.jpg'), need(SAMPLES / 'bus.jpg'))
     assert report['ok'] and report['cosine']['count'] == 4
-    assert report['record'].startswith('not recorded: only 4 faces were compared, 20 are wanted')
+    assert report['record'].startswith('not recorded: only 4 faces compared, 20 required')
     assert not record(double).exists()
 
 
@@ -173,7 +173,7 @@ def test_a_device_with_other_vectors_is_found_out(double, ranges):
     assert not report['ok'] and set(failed) <= {'median_cosine', 'least_cosine'} and failed
     assert report['record'] == 'recorded: the processor cannot be the fallback of the embedder'
     answer, health = without_the_device(double)
-    assert answer.status == 503 and health['no_fallback'].startswith('the vectors of one face differ: over ')
+    assert answer.status == 503 and health['no_fallback'].startswith('the vectors of the two model files differ: over ')
     # After the correct file is restored, no record applies to it.
     double.add_faces(ranges)
-    assert without_the_device(double)[1]['no_fallback'].startswith('other model files were compared')
+    assert without_the_device(double)[1]['no_fallback'].startswith('the model files have changed since they were compared')

@@ -171,8 +171,8 @@ def test_a_box_is_looked_into(faces, crowd):
 
 def test_boxes_without_faces(faces):
     path = need(SAMPLES / 'zidane.jpg')
-    for bbox, text in (([20, 600, 80, 80], 'No face detected'), ([1300, 10, 50, 50], 'bbox: lies outside the picture'),
-                       ([-90, 10, 90, 90], 'bbox: lies outside the picture'), ([1, 2, 3], 'bbox: must be four numbers'),
+    for bbox, text in (([20, 600, 80, 80], 'No face detected'), ([1300, 10, 50, 50], 'bbox: is outside the picture'),
+                       ([-90, 10, 90, 90], 'bbox: is outside the picture'), ([1, 2, 3], 'bbox: must be four numbers'),
                        ([1, 2, 0, 4], 'bbox: width and height'), ([1, 2, 3, -4], 'bbox: width and height'),
                        (['1', 2, 3, 4], 'bbox: must be four numbers'), ([1, 2, 3, 1e300], 'bbox: must be four numbers')):
         answer = ask(faces, '/v1/embed', path, bbox=json.dumps(bbox))

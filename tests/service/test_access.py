@@ -151,7 +151,7 @@ def test_keep_alive_of_a_stranger(make_server):
     assert answer.status == 200, answer
     warning, = answer.json()['warnings']
     assert (warning['code'], warning['field']) == ('ignored_field', 'keep_alive')
-    assert warning['message'].startswith('keep_alive: was ignored. ') and 'server.admin is local' in warning['message']
+    assert warning['message'].startswith('keep_alive: ignored. ') and 'server.admin is local' in warning['message']
     assert list(answer.json())[-1] == 'warnings'
     assert server.post_form({'image': png(), 'keep_alive': 'x'}, DETECT, STRANGER).status == 400
     assert server.get('/v1/models').json()['data'][0]['state'] == 'ready', 'it stays loaded'
@@ -173,7 +173,7 @@ def test_backups_are_the_administrators(make_face, tmp_path):
 
 
 def answer_of(field):
-    message = f'{field}: this field is not known here and was ignored'
+    message = f'{field}: unknown field, ignored'
     return [{'code': 'unknown_field', 'message': message, 'field': field}]
 
 

@@ -65,7 +65,7 @@ def test_a_device_is_not_compared_with_itself(compare, people, program, devices)
     if devices != ('sim', 'sim') and not has_weights(program):
         pytest.skip('no weights, or no OpenVINO')
     text = compare('--device', devices[0], '--against', devices[1], people, program=program, code=2, report=False)
-    assert f'both sides are the device {devices[1]}. Choose two devices ' in text
+    assert f'--device and --against select the same device, {devices[1]}' in text
 
 
 def test_the_report_for_people(compare, people, script):
@@ -196,9 +196,9 @@ def gate_fixture(tmp_path):
 
 def test_an_embedder_has_no_stand_in_before_it_was_compared(gate):
     log, health = gate.start()
-    words = 'not compared yet: run hailo-face compare-devices'
-    assert f'device.fallback: the processor cannot stand in for vectors: {words}' in log
-    assert 'cannot stand in for finder' not in log  # a detector may be replaced
+    words = 'the model files have not been compared. Run `hailo-face compare-devices`'
+    assert f'device.fallback: no CPU fallback for vectors: {words}' in log
+    assert 'no CPU fallback for finder' not in log  # a detector may be replaced
     assert health['no_fallback'] == words
     log, health = gate.start(fallback='none')
     assert 'stand in' not in log and 'no_fallback' not in health
@@ -211,10 +211,10 @@ def test_an_embedder_has_one_once_it_was(gate):
 
 
 @pytest.mark.parametrize('record, words', [
-    ({'median_cosine': 0.9}, 'the vectors of one face differ'),
-    ({'least_cosine': 0.5}, 'the vectors of one face differ'),
-    ({'faces': 19}, 'only 19 faces were compared'),
-    ({'against': {'sha256': 'f' * 64}}, 'other model files were compared'),
+    ({'median_cosine': 0.9}, 'the vectors of the two model files differ'),
+    ({'least_cosine': 0.5}, 'the vectors of the two model files differ'),
+    ({'faces': 19}, 'only 19 faces compared'),
+    ({'against': {'sha256': 'f' * 64}}, 'the model files have changed since they were compared'),
     ({'device': None}, 'is damaged'),
 ])
 def test_a_record_that_does_not_speak_for_these_two(gate, record, words):

@@ -57,7 +57,7 @@ def test_a_cut_picture_is_refused(sim, options):
     for left in (len(data) - 40, len(data) // 2):
         answer = sim.post_form({'image': data[:left]})
         assert answer.status == 400, (left, answer)
-        assert 'JPEG is cut: its data end before the picture is complete' in answer.json()['error']['message']
+        assert 'JPEG is truncated: its data end before the picture is complete' in answer.json()['error']['message']
 
 
 def test_wrong_bytes_are_a_warning(sim):

@@ -82,7 +82,7 @@ def test_a_process_that_grows_is_brought_back(make_server, script, picture):
         return int(count.search(server.get('/metrics').body.decode())[1]) >= 2
 
     wait_for(grow)
-    assert 'past inference.restart_above with' in server.log
+    assert 'memory exceeded inference.restart_above' in server.log
     wait_for(lambda: server.get('/health/ready').status == 200)
     assert int(resident.search(server.get('/metrics').body.decode())[1]) < 400 << 20
 
@@ -110,7 +110,7 @@ def test_two_networks_of_one_process_take_turns(make_face, script):
         for client in clients:
             client.join()
     assert not failed
-    wait_for(lambda: face.log.count('past inference.restart_above with') >= 4)  # another thread reads the log
+    wait_for(lambda: face.log.count('memory exceeded inference.restart_above') >= 4)  # another thread reads the log
 
 
 def test_a_hung_device_ends_the_process_where_it_is_to(make_server, script, picture):

@@ -32,9 +32,9 @@ def test_a_damaged_gallery(make_face, tmp_path):
     identity = '/v1/database/identities/P1'
     for answer in (server.request('DELETE', identity), server.get('/v1/database/list'), server.get(identity),
                    server.ask('database/add', one(9), name='new'), server.get(identity + '/embeddings')):
-        assert 'gallery: its file cannot be read or changed' in check(answer, tmp_path, 500)
+        assert 'the gallery file cannot be read or written' in check(answer, tmp_path, 500)
         request_id = answer.headers['X-Request-Id']
-        assert wait_for(lambda wanted=request_id: re.search(rf'gallery: .*; detail: .*\(SQLite \d+\) request_id={wanted}\n',
+        assert wait_for(lambda wanted=request_id: re.search(rf'the gallery file .*; detail: .*\(SQLite \d+\) request_id={wanted}\n',
                                                                    server.log))
 
 

@@ -171,9 +171,9 @@ def test_drawings_have_their_place(program, request, pairs, tmp_path):
     more = ('--device', 'sim')
     (tmp_path / 'link.jpg').symlink_to('a1.png')
     for target, names, says in (
-            ('out.gif', ['a1.png'], 'a name that ends in .jpg, .jpeg or .png is wanted'),
-            ('.png', ['a1.png'], 'a name that ends in'),
-            ('out.jpg', ['a1.png', 'b1.png'], '--draw must name an existing folder for several pictures'),
+            ('out.gif', ['a1.png'], 'must be a file name that ends in .jpg, .jpeg or .png'),
+            ('.png', ['a1.png'], 'must be a file name that ends in'),
+            ('out.jpg', ['a1.png', 'b1.png'], '--draw must be an existing folder if there are several pictures'),
             ('a1.png', ['a1.png'], 'would replace a1.png'), ('./a1.png', ['a1.png'], 'would replace'),
             ('link.jpg', ['a1.png'], 'would replace')):
         done = command('detect', '--draw', target, *names, *more)
@@ -246,7 +246,7 @@ def test_db_gives_faces_their_space(face, pairs, tmp_path):
         assert face('db', 'add', name, file, '--force').returncode == 0
     path = tmp_path / 'gallery' / 'faces.db'
     done = face('db', 'set-space', 'nobody')
-    assert done.returncode == 1 and "no embedding model, nor a space, is called 'nobody'; models are: " in done.stderr
+    assert done.returncode == 1 and "'nobody' is not an embedding model or an embedding space; the models are " in done.stderr
     model = done.stderr.rsplit(' ', 1)[1].strip()
     done = face('db', 'set-space', model)
     assert done.returncode == 1 and '0 faces of 0 people now in the space sim' in done.stdout

@@ -313,7 +313,7 @@ def test_no_face(face):
     refused(face.ask('embed', png(1, 1)), 400, 'No face detected')
     refused(face.ask('embed', one(0), bbox=[0, 0, 100, 50]), 400, 'No face detected')
     answer = face.ask('embed', one(0), bbox=[-200, -200, 100, 100])
-    assert answer.status == 400 and canonical(answer)['error'].startswith('bbox: lies outside the picture')
+    assert answer.status == 400 and canonical(answer)['error'].startswith('bbox: is outside the picture')
     refused(face.ask('database/add', NOBODY, name='nobody'), 400, 'No face detected')
     refused(face.ask('compare', one(0), image2=b64(NOBODY)), 400, 'No face detected')
     assert 'nobody' not in face.names()

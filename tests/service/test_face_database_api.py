@@ -101,7 +101,7 @@ def test_renaming(server):
     assert server.get(IDENTITIES + 'Ann').status == 404
     assert server.get(IDENTITIES + 'Zo%C3%AB%2F1').json()['embedding_count'] == 2
     taken = send(server, 'PUT', IDENTITIES + 'Bob', {'name': 'Zoë/1', 'metadata': {'x': 1}})
-    assert taken.status == 409 and 'exists already' in taken.json()['error']
+    assert taken.status == 409 and 'already exists' in taken.json()['error']
     assert 'metadata' not in server.get(IDENTITIES + 'Bob').json(), 'all of it or nothing'
 
 

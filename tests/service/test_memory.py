@@ -71,7 +71,7 @@ def test_a_late_picture_waits_for_the_one_before(make_server, script):
     late = server.post_form({**picture(big), 'timeout': '0.8'})
     assert late.status == 504, late
     assert late.json()['error']['code'] == 'timeout'
-    assert "the request's time was over" in late.json()['error']['message']
+    assert "the request timed out" in late.json()['error']['message']
     assert server.post_form(picture(big)).status == 200
     first.join()
     assert answers[0].status == 200

@@ -213,12 +213,12 @@ def test_a_model_that_the_device_refuses(board):
     server = board.serve()
     wait_for(lambda: 'ERROR' in server.log)
     wait_for(lambda: 'Solution' in server.log)
-    assert 'hailo does not run mine: the model file was compiled for another version of HailoRT' in server.log
+    assert 'hailo cannot run mine: the model file was compiled for another version of HailoRT' in server.log
     assert re.search(r"^Error: Cannot load model 'mine-\w+\.hef'\n→ Solution: Run `models pull`, or name the folder with --models$",
                      server.log, re.M), server.log
     board.play('latency_ms: 2')
     wait_for(lambda: 'hailo runs mine again' in server.log)
-    assert server.log.count('does not run') == 1
+    assert server.log.count('cannot run mine') == 1
 
 
 @WITH_DOUBLE
@@ -229,7 +229,7 @@ def test_who_has_the_device_is_named_in_the_log(board, machine):
     board.env.update(HS_HOST_ROOT=str(machine.root), HS_HAILO_DOUBLE_GROUP='theirs')
     server = board.serve()
     wait_for(lambda: 'hailo-ollama (pid 812) has /dev/hailo0 open' in server.log)
-    assert 'hailo does not run mine: another program has exclusive use of the Hailo device' in server.log
+    assert 'hailo cannot run mine: another program has exclusive use of the Hailo device' in server.log
 
 
 @WITH_DOUBLE

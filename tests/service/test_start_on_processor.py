@@ -96,7 +96,7 @@ def test_the_processor_answers_from_the_start(board, case, device):
         health = server.get('/health').json()
         assert (health['device'], health['degraded'], health['model']) == ('cpu', device == 'hailo', health['model'])
         assert reason in health['detail']
-        assert server.log.count('the processor runs ') == 1 and reason in server.log
+        assert server.log.count('runs on the CPU: ') == 1 and reason in server.log
         answer = server.post_form({'image': png()})
         assert answer.status == 200 and answer.json()['device'] == 'cpu'
         assert ('degraded' in answer.json()) == (device == 'hailo')
@@ -194,6 +194,6 @@ def test_a_gallery_of_the_processor_stays_in_use(tmp_path):
         wait_for(lambda: server.get('/health/ready').status == 200)
         health = server.get('/health').json()
         assert health['embedding_space'] == 'faceplugin-mobilefacenet-v1', health
-        assert 'detail' in health and 'will not be found' not in server.log
+        assert 'detail' in health and 'no installed model has it' not in server.log
         found = server.post_form({'image': picture}, path='/v1/recognize').json()
         assert 'Ann' in json.dumps(found), found

@@ -345,7 +345,7 @@ static void what_cannot_be_answered_is_refused(void **state)
     other.embedding.dimension = HS_SIM_VECTOR_SIZE - 1;
     s.embedder.runner.choice.pack = &other;
     assert_int_equal(find(&s, &result, &err), HS_EMODEL);
-    assert_non_null(strstr(err.message, "embedder does not give vectors of "));
+    assert_non_null(strstr(err.message, "embedder does not output vectors of "));
     hs_face_result_finish(&result);
     s.embedder.runner.choice.pack = &embedder_pack;
     static const struct hs_pack_file retinaface = { .decode = HS_DECODE_RETINAFACE };

@@ -217,7 +217,7 @@ static void faces_are_recognised(void **state)
     const json_t *warning = json_array_get(json_object_get(answer, "warnings"), 0);
     assert_string_equal(json_string_value(json_object_get(warning, "code")), "low_threshold");
     assert_string_equal(json_string_value(json_object_get(warning, "message")),
-                        "threshold 0.24 is below 0.25, below which made takes strangers for people of the gallery");
+                        "threshold 0.24 is below 0.25, the minimum of made: strangers may match people in the gallery");
     json_decref(answer);
     /* A gallery that cannot be searched causes an error. */
     run_sql(f->path, "ALTER TABLE embeddings RENAME TO gone");

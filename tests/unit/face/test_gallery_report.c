@@ -43,20 +43,20 @@ static void faces_that_cannot_match_are_reported(void **state)
     };
     assert_int_equal(hs_face_report_unusable(&usability, "made", 512, lines), HS_FACE_REPORT_LINES);
     static const char *const all[HS_FACE_REPORT_LINES] = {
-        ("4 of 15 stored faces were made by an unknown model and cannot match. Enrol again, or tell the model: "
+        ("4 of 15 stored faces were made by an unknown model and cannot match. Enrol again, or name the model with "
          "`hailo-face db set-space NAME`"),
-        "3 of 15 stored faces were damaged (not finite, or not of length 1) and cannot match. Enrol again",
-        "1 of 15 stored faces was of another size than the 512 numbers of made and cannot match. Enrol again",
-        "2 of 15 stored faces were made by another model than made and cannot match. Enrol again, or run that model",
-        "1 person cannot be recognised at all: `hailo-face db check` lists them",
+        "3 of 15 stored faces were damaged (not finite or not of unit length) and cannot match. Enrol again",
+        "1 of 15 stored faces was stored with a vector length other than the 512 of made and cannot match. Enrol again",
+        "2 of 15 stored faces were made by a model other than made and cannot match. Enrol again, or select that model",
+        "1 person cannot be recognised at all. Run `hailo-face db check` for the names",
     };
     for (size_t i = 0; i < HS_FACE_REPORT_LINES; i++)
         assert_string_equal(lines[i], all[i]);
     usability = (struct hs_gallery_usability) { .embeddings = { [HS_GALLERY_DAMAGED] = 1 }, .identities_without = 2 };
     assert_int_equal(hs_face_report_unusable(&usability, "made", 512, lines), 2);
     assert_string_equal(
-        lines[0], "1 of 1 stored face was damaged (not finite, or not of length 1) and cannot match. Enrol again");
-    assert_string_equal(lines[1], "2 people cannot be recognised at all: `hailo-face db check` lists them");
+        lines[0], "1 of 1 stored face was damaged (not finite or not of unit length) and cannot match. Enrol again");
+    assert_string_equal(lines[1], "2 people cannot be recognised at all. Run `hailo-face db check` for the names");
 }
 
 static void records_that_others_left_are_reported(void **state)
@@ -66,13 +66,15 @@ static void records_that_others_left_are_reported(void **state)
     assert_int_equal(hs_face_report_records(&survey, lines), 0);
     survey.names.count = 1;
     assert_int_equal(hs_face_report_records(&survey, lines), 1);
-    assert_string_equal(lines[0], "1 person: the name needs another form, `hailo-face db check` lists them");
+    assert_string_equal(lines[0], "1 person with an invalid name. Run `hailo-face db check` for the names");
     survey.metadata.count = 2;
     assert_int_equal(hs_face_report_records(&survey, lines), 2);
-    assert_string_equal(lines[1], "2 people: the metadata cannot be shown, `hailo-face db check` lists them");
+    assert_string_equal(lines[1],
+                        "2 people with invalid metadata, which is not shown. Run `hailo-face db check` for the names");
     survey.names.count = 0;
     assert_int_equal(hs_face_report_records(&survey, lines), 1);
-    assert_string_equal(lines[0], "2 people: the metadata cannot be shown, `hailo-face db check` lists them");
+    assert_string_equal(lines[0],
+                        "2 people with invalid metadata, which is not shown. Run `hailo-face db check` for the names");
 }
 
 int main(void)

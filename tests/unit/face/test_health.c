@@ -118,18 +118,19 @@ static void test_counts(void **state)
     json_decref(health);
     hs_buf_init(&out, 4096);
     hs_face_put_metrics(&app, &out);
-    assert_string_equal(hs_buf_str(&out),
-                        "# HELP hailo_gallery_identities People in the gallery.\n"
-                        "# TYPE hailo_gallery_identities gauge\nhailo_gallery_identities 3\n"
-                        "# HELP hailo_gallery_identities_unusable Of these, people none of whose faces can match.\n"
-                        "# TYPE hailo_gallery_identities_unusable gauge\nhailo_gallery_identities_unusable 1\n"
-                        "# HELP hailo_gallery_embeddings Stored faces, by whether they can match.\n"
-                        "# TYPE hailo_gallery_embeddings gauge\n"
-                        "hailo_gallery_embeddings{use=\"other_space\"} 1\n"
-                        "hailo_gallery_embeddings{use=\"other_size\"} 1\n"
-                        "hailo_gallery_embeddings{use=\"damaged\"} 1\n"
-                        "hailo_gallery_embeddings{use=\"unknown_space\"} 1\n"
-                        "hailo_gallery_embeddings{use=\"usable\"} 2\n");
+    assert_string_equal(
+        hs_buf_str(&out),
+        "# HELP hailo_gallery_identities People in the gallery.\n"
+        "# TYPE hailo_gallery_identities gauge\nhailo_gallery_identities 3\n"
+        "# HELP hailo_gallery_identities_unusable People in the gallery without a face that can match.\n"
+        "# TYPE hailo_gallery_identities_unusable gauge\nhailo_gallery_identities_unusable 1\n"
+        "# HELP hailo_gallery_embeddings Stored faces by usability.\n"
+        "# TYPE hailo_gallery_embeddings gauge\n"
+        "hailo_gallery_embeddings{use=\"other_space\"} 1\n"
+        "hailo_gallery_embeddings{use=\"other_size\"} 1\n"
+        "hailo_gallery_embeddings{use=\"damaged\"} 1\n"
+        "hailo_gallery_embeddings{use=\"unknown_space\"} 1\n"
+        "hailo_gallery_embeddings{use=\"usable\"} 2\n");
     hs_buf_finish(&out);
     tear_down(&app);
 }
@@ -156,7 +157,7 @@ static void test_opened(void **state)
     assert_int_equal(try_add(f->gallery, "Eve", 9, NULL), HS_EIO);
     check_state(&app, "failed", "gallery_failed");
     hs_face_health_gallery_reason(&app, detail);
-    assert_non_null(strstr(detail, "; changes fail until a restart"));
+    assert_non_null(strstr(detail, "; restart the service to allow changes"));
     health = hs_face_health_database(&app);
     assert_string_equal(json_string_value(json_object_get(health, "error")), detail);
     json_decref(health);

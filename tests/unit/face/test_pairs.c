@@ -110,13 +110,13 @@ static void messages_say_what_is_wrong(void **state)
     static const struct {
         const char *text, *says;
     } cases[] = {
-        { "", "t.csv:1: there are no pairs" },
-        { "a,b,same", "t.csv:1: there are no pairs" },
+        { "", "t.csv:1: the file contains no pairs" },
+        { "a,b,same", "t.csv:1: the file contains no pairs" },
         { "a,b\n1,2\n", "t.csv:1: the first line must name the columns image1, image2 and same" },
         { "b,same\n", "t.csv:1: the first line must name the columns image1, image2 and same" },
         { "a,same\n", "t.csv:1: the first line must name the columns image1, image2 and same" },
-        { "a,b,same,same\n", "t.csv:1: a column is named twice" },
-        { "a,b,same\n\n\"p,q,1\n", "t.csv:3: a quoted cell does not end" },
+        { "a,b,same,same\n", "t.csv:1: duplicate column" },
+        { "a,b,same\n\n\"p,q,1\n", "t.csv:3: unterminated quoted cell" },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
         struct hs_face_pairs *pairs = NULL;

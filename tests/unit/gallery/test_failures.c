@@ -364,7 +364,7 @@ static void test_locks(void **state)
     faults_arm(FAULT_LOCK, 1);
     assert_int_equal(hs_gallery_backup(f->gallery, NULL, &err), HS_EIO);
     assert_true(faults_disarm());
-    assert_non_null(strstr(err.message, "locked"));
+    assert_non_null(strstr(err.message, "cannot lock the folder"));
     fixture_close(f);
     faults_arm(FAULT_LOCK, 1);
     assert_int_equal(hs_gallery_open(&f->options, &f->gallery, NULL, NULL), HS_EIO);
@@ -407,9 +407,9 @@ static void test_full_disk(void **state)
     (void) state;
     struct hs_error err;
     assert_int_equal(hs_sql_error(SQLITE_FULL, NULL, &err), HS_EIO);
-    assert_non_null(strstr(err.message, "gallery: its disk is full"));
+    assert_non_null(strstr(err.message, "cannot write the gallery: the disk is full"));
     assert_int_equal(hs_sql_error(SQLITE_IOERR_WRITE, NULL, &err), HS_EIO);
-    assert_non_null(strstr(err.message, "gallery: its file cannot be read or changed"));
+    assert_non_null(strstr(err.message, "the gallery file cannot be read or written"));
 }
 
 int main(void)

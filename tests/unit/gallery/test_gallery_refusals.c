@@ -54,7 +54,7 @@ static void test_options(void **state)
     f->options.busy_timeout_ms = 0;
     struct hs_error err = { 0 };
     f->options.path = "";
-    expect(hs_gallery_open(&f->options, &f->gallery, NULL, &err), &err, HS_EINVAL, "gallery: no path");
+    expect(hs_gallery_open(&f->options, &f->gallery, NULL, &err), &err, HS_EINVAL, "the gallery has no path");
 }
 
 /* A folder in the place of the file, and impossible paths. */
@@ -138,20 +138,21 @@ static void test_texts(void **state)
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(times); i++)
         expect(hs_gallery_check_time("created_at", times[i].time, &err), &err, times[i].code,
-               "created_at: not a time, YYYY-MM-DD HH:MM:SS");
+               "created_at: must be a time, YYYY-MM-DD HH:MM:SS");
 
     static const char digits[] = "0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABCDEF";
     char sum[66];
     for (int len = 63; len <= 65; len++) {
         hs_str_copy_n(sum, sizeof(sum), digits, (size_t) len);
         expect(hs_gallery_check_sha256("source_sha256", sum, &err), &err, len == 64 ? 0 : HS_EINVAL,
-               "source_sha256: not 64 hexadecimal digits");
+               "source_sha256: must be 64 hexadecimal digits");
     }
     hs_str_copy_n(sum, sizeof(sum), digits, 64);
     sum[63] = 'g';
     assert_int_equal(hs_gallery_check_sha256("", sum, NULL), HS_EINVAL);
 
-    expect(hs_gallery_check_quality("{\"score\": true}", &err), &err, HS_EINVAL, "quality: not all of it are numbers");
+    expect(hs_gallery_check_quality("{\"score\": true}", &err), &err, HS_EINVAL,
+           "quality: all members must be numbers");
     expect(hs_gallery_check_quality("[1]", &err), &err, HS_EINVAL, "quality: not a JSON object");
     expect(hs_gallery_check_metadata("{\"a\":", &err), &err, HS_EINVAL, "metadata: not a JSON object: ");
     assert_int_equal(hs_gallery_check_quality("{\"score\": 1, \"blur\": 0.5}", NULL), 0);
@@ -181,10 +182,10 @@ static void test_vectors(void **state)
     e = (struct hs_gallery_new_embedding) { .dimension = 1, .space = "s" };
     expect(hs_gallery_check_embedding(&e, &err), &err, HS_EINVAL, "embedding: must have 1 to");
     e = (struct hs_gallery_new_embedding) { (float[]) { 1 }, 1, "s", "m", "{\"a\":1}", NULL, "yesterday" };
-    expect(hs_gallery_check_embedding(&e, &err), &err, HS_EINVAL, "created_at: not a time");
+    expect(hs_gallery_check_embedding(&e, &err), &err, HS_EINVAL, "created_at: must be a time");
     e.created_at = NULL;
     e.source_sha256 = "0";
-    expect(hs_gallery_check_embedding(&e, &err), &err, HS_EINVAL, "source_sha256: not 64");
+    expect(hs_gallery_check_embedding(&e, &err), &err, HS_EINVAL, "source_sha256: must be 64");
     e.source_sha256 = NULL;
     assert_int_equal(hs_gallery_check_embedding(&e, NULL), 0);
 }
@@ -215,11 +216,13 @@ static void test_imports(void **state)
     static const struct {
         const char *lines, *text;
     } files[] = {
-        { "", "import: the file has no lines" },
-        { "{}\n", "the first line does not name the format" },
-        { "[\n", "the first line does not name the format" },
-        { "{\"format\":\"hailo-services-gallery\"}\n", "import: version 0, known is 1" },
-        { "{\"format\":\"hailo-services-gallery\",\"version\":2}\n", "import: version 2, known is 1" },
+        { "", "import: the file is empty" },
+        { "{}\n", "the first line must contain the format" },
+        { "[\n", "the first line must contain the format" },
+        { "{\"format\":\"hailo-services-gallery\"}\n",
+          "import: version 0 is not supported; this program reads version 1" },
+        { "{\"format\":\"hailo-services-gallery\",\"version\":2}\n",
+          "import: version 2 is not supported; this program reads version 1" },
     };
     static const struct {
         const char *lines;
@@ -231,18 +234,18 @@ static void test_imports(void **state)
         { FORMAT "{\"name\":1,\"embeddings\":[]}\n", -1, "not an object with a name and embeddings" },
         { PERSON("\"embeddings\":{}"), -1, "not an object with a name and embeddings" },
         { PERSON("\"created_at\":5,\"embeddings\":[]"), -1, "not an object with a name and embeddings" },
-        { PERSON("\"created_at\":\"5\",\"embeddings\":[]"), -1, "created_at: not a time" },
-        { PERSON("\"updated_at\":\"5\",\"embeddings\":[]"), -1, "updated_at: not a time" },
+        { PERSON("\"created_at\":\"5\",\"embeddings\":[]"), -1, "created_at: must be a time" },
+        { PERSON("\"updated_at\":\"5\",\"embeddings\":[]"), -1, "updated_at: must be a time" },
         { PERSON("\"metadata\":\"5\",\"embeddings\":[]"), -1, "metadata: not a JSON object" },
-        { PERSON("\"embeddings\":[5]"), 0, "embedding: a member is of the wrong type" },
-        { EMBEDDING("\"model\":5"), 0, "embedding: a member is of the wrong type" },
+        { PERSON("\"embeddings\":[5]"), 0, "embedding: a member has the wrong type" },
+        { EMBEDDING("\"model\":5"), 0, "embedding: a member has the wrong type" },
         { EMBEDDING("\"model\":\"m\""), 0, "vector: not base64" },
         { EMBEDDING("\"vector\":\"*\""), 0, "vector: not base64" },
-        { EMBEDDING("\"vector\":\"AACAPw\""), 0, "vector: not base64" },       /* no padding */
-        { EMBEDDING("\"vector\":\"AACA\""), 0, "vector: not a whole number" }, /* three bytes */
+        { EMBEDDING("\"vector\":\"AACAPw\""), 0, "vector: not base64" },                      /* no padding */
+        { EMBEDDING("\"vector\":\"AACA\""), 0, "vector: size is not a multiple of 4 bytes" }, /* three bytes */
         { EMBEDDING("\"vector\":\"\""), 0, "embedding: must have 1 to" },
         { EMBEDDING("\"vector\":\"AAAAPw==\""), 0, "embedding: must be finite and of length 1" }, /* 0.5 */
-        { EMBEDDING("\"vector\":\"AACAPw==\",\"quality\":{\"a\":\"b\"}"), 0, "quality: not all of it are numbers" },
+        { EMBEDDING("\"vector\":\"AACAPw==\",\"quality\":{\"a\":\"b\"}"), 0, "quality: all members must be numbers" },
     };
     struct hs_gallery_imported *done = calloc(1, sizeof(*done));
     struct hs_error err = { 0 };
@@ -250,8 +253,7 @@ static void test_imports(void **state)
     for (size_t i = 0; i < HS_ARRAY_LEN(files); i++)
         expect(import_text(f->gallery, files[i].lines, done, &err), &err, HS_EDECODE, files[i].text);
     expect(hs_gallery_import(f->gallery, "", 0, done, &err), &err, HS_EDECODE, "the last line has no sha256");
-    expect(hs_gallery_import(f->gallery, "{\"sha256\":\"00\"}", 15, done, &err), &err, HS_EDECODE,
-           "the sha256 is not that of the content");
+    expect(hs_gallery_import(f->gallery, "{\"sha256\":\"00\"}", 15, done, &err), &err, HS_EDECODE, "sha256 mismatch");
     for (size_t i = 0; i < HS_ARRAY_LEN(refused); i++) {
         expect(import_text(f->gallery, refused[i].lines, done, &err), &err, 0, "");
         assert_int_equal(done->refused_count, 1);
@@ -298,7 +300,7 @@ static void test_orphans(void **state)
     assert_int_equal(hs_gallery_check(f->gallery, &err), 0);
     run_sql(f->path, "PRAGMA foreign_keys = OFF; DELETE FROM identities");
     int r = hs_gallery_check(f->gallery, &err);
-    if (r != HS_EIO || !strstr(err.message, "1 embeddings belong to no identity"))
+    if (r != HS_EIO || !strstr(err.message, "1 embedding belongs to no identity"))
         fail_msg("gave %d \"%s\"", r, err.message);
 }
 

@@ -95,9 +95,9 @@ static void test_messages(void **state)
         const char *name, *message;
     } rows[] = {
         { "a\xe2\x80\x8b", "name: has an invisible character (U+200B)" },
-        { "..", "name: must not be '.' or '..', which have a meaning in paths" },
+        { "..", "name: must not be '.' or '..', which are reserved in paths" },
         { " ", "name: must not be empty or only white space" },
-        { "UNKNOWN", "name: 'unknown' stands for a face that nobody matches" },
+        { "UNKNOWN", "name: 'unknown' is reserved for faces without a match" },
         { "a\x01", "name: has control characters (U+0001)" },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -132,8 +132,8 @@ static void test_names_and_metadata(void **state)
     struct hs_gallery_survey survey = stats_of(g);
     assert_int_equal(survey.names.count, 3);
     assert_string_equal(survey.names.items[0].name, "Jose\xcc\x81");
-    assert_string_equal(survey.names.items[0].reason, "looks the same as another one, 'Jos\xc3\xa9'");
-    assert_string_equal(survey.names.items[1].reason, "name: 'unknown' stands for a face that nobody matches");
+    assert_string_equal(survey.names.items[0].reason, "looks the same as 'Jos\xc3\xa9'");
+    assert_string_equal(survey.names.items[1].reason, "name: 'unknown' is reserved for faces without a match");
     assert_string_equal(survey.names.items[2].reason, "would be stored as 'Zo\xc3\xa9'");
     assert_int_equal(survey.metadata.count, 1);
     assert_string_equal(survey.metadata.items[0].name, "e");

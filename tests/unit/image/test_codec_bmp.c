@@ -125,7 +125,7 @@ static void headers_that_cannot_be(void **state)
         { 1, 1, 24, 77, HS_EUNSUPPORTED, "compression 77" },
         { 1, 1, 0, 4, HS_EUNSUPPORTED, "compression 4" },
         { 30000, 30000, 24, 0, HS_ETOOLARGE, "at most 64 megapixels" },
-        { 8000, 8000, 24, 0, HS_EDECODE, "BMP is cut" },
+        { 8000, 8000, 24, 0, HS_EDECODE, "BMP is truncated" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct hs_buf buf =
@@ -133,7 +133,7 @@ static void headers_that_cannot_be(void **state)
         decode_fails(buf.data, buf.len, NULL, cases[i].code, cases[i].text);
         hs_buf_finish(&buf);
     }
-    decode_fails("BM", 2, NULL, HS_EDECODE, "BMP ends inside its header");
+    decode_fails("BM", 2, NULL, HS_EDECODE, "BMP is truncated: incomplete header");
 }
 
 /* Rows are padded to four bytes. The padding of the last row may be missing, but none of its pixels. */
@@ -145,7 +145,7 @@ static void the_last_row_may_lack_its_padding(void **state)
     for (size_t len = sizeof(rows) - 2; len <= sizeof(rows) - 1; len++) {
         struct hs_buf buf = make_bmp(2, 2, 24, 0, NULL, 0, rows, len);
         if (len < sizeof(rows) - 1)
-            decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "BMP is cut");
+            decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "BMP is truncated");
         else
             decode_gives(buf.data, buf.len, 2, 2, "\11\10\7\14\13\12\3\2\1\6\5\4");
         hs_buf_finish(&buf);
@@ -162,7 +162,7 @@ static void header_sizes(void **state)
                   { 13, "unknown header of 13 bytes" },
                   { 39, "unknown header of 39 bytes" },
                   { 40, NULL },
-                  { 45, "ends inside its header" } };
+                  { 45, "incomplete header" } };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct hs_buf buf = make_bmp(1, 1, 24, 0, NULL, 0, "\3\2\1\0", 4);
         assert_int_equal(buf.data[14], 40);

@@ -289,7 +289,7 @@ static void cut_anywhere_it_is_refused(void **state)
             assert_int_equal(hs_image_decode(copy, len, &options, &image, NULL), HS_EDECODE);
             free(copy);
         }
-        decode_fails(buf.data, buf.len * 3 / 4, NULL, HS_EDECODE, "JPEG is cut");
+        decode_fails(buf.data, buf.len * 3 / 4, NULL, HS_EDECODE, "JPEG is truncated");
         hs_buf_finish(&buf);
     }
 }
@@ -491,7 +491,7 @@ static void coefficients_count_as_memory(void **state)
     options.limits.max_memory = 8000000;
     assert_int_equal(hs_image_decode(plain.data, plain.len, &options, &image, NULL), 0);
     hs_image_destroy(image);
-    decode_fails(progressive.data, progressive.len, &options, HS_ETOOLARGE, "image would take 13 MB of memory");
+    decode_fails(progressive.data, progressive.len, &options, HS_ETOOLARGE, "image needs 13 MB of memory");
     options.limits.max_memory = 14000000;
     assert_int_equal(hs_image_decode(progressive.data, progressive.len, &options, &image, NULL), 0);
     hs_image_destroy(image);
@@ -534,15 +534,17 @@ static void headers_are_not_read_past_the_end(void **state)
         { "\xff\xd8\xff\xfe\xff\xff", 6 },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        decode_fails(cases[i].bytes, cases[i].len, NULL, HS_EDECODE, "JPEG ends before it says its size");
+        decode_fails(cases[i].bytes, cases[i].len, NULL, HS_EDECODE,
+                     "JPEG is truncated: it ends before the frame header");
 }
 
 static void impossible_files(void **state)
 {
     (void) state;
-    decode_fails("\xff\xd8", 2, NULL, HS_EDECODE, "JPEG ends before it says its size");
-    decode_fails("\xff\xd8\xff\xd9", 4, NULL, HS_EDECODE, "JPEG ends before it says its size");
-    decode_fails("\xff\xd8\xff\xc0\0\x0b\x08\0\0\0\x08\1\1\x11\0", 15, NULL, HS_EDECODE, "JPEG header says 8x0 pixels");
+    decode_fails("\xff\xd8", 2, NULL, HS_EDECODE, "JPEG is truncated: it ends before the frame header");
+    decode_fails("\xff\xd8\xff\xd9", 4, NULL, HS_EDECODE, "JPEG is truncated: it ends before the frame header");
+    decode_fails("\xff\xd8\xff\xc0\0\x0b\x08\0\0\0\x08\1\1\x11\0", 15, NULL, HS_EDECODE,
+                 "JPEG header has an invalid size, 8x0 pixels");
     /* Two components. */
     decode_fails("\xff\xd8\xff\xc0\0\x0e\x08\0\x08\0\x08\2\1\x11\0\2\x11\0\xff\xda\0\x0a\2\1\0\2\0\0\x3f\0", 30, NULL,
                  HS_EDECODE, "2 colour components");

@@ -107,7 +107,7 @@ static void cut_anywhere_it_is_refused(void **state)
         assert_true(hs_image_decode(buf.data, len, &options, &image, &err) == HS_EDECODE);
         assert_true(err.message[0] != '\0');
     }
-    decode_fails(buf.data, buf.len / 2, NULL, HS_EDECODE, "PNG is cut");
+    decode_fails(buf.data, buf.len / 2, NULL, HS_EDECODE, "PNG is truncated");
     hs_buf_finish(&buf);
 }
 
@@ -129,9 +129,9 @@ static void impossible_headers(void **state)
     (void) state;
     struct hs_buf buf = gradient_png();
     memset(buf.data + 16, 0, 4);
-    decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "PNG header says 0x64 pixels");
+    decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "PNG header has an invalid size, 0x64 pixels");
     buf.data[16] = 0x80;
-    decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "PNG header says 2147483648x64 pixels");
+    decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "PNG header has an invalid size, 2147483648x64 pixels");
     hs_buf_finish(&buf);
 }
 

@@ -77,10 +77,10 @@ static void limits_are_found_in_the_header(void **state)
     hs_buf_finish(&buf);
     buf = png_header(40000, 10);
     decode_fails(buf.data, buf.len, NULL, HS_ETOOLARGE,
-                 "image is 40000x10 pixels, a side of at most 32768 is accepted");
+                 "image is 40000x10 pixels, at most 32768 per side are accepted");
     struct hs_image_options options = options_plain();
     options.limits.max_bytes = 32;
-    decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "image is 33 bytes, at most 32 are accepted");
+    decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "image is 33 bytes, at most 32 bytes are accepted");
     hs_buf_finish(&buf);
 }
 
@@ -101,7 +101,7 @@ static void limits_hold_to_the_pixel(void **state)
     decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "image is 100x50 pixels, at most 0.004999 megapixels");
     options.limits.max_pixels = 0;
     options.limits.max_side = 99;
-    decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "a side of at most 99");
+    decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "at most 99 per side");
     options.limits.max_side = 0;
     options.limits.max_memory = 15000;
     decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "of memory to decode");
@@ -415,7 +415,7 @@ static void without_room_in_time_it_is_an_error(void **state)
     assert_true(hs_budget_try(&budget.small, 1));
     options.deadline_ns = hs_deadline_in_ms(20);
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, &err), HS_ETIMEOUT);
-    assert_non_null(strstr(err.message, "the request's time was over"));
+    assert_non_null(strstr(err.message, "the request timed out"));
     hs_cancel_init(&cancel);
     hs_cancel_trigger(&cancel);
     options.deadline_ns = HS_NO_DEADLINE;

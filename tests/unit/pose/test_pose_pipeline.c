@@ -188,7 +188,7 @@ static void what_cannot_be_answered_is_refused(void **state)
     hs_cancel_trigger(&cancel);
     assert_int_equal(hs_pose_detect(&s.sim.pool, s.picture.data, s.picture.len, &s.params, &result, &err),
                      HS_ECANCELED);
-    assert_string_equal(err.message, "the client has left");
+    assert_string_equal(err.message, "the client disconnected");
     assert_null(result.image);
     hs_cancel_finish(&cancel);
     hs_pose_result_finish(&result);

@@ -300,7 +300,7 @@ static void without_room_for_its_results_it_is_busy(void **state)
     assert_true(hs_budget_try(&f->budgets.answers, HS_ANSWERS_HELD_MAX - 5000));
     json_t *value = ask_whole(f, 3, MB, &status);
     assert_int_equal(status, 503);
-    expect_error(value, "busy", "leave no memory for this one");
+    expect_error(value, "busy", "use all memory for answers");
     struct hs_buf answer = receive(ask(f, 3, 5, 1, MB, true));
     assert_non_null(strstr(body_of(&answer), "\"code\": \"busy\""));
     assert_non_null(strstr(body_of(&answer), "{\"count\": 3, \"failed\": 1}\n"));

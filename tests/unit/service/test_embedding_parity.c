@@ -71,12 +71,12 @@ static void bounds(void **state)
 static void only_what_was_compared_passes(void **state)
 {
     struct hs_store *store = open_with(*state, PACK("made", SHA_MODEL, SHA_OTHER));
-    refused(store, "not compared yet: run hailo-face compare-devices");
+    refused(store, "the model files have not been compared. Run `hailo-face compare-devices`");
     save(store, fine);
     assert_true(folder_has(*state, "store/made.agreement.json"));
     assert_int_equal(check(store, NULL), 0);
     save(store, (struct hs_sample_stats) { .count = 40, .least = .5, .median = .8 });
-    refused(store, "median cosine is 0.8000 (at least 0.97 is wanted), the least 0.5000");
+    refused(store, "median cosine is 0.8000 (at least 0.97 required), the lowest 0.5000");
     save(store, (struct hs_sample_stats) { .count = 7, .least = .98, .median = .99 });
     refused(store, "only 7 faces");
     hs_store_close(store);
@@ -93,7 +93,7 @@ static void other_files_are_another_matter(void **state)
         assert_true(hs_str_copy(text, sizeof(text), PACK("made", SHA_MODEL, SHA_OTHER)));
         memcpy(strstr(text, i ? SHA_OTHER : SHA_MODEL), third, 64);
         store = open_with(*state, text);
-        refused(store, "other model files");
+        refused(store, "the model files have changed");
         hs_store_close(store);
     }
 }
@@ -128,12 +128,12 @@ static void damaged_records(void **state)
     assert_int_equal(check(store, NULL), 0);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         folder_write(*state, "store/made.agreement.json", bad[i], strlen(bad[i]));
-        refused(store, "is damaged; run hailo-face compare-devices again");
+        refused(store, "is damaged. Run `hailo-face compare-devices` again");
     }
     static char huge[100000];
     memset(huge, ' ', sizeof(huge));
     folder_write(*state, "store/made.agreement.json", huge, sizeof(huge));
-    refused(store, "compare-devices again");
+    refused(store, "compare-devices` again");
     hs_store_close(store);
 }
 

@@ -70,7 +70,7 @@ static void test_parallel_for(void **state)
         int r = hs_parallel_for(&loop, &err);
         assert_int_equal(hs_call_fail_disarm(), nth < 3);
         assert_int_equal(r, nth < 3 ? HS_ENOMEM : 0);
-        hs_str_format(text, sizeof(text), "only %d of 3 threads could be started", nth);
+        hs_str_format(text, sizeof(text), "started only %d of 3 threads", nth);
         if (r < 0)
             assert_string_equal(err.message, text);
         assert_true(r < 0 || atomic_load(&w.runs) == 1000);
@@ -375,7 +375,7 @@ static void test_models_without_threads(void **state)
     hs_call_fail_arm("pthread_create", 1, EAGAIN);
     assert_int_equal(hs_model_cache_ref(cache, "p1", hs_deadline_in_ms(20000), &pool, &err), HS_ENOMEM);
     assert_true(hs_call_fail_disarm());
-    assert_string_equal(err.message, "no thread for the model");
+    assert_string_equal(err.message, "cannot start a thread for the model");
     assert_null(pool);
     assert_int_equal(hs_model_cache_ref(cache, "p1", hs_deadline_in_ms(20000), &pool, &err), 0);
     hs_model_cache_unref(cache, pool);
@@ -400,7 +400,7 @@ static void test_full_cache(void **state)
         assert_int_equal(hs_model_cache_ref(cache, name, hs_deadline_in_ms(20000), &pools[i], &err), 0);
     }
     assert_int_equal(hs_model_cache_ref(cache, "p8", hs_deadline_in_ms(20000), &pools[8], &err), HS_EBUSY);
-    assert_string_equal(err.message, "8 models are in use already");
+    assert_string_equal(err.message, "8 models are in use, which is the maximum; try again later");
     assert_int_equal(hs_model_cache_ref(cache, "p1", 0, &pools[8], &err), 0); /* a second reference */
     assert_ptr_equal(pools[8], pools[1]);
     assert_int_equal(hs_model_cache_ref(cache, NULL, 0, &pools[0], &err), 0);
@@ -415,7 +415,7 @@ static void test_full_cache(void **state)
     hs_model_cache_unref(cache, pools[8]);
     assert_int_equal(hs_model_cache_ref(cache, "p2", 0, &pools[2], &err), 0); /* still open, so no time is needed */
     assert_int_equal(hs_model_cache_ref(cache, "p3", 0, &pools[3], &err), HS_ETIMEOUT);
-    assert_string_equal(err.message, "p3 is still being prepared");
+    assert_string_equal(err.message, "p3 is still loading; try again later");
     for (int i = 1; i < HS_MODEL_CACHE_MAX; i++)
         if (i != 3)
             hs_model_cache_unref(cache, pools[i]);

@@ -142,7 +142,7 @@ static void points_that_are_no_face_are_refused(void **state)
     struct hs_point points[HS_FACE_LANDMARKS];
     for (int i = 0; i < HS_FACE_LANDMARKS; i++)
         points[i] = (struct hs_point) { 100, 200 };
-    refuse(points, "one spot");
+    refuse(points, "coincide");
     points[3].x = NAN;
     refuse(points, "finite");
     points[3].x = INFINITY;
@@ -151,7 +151,7 @@ static void points_that_are_no_face_are_refused(void **state)
     const struct hs_point far[HS_FACE_LANDMARKS] = { { 0, 0 }, { 0, 0 }, { 1000, 0 }, { 0, 0 }, { 0, 0 } };
     refuse(far, "face");
     place(1e-6, 0, 50, 50, points);
-    refuse(points, "one spot");
+    refuse(points, "coincide");
 }
 
 /* A mirrored face is not a face: the result is the best rotation and scale, never a reflection. */

@@ -137,10 +137,10 @@ static void outputs_are_checked_and_named(void **state)
     assert_string_equal(text, "80x40x64, 1");
     outputs[1].size_bytes--;
     assert_int_equal(hs_outputs_check(outputs, 2, &err), HS_EMODEL);
-    assert_string_equal(err.message, "output 1 (12800x4x1) does not fit its 204799 bytes");
+    assert_string_equal(err.message, "output 1 (12800x4x1) does not match its size of 204799 bytes");
     outputs[0].scale = 0;
     assert_int_equal(hs_outputs_check(outputs, 2, &err), HS_EMODEL);
-    assert_non_null(strstr(err.message, "output 0 has an unusable quantisation"));
+    assert_non_null(strstr(err.message, "output 0 has an invalid quantisation"));
 }
 
 int main(void)

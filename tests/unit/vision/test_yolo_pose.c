@@ -624,17 +624,17 @@ static void what_does_not_fit_is_refused(void **state)
     CHANGED(changed.spec.input_w = 0, "input size");
     CHANGED(changed.spec.input_w = 96, "does not divide");
     CHANGED(changed.spec.input_h = 192, "does not divide");
-    CHANGED(broken.count = 8, "three outputs");
+    CHANGED(broken.count = 8, "three on each");
     CHANGED(broken.count = 0, "no output");
-    CHANGED(broken.descs[3].h--, "three outputs");
+    CHANGED(broken.descs[3].h--, "three on each");
     CHANGED(broken.descs[0].size_bytes--, "bytes");
-    CHANGED(broken.descs[0].c = -1, "does not fit");
-    CHANGED((broken.descs[0].w = broken.descs[0].h = broken.descs[0].c = INT32_MAX), "does not fit");
+    CHANGED(broken.descs[0].c = -1, "does not match its size");
+    CHANGED((broken.descs[0].w = broken.descs[0].h = broken.descs[0].c = INT32_MAX), "does not match its size");
     CHANGED(broken.descs[0].scale = 0, "quantisation");
     CHANGED(broken.descs[0].scale = NAN, "quantisation");
     CHANGED(broken.descs[0].zero_point = INFINITY, "quantisation");
-    CHANGED(broken.descs[3].c = 32, "bins a side");
-    CHANGED((broken.count = 1, broken.descs[0].layout = HS_LAYOUT_ROWS), "is no matrix");
+    CHANGED(broken.descs[3].c = 32, "bins per side");
+    CHANGED((broken.count = 1, broken.descs[0].layout = HS_LAYOUT_ROWS), "is not a matrix");
 #undef CHANGED
     tensors_destroy(&t);
     network_destroy(&net);
