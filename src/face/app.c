@@ -95,9 +95,15 @@ void hs_face_app_finish(void *state)
 
 int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face_app **ret_app)
 {
-    static const struct hs_config_override off = { "this command", "database.enabled", "false" };
+    return hs_face_start_with(call, gallery, &(struct hs_config_override) { 0 }, ret_app);
+}
+
+int hs_face_start_with(const struct hs_invocation *call, bool gallery, const struct hs_config_override *extra,
+                       struct hs_face_app **ret_app)
+{
+    const struct hs_config_override overrides[] = { *extra, { "this command", "database.enabled", "false" } };
     void *state;
-    int code = hs_app_start(call, &off, gallery ? 0 : 1, gallery ? HS_APP_OPEN : 0, &state);
+    int code = hs_app_start(call, overrides, gallery ? 1 : 2, gallery ? HS_APP_OPEN : 0, &state);
     if (code != HS_EXIT_OK)
         return code;
     *ret_app = state;

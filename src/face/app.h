@@ -59,6 +59,10 @@ void hs_face_app_finish(void *state);
  * exit with. Caller frees with hs_app_destroy. */
 int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face_app **ret_app);
 
+/* The same, with one more setting; an `extra` without an assignment counts as not given. */
+int hs_face_start_with(const struct hs_invocation *call, bool gallery, const struct hs_config_override *extra,
+                       struct hs_face_app **ret_app);
+
 /* Returns a request for faces with the parameters from the settings, without embeddings. */
 struct hs_face_request hs_face_app_request(const struct hs_face_app *app);
 

@@ -1,24 +1,35 @@
-/* `detect`, `embed`, `recognize`, `compare`: read pictures and print the API's JSON, without a server. */
+/* `detect`, `embed`, `recognize`, `compare`: process pictures without a server. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_build.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "face/commands.h"
 #include "face/response_json.h"
 #include "gallery/gallery.h"
-#include "service/drawing.h"
-#include "service/picture_files.h"
+#include "service/answer.h"
+#include "service/picture_report.h"
 #include "vision/face_heads.h"
+
+enum {
+    IDENTITY_TEXT = 4 * HS_GALLERY_NAME_MAX + 16, /* of an escaped name and its score */
+    DETAILS_MAX = 1 << 20,                        /* bytes of the names in a picture */
+};
+
+enum command { DETECT, EMBED, RECOGNIZE, COMPARE };
 
 struct pictures {
     struct hs_invocation *call;
+    enum command command;
     struct hs_face_app *app;
-    struct hs_drawing_target draw; /* for detect and recognize */
-    struct hs_picture_answers answers;
-    int64_t max; /* --max and --conf of detect and recognize; negative: as configured */
-    double confidence;
+    struct hs_face_request request;
+    struct hs_picture_report report;
+    const char *model; /* --model, --max, --conf, --iou and --threshold; NULL or negative: as configured */
+    int64_t max;
+    double confidence, iou, threshold;
 };
 
 /* A picture and the faces found in it. */
@@ -31,16 +42,15 @@ struct picture {
 };
 
 /* Finds the faces in a picture. The caller frees the content with picture_finish, also after a failure. */
-static int picture_init(struct picture *picture, const struct pictures *p, size_t index,
-                        const struct hs_face_request *request, struct hs_error *err)
+static int picture_init(struct picture *picture, const struct pictures *p, size_t index, struct hs_error *err)
 {
     struct hs_error why;
-    *picture = (struct picture) { .path = p->call->words.items[index], .index = index };
+    *picture = (struct picture) { .path = p->report.paths.items[index], .index = index };
     int r = hs_picture_read(picture->path, p->app->pipeline.limits.max_bytes, &picture->data, &picture->len, err);
     if (r < 0)
         return r;
-    r = hs_face_find(&p->app->pipeline, picture->data, picture->len, request, HS_NO_DEADLINE, NULL, &picture->result,
-                     &why);
+    r = hs_face_find(&p->app->pipeline, picture->data, picture->len, &p->request, HS_NO_DEADLINE, NULL,
+                     &picture->result, &why);
     return r < 0 ? hs_error_set(err, r, "%s: %s", picture->path, why.message) : 0;
 }
 
@@ -50,10 +60,41 @@ static void picture_finish(struct picture *picture)
     free(picture->data);
 }
 
-/* Prints a response. Takes `answer`; NULL: memory was short. */
-static int print(const struct pictures *p, json_t *answer, const struct picture *picture, struct hs_error *err)
+static int no_face(const char *path, struct hs_error *err)
 {
-    return hs_picture_answers_print(&p->answers, answer, picture->path, HS_JSON_SORTED, err);
+    return hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", path);
+}
+
+/* Prints an answer. Takes the reference; NULL: memory was short. */
+static int print_answer(struct pictures *p, json_t *answer, const char *path, struct hs_error *err)
+{
+    struct hs_buf out;
+    answer = hs_picture_report_name(&p->report, answer, path);
+    hs_buf_init(&out, HS_ANSWER_MAX);
+    int r = answer ? hs_json_write(answer, HS_JSON_SORTED, &out) : HS_ENOMEM;
+    if (r == 0)
+        hs_picture_report_print(&p->report, &out);
+    hs_buf_finish(&out);
+    json_decref(answer);
+    return r < 0 ? hs_answer_failed(r, err) : 0;
+}
+
+static void print_line(struct pictures *p, const struct picture *picture, const json_t *answer, const char *details,
+                       double more_ms)
+{
+    const struct hs_face_result *result = &picture->result;
+    const struct hs_picture_line line = {
+        .path = picture->path,
+        .width = result->width,
+        .height = result->height,
+        .count = result->count,
+        .found = result->found,
+        .details = details,
+        .answer = answer,
+        .device = result->device,
+        .ms = result->timings.total_ms + more_ms,
+    };
+    hs_picture_report_line(&p->report, &line);
 }
 
 /* ---- drawing ---- */
@@ -128,9 +169,9 @@ static int draw(const struct pictures *p, const struct picture *picture, const j
     if (r < 0)
         return r;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    r = annotate(&picture->result, image, answer, p->draw.format, &out, err);
+    r = annotate(&picture->result, image, answer, p->report.draw.format, &out, err);
     if (r == 0)
-        r = hs_drawing_save(&p->draw, picture->index, &out, err);
+        r = hs_drawing_save(&p->report.draw, picture->index, &out, err);
     hs_buf_finish(&out);
     hs_image_destroy(image);
     return r;
@@ -138,110 +179,224 @@ static int draw(const struct pictures *p, const struct picture *picture, const j
 
 /* ---- commands ---- */
 
-static int detect(const struct pictures *p, const struct picture *picture, struct hs_error *err)
+static int detect(struct pictures *p, const struct picture *picture, struct hs_error *err)
 {
-    int r = print(p, hs_face_detect_json(&picture->result, true), picture, err);
-    return r == 0 && p->draw.path ? draw(p, picture, NULL, err) : r;
+    json_t *answer = hs_face_detect_json(&picture->result, true);
+    int r = 0;
+    if (p->report.lines)
+        print_line(p, picture, answer, "", 0);
+    else
+        r = print_answer(p, json_incref(answer), picture->path, err);
+    if (r == 0 && p->report.draw.path)
+        r = draw(p, picture, NULL, err);
+    json_decref(answer);
+    return r;
 }
 
-static int embed(const struct pictures *p, const struct picture *picture, struct hs_error *err)
+static int embed(struct pictures *p, const struct picture *picture, struct hs_error *err)
 {
-    const struct hs_face_found *best = hs_face_best(&picture->result);
-    return best ? print(p, hs_face_embed_json(best, &picture->result), picture, err)
-                : hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", picture->path);
+    const struct hs_face_result *result = &picture->result;
+    const struct hs_face_found *best = hs_face_best(result);
+    if (!best)
+        return no_face(picture->path, err);
+    json_t *answer = hs_face_embed_json(best, result);
+    if (!p->report.lines)
+        return print_answer(p, answer, picture->path, err);
+    char details[HS_PACK_NAME_SIZE + 64];
+    hs_str_format(details, sizeof(details), ", %d numbers%s, model %s", result->dimension,
+                  result->count > 1 ? " of the best" : "", result->model);
+    print_line(p, picture, answer, details, 0);
+    json_decref(answer);
+    return 0;
 }
 
-static int recognize(const struct pictures *p, const struct picture *picture, struct hs_error *err)
+/* Appends ": Barack Obama (0.74), Unknown". */
+static void put_identities(struct hs_buf *out, const json_t *answer)
+{
+    size_t i;
+    json_t *face;
+    json_array_foreach(json_object_get(answer, "faces"), i, face)
+    {
+        const char *identity = json_string_value(json_object_get(face, "identity"));
+        double score = json_number_value(json_object_get(face, "match_score"));
+        char name[IDENTITY_TEXT];
+        hs_terminal_text(name, sizeof(name), identity ? identity : "");
+        hs_buf_printf(out, "%s%s", i ? ", " : ": ", name);
+        if (strcmp(name, "Unknown") != 0)
+            hs_buf_printf(out, " (%.2f)", score);
+    }
+}
+
+static int recognize(struct pictures *p, const struct picture *picture, struct hs_error *err)
 {
     const struct hs_face_recognize how = hs_face_recognize_default(p->app);
+    int64_t at = hs_clock_now_ns();
     json_t *answer = hs_face_recognize_json(p->app, &picture->result, &how, err);
+    double search_ms = hs_clock_lap_ms(&at);
+    int r = 0;
     if (!answer)
         return err->code;
-    int r = print(p, json_incref(answer), picture, err);
-    if (r == 0 && p->draw.path)
+    if (p->report.lines) {
+        struct hs_buf details;
+        hs_buf_init(&details, DETAILS_MAX);
+        put_identities(&details, answer);
+        const char *text = hs_buf_str(&details);
+        print_line(p, picture, answer, text ? text : "", search_ms);
+        hs_buf_finish(&details);
+    } else {
+        r = print_answer(p, json_incref(answer), picture->path, err);
+    }
+    if (r == 0 && p->report.draw.path)
         r = draw(p, picture, answer, err);
     json_decref(answer);
     return r;
 }
 
-static int compare(const struct pictures *p, const struct hs_face_request *request, struct hs_error *err)
+static int print_comparison(struct pictures *p, const struct picture *a, const struct picture *b, json_t *answer,
+                            struct hs_error *err)
 {
-    struct picture a, b = { .path = NULL };
-    int r = picture_init(&a, p, 0, request, err);
-    if (r == 0)
-        r = picture_init(&b, p, 1, request, err);
-    if (r == 0) {
-        const struct hs_face_found *one = hs_face_best(&a.result), *two = hs_face_best(&b.result);
-        json_t *answer = one && two ? hs_face_compare_json(p->app, one, &a.result, two, &b.result) : NULL;
-        if (answer && p->answers.named)
-            json_object_set_new(answer, "file2", json_string(b.path));
-        r = one && two ? print(p, answer, &a, err)
-                       : hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", one ? b.path : a.path);
+    if (!answer)
+        return hs_answer_failed(HS_ENOMEM, err);
+    if (!p->report.lines) {
+        if (p->report.named)
+            answer = hs_json_with_member(answer, "file2", hs_system_text_json(b->path));
+        return print_answer(p, answer, a->path, err);
     }
-    picture_finish(&a);
+    hs_picture_report_remark(&p->report, "%s  cosine %.2f (threshold %.2f)",
+                             json_is_true(json_object_get(answer, "same")) ? "same person" : "different people",
+                             json_number_value(json_object_get(answer, "score")),
+                             json_number_value(json_object_get(answer, "threshold")));
+    hs_picture_report_warnings(&p->report, a->path, answer);
+    json_decref(answer);
+    return 0;
+}
+
+static int compare(struct pictures *p, const struct picture *a, struct hs_error *err)
+{
+    struct picture b;
+    int r = picture_init(&b, p, 1, err);
+    if (r == 0) {
+        const struct hs_face_found *one = hs_face_best(&a->result), *two = hs_face_best(&b.result);
+        if (one && two)
+            r = print_comparison(p, a, &b, hs_face_compare_json(p->app, one, &a->result, two, &b.result), err);
+        else
+            r = no_face(one ? b.path : a->path, err);
+    }
     picture_finish(&b);
     return r;
 }
 
+/* An hs_picture_step. */
+static int step(void *arg, size_t index, struct hs_error *err)
+{
+    static int (*const commands[])(struct pictures *p, const struct picture *picture, struct hs_error *err) = {
+        [DETECT] = detect,
+        [EMBED] = embed,
+        [RECOGNIZE] = recognize,
+        [COMPARE] = compare,
+    };
+    struct pictures *p = arg;
+    struct picture picture;
+    int r = picture_init(&picture, p, index, err);
+    if (r == 0)
+        r = commands[p->command](p, &picture, err);
+    picture_finish(&picture);
+    return r;
+}
+
+static void set_parameters(struct pictures *p)
+{
+    p->request = hs_face_app_request(p->app);
+    p->request.embed = p->command != DETECT;
+    p->request.subject = p->command == EMBED || p->command == COMPARE;
+    p->request.large |= p->request.subject;
+    if (p->max >= 0)
+        p->request.max_faces = (int) p->max;
+    if (p->confidence >= 0)
+        p->request.score_threshold = (float) p->confidence;
+    if (p->iou >= 0)
+        p->app->pipeline.iou_threshold = (float) p->iou;
+    if (p->threshold >= 0)
+        p->app->recognition_threshold = p->threshold;
+}
+
 static int run(struct pictures *p)
 {
-    const char *name = p->call->command->name;
-    bool detects = strcmp(name, "detect") == 0, recognizes = strcmp(name, "recognize") == 0;
-    bool compares = strcmp(name, "compare") == 0;
-    struct hs_error err;
-    int code = hs_face_start(p->call, recognizes, &p->app);
+    const struct hs_config_override model = { "--model",
+                                              p->command == DETECT ? "face_recognition.detection_model"
+                                                                   : "face_recognition.recognition_model",
+                                              p->model };
+    int code = hs_face_start_with(p->call, p->command == RECOGNIZE, &model, &p->app);
     if (code != HS_EXIT_OK)
         return code;
-    struct hs_face_request request = hs_face_app_request(p->app);
-    request.embed = !detects;
-    request.subject = !detects && !recognizes;
-    request.large |= request.subject;
-    if (p->max >= 0)
-        request.max_faces = (int) p->max;
-    if (p->confidence >= 0)
-        request.score_threshold = (float) p->confidence;
-    if (compares && compare(p, &request, &err) < 0)
-        code = hs_invocation_fail(p->call, HS_EXIT_FAILURE, "%s", err.message);
-    for (size_t i = 0; !compares && i < p->call->words.count; i++) {
-        struct picture picture;
-        int r = picture_init(&picture, p, i, &request, &err);
-        if (r == 0)
-            r = (detects ? detect : recognizes ? recognize : embed)(p, &picture, &err);
-        picture_finish(&picture);
-        if (r < 0)
-            code = hs_invocation_fail(p->call, HS_EXIT_FAILURE, "%s", err.message);
-    }
+    set_parameters(p);
+    code = hs_picture_report_run(&p->report, p->command == COMPARE ? 1 : p->report.paths.count, step, p);
+    if (p->command == EMBED && code == HS_EXIT_OK)
+        hs_picture_report_remark(&p->report, "Add --json to print the numbers.");
     hs_app_destroy(p->app);
     return code;
 }
 
+static enum command command_of(const char *name)
+{
+    static const char *const names[] = { "detect", "embed", "recognize", "compare" };
+    for (int i = 0; i < (int) HS_ARRAY_LEN(names); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return (enum command) i;
+    }
+    return DETECT;
+}
+
 int hs_face_cmd_pictures(struct hs_invocation *call)
 {
-    struct pictures p = { .call = call, .max = -1, .confidence = -1 };
-    const char *name = call->command->name;
-    bool pair = strcmp(name, "compare") == 0, lists = strcmp(name, "detect") == 0 || strcmp(name, "recognize") == 0;
-    enum { OF_LISTS = 3 };
-    const struct hs_option options[] = {
-        HS_PICTURE_ANSWERS_OPTIONS(&p.answers),
-        /* Options of detect and recognize only; they must come last. */
-        HS_DRAWING_OPTION(&p.draw, "faces"),
-        HS_INT("max", &p.max, "N", 1, HS_FACE_MAX_FACES,
-               "most faces of a picture; wins over face_recognition.max_faces"),
+    struct pictures p = {
+        .call = call,
+        .command = command_of(call->command->name),
+        .report = { .one = "face", .many = "faces", .named_by_default = true },
+        .max = -1,
+        .confidence = -1,
+        .iou = -1,
+        .threshold = -1,
+    };
+    const bool lists = p.command == DETECT || p.command == RECOGNIZE;
+    const bool matches = p.command == RECOGNIZE || p.command == COMPARE;
+    struct hs_option options[] = {
         HS_NUMBER("conf", &p.confidence, "SCORE", 0, 1,
                   "least score of a face; wins over face_recognition.detection_threshold"),
+        HS_NUMBER("iou", &p.iou, "IOU", 0, 1,
+                  "overlap from which two boxes are one face; wins over face_recognition.detection_iou"),
+        HS_TEXT("model", &p.model, "NAME",
+                p.command == DETECT ? "detection model; wins over face_recognition.detection_model"
+                                    : "embedding model; wins over face_recognition.recognition_model"),
+        HS_PICTURE_REPORT_OPTIONS(&p.report),
+        /* Space for the options that not all of the commands have. */
+        { 0 },
+        { 0 },
+        { 0 },
     };
-    struct hs_error err;
+    const struct hs_option of_lists[] = {
+        HS_INT("max", &p.max, "N", 1, HS_FACE_MAX_FACES,
+               "most faces of a picture; wins over face_recognition.max_faces"),
+        HS_DRAWING_OPTION(&p.report.draw, "faces"),
+    };
+    const struct hs_option threshold =
+        HS_NUMBER("threshold", &p.threshold, "COSINE", 0, 1,
+                  "cosine above which two faces are one person; wins over face_recognition.recognition_threshold");
+    size_t count = HS_ARRAY_LEN(options) - HS_ARRAY_LEN(of_lists) - 1;
+    for (size_t i = 0; lists && i < HS_ARRAY_LEN(of_lists); i++)
+        options[count++] = of_lists[i];
+    if (matches)
+        options[count++] = threshold;
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options) - (lists ? 0 : OF_LISTS), pair ? 2 : SIZE_MAX, &code))
+    if (!hs_invocation_parse(call, options, count, p.command == COMPARE ? 2 : SIZE_MAX, &code))
         return code;
-    if (call->words.count < (pair ? 2 : 1))
+    if (call->words.count == 0)
         return hs_invocation_usage(call);
-    if (!hs_picture_answers_settle(&p.answers, call, true, &code))
-        return code;
-    if (hs_drawing_target_settle(&p.draw, &call->words, &err) == 0)
+    code = hs_picture_report_init(&p.report, call);
+    if (code == HS_EXIT_OK && p.command == COMPARE && p.report.paths.count != 2)
+        code = hs_invocation_usage(call);
+    if (code == HS_EXIT_OK)
         code = run(&p);
-    else
-        code = hs_invocation_fail(call, HS_EXIT_USAGE, "%s", err.message);
-    hs_drawing_target_finish(&p.draw);
+    hs_picture_report_finish(&p.report);
     return code;
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +38,22 @@ static int read_stream(int fd, const char *path, struct hs_buf *buf, struct hs_e
     }
 }
 
+static bool is_pattern(const char *path)
+{
+    return strpbrk(path, "*?[") != NULL;
+}
+
 int hs_picture_read(const char *path, size_t max, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
     struct stat st;
-    bool input = strcmp(path, "-") == 0;
-    if (!input && stat(path, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+    bool input = strcmp(path, "-") == 0, found = !input && stat(path, &st) == 0;
+    if (found && S_ISDIR(st.st_mode) && access(path, R_OK | X_OK) == 0)
+        return hs_error_set(err, HS_ENOTFOUND, "%s: the folder contains no JPEG, PNG, WebP or BMP", path);
+    if (found && S_ISREG(st.st_mode))
         return hs_file_read(path, max, ret_data, ret_len, err);
     int fd = input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT && is_pattern(path))
+        return hs_error_set(err, HS_ENOTFOUND, "%s: no JPEG, PNG, WebP or BMP matches", path);
     if (fd < 0)
         return hs_error_set(err, errno == ENOENT || errno == ENOTDIR ? HS_ENOTFOUND : HS_EIO, "%s: %s", path,
                             strerror(errno));
@@ -58,17 +68,6 @@ int hs_picture_read(const char *path, size_t max, uint8_t **ret_data, size_t *re
     return r;
 }
 
-bool hs_picture_answers_settle(struct hs_picture_answers *answers, const struct hs_invocation *call,
-                               bool named_by_default, int *ret_code)
-{
-    if (answers->json && answers->jsonl) {
-        *ret_code = hs_invocation_fail(call, HS_EXIT_USAGE, "--json and --jsonl exclude each other");
-        return false;
-    }
-    answers->named = answers->jsonl || call->words.count > 1 || (named_by_default && !answers->json);
-    return true;
-}
-
 json_t *hs_system_text_json(const char *text)
 {
     size_t len = strlen(text);
@@ -81,17 +80,6 @@ json_t *hs_system_text_json(const char *text)
     json_t *value = hs_buf_error(&utf8) ? NULL : json_stringn(utf8.len ? (const char *) utf8.data : "", utf8.len);
     hs_buf_finish(&utf8);
     return value;
-}
-
-json_t *hs_picture_answers_name(const struct hs_picture_answers *answers, json_t *answer, const char *path)
-{
-    return answers->named ? hs_json_with_member(answer, "file", hs_system_text_json(path)) : answer;
-}
-
-int hs_picture_answers_print(const struct hs_picture_answers *answers, json_t *answer, const char *path,
-                             enum hs_json_style style, struct hs_error *err)
-{
-    return hs_print_json(hs_picture_answers_name(answers, answer, path), style, err);
 }
 
 /* ---- several ---- */
@@ -171,6 +159,44 @@ int hs_picture_files_add_tree(struct hs_picture_files *files, const char *folder
     if (r == 0 && files->count == 0)
         r = hs_error_set(err, HS_EINVAL,
                          "%s: there is no folder with pictures in it; one folder for each name is wanted", folder);
+    return r;
+}
+
+/* Adds the picture files that match; a pattern that cannot be expanded adds nothing. */
+static int add_matches(struct hs_picture_files *files, const char *pattern, struct hs_error *err)
+{
+    glob_t matches;
+    int r = 0, found = glob(pattern, 0, NULL, &matches);
+    if (found == GLOB_NOSPACE)
+        r = hs_error_set(err, HS_ENOMEM, "no memory to expand %s", pattern);
+    for (size_t i = 0; r == 0 && found == 0 && i < matches.gl_pathc; i++) {
+        const char *path = matches.gl_pathv[i];
+        if (is_picture_name(path) && !is_folder(path) && !is_pipe_or_device(path))
+            r = append(files, "", path, err);
+    }
+    globfree(&matches);
+    return r;
+}
+
+static int add_word(struct hs_picture_files *files, const char *word, struct hs_error *err)
+{
+    struct stat st;
+    size_t before = files->count;
+    int r = 0;
+    if (is_folder(word))
+        r = add_folder(files, "", word, err);
+    else if (is_pattern(word) && lstat(word, &st) < 0)
+        r = add_matches(files, word, err);
+    if (r == HS_ENOMEM)
+        return r;
+    return files->count == before ? append(files, "", word, err) : 0;
+}
+
+int hs_picture_files_expand(struct hs_picture_files *files, const struct hs_text_list *words, struct hs_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < words->count; i++)
+        r = add_word(files, words->items[i], err);
     return r;
 }
 

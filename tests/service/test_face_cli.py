@@ -85,7 +85,7 @@ def test_help_of_a_subcommand(face, name):
 @pytest.mark.parametrize('arguments', [
     [], ['dance'], ['eval'], ['eval', '--pairs', 'p.csv'], ['eval', '--pairs', 'p.csv', '--images', '.', '--face', 'any'],
     ['bench', '--clients', '0'], ['selftest', 'extra'], ['detect'], ['detect', '--draw', 'a.jpg', 'x.png', 'y.png'],
-    ['embed', '--draw', 'a.jpg', 'x.png'], ['embed', '--max', '1', 'x.png'], ['compare', '--conf', '0', 'x.png', 'y.png'],
+    ['embed', '--draw', 'a.jpg', 'x.png'], ['embed', '--max', '1', 'x.png'], ['compare', '--max', '1', 'x.png', 'y.png'], ['detect', '--threshold', '0', 'x.png'],
     ['compare', 'one.png'], ['db', 'add', 'Ann'], ['db', 'add', 'Ann', 'a.png', '--gate', 'some'],
     ['db', 'import'], ['config', 'render'], ['config', 'show', 'more']], ids=lambda arguments: ' '.join(arguments) or 'nothing')
 def test_usage_errors(face, tmp_path, arguments):

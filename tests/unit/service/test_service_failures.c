@@ -20,6 +20,7 @@
 #include "service/model_cache.h"
 #include "service/parallel_for.h"
 #include "service/picture_files.h"
+#include "service/picture_report.h"
 #include "service/sample_stats.h"
 
 static struct hs_error err;
@@ -192,14 +193,63 @@ static void test_picture_streams(void **state)
     assert_int_equal(read_pipe(7, "read", EINTR), 0);
     assert_int_equal(read_pipe(7, "read", EIO), HS_EIO);
     assert_int_equal(hs_picture_read("/none/x", 9, NULL, NULL, &err), HS_ENOTFOUND);
-    assert_int_equal(hs_picture_read("/", 9, NULL, NULL, &err), HS_EIO);
+    assert_int_equal(hs_picture_read("/none/*", 9, NULL, NULL, &err), HS_ENOTFOUND);
+    assert_string_equal(err.message, "/none/*: no JPEG, PNG, WebP or BMP matches");
+    assert_int_equal(hs_picture_read("/", 9, NULL, NULL, &err), HS_ENOTFOUND);
+    assert_string_equal(err.message, "/: the folder contains no JPEG, PNG, WebP or BMP");
     assert_int_equal(count_descriptors(), descriptors);
+}
+
+static int expand(void *arg)
+{
+    (void) arg;
+    static const char *items[] = { "-", "/none/*", "/", "two.jpg" };
+    const struct hs_text_list words = { items, HS_ARRAY_LEN(items) };
+    struct hs_picture_files files = { 0 };
+    int r = hs_picture_files_expand(&files, &words, &err);
+    assert_true(r < 0 || files.count == words.count);
+    for (size_t i = 0; r == 0 && i < files.count; i++)
+        assert_string_equal(files.items[i].path, items[i]);
+    expect_message(r, "no memory ");
+    hs_picture_files_finish(&files);
+    return r;
+}
+
+static void test_picture_words(void **state)
+{
+    (void) state;
+    assert_true(hs_fail_each_allocation(expand, NULL) >= 9);
+}
+
+static void test_terminal_text(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        { "a\\b c", "a\\b c" },
+        { "\x1b[2J\r\n\t\x7f", "\\x1b[2J\\r\\n\\t\\x7f" },
+        { "\xff\xc3", "\\xff\\xc3" },
+        { "\xc2\x9b\xc3\xa9", "\\u009b\xc3\xa9" },
+        { "\xe2\x80\x8e\xe2\x80\xae\xe2\x81\xa6\xe2\x82\xac", "\\u200e\\u202e\\u2066\xe2\x82\xac" },
+        { "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" },
+    };
+    char out[64];
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        hs_terminal_text(out, sizeof(out), cases[i].text);
+        assert_string_equal(out, cases[i].shown);
+    }
+    /* Neither a character nor an escape is cut. */
+    hs_terminal_text(out, 4, "ab\xc3\xa9");
+    assert_string_equal(out, "ab");
+    hs_terminal_text(out, 5, "ab\x01z");
+    assert_string_equal(out, "ab");
 }
 
 static int name_answer(void *arg)
 {
-    const struct hs_picture_answers answers = { .named = true };
-    json_t *answer = hs_picture_answers_name(&answers, json_object(), arg);
+    const struct hs_picture_report report = { .named = true };
+    json_t *answer = hs_picture_report_name(&report, json_object(), arg);
     if (!answer)
         return HS_ENOMEM;
     assert_string_equal(json_string_value(json_object_get(answer, "file")), "a\xef\xbf\xbd"
@@ -577,6 +627,8 @@ int main(void)
         cmocka_unit_test(test_parallel_for),
         cmocka_unit_test(test_picture_files),
         cmocka_unit_test(test_picture_streams),
+        cmocka_unit_test(test_picture_words),
+        cmocka_unit_test(test_terminal_text),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_drawings),
         FOLDER_TEST(test_models_without_memory),
