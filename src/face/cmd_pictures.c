@@ -266,7 +266,7 @@ static int print_comparison(struct pictures *p, const struct picture *a, const s
                              json_is_true(json_object_get(answer, "same")) ? "same person" : "different people",
                              json_number_value(json_object_get(answer, "score")),
                              json_number_value(json_object_get(answer, "threshold")));
-    hs_picture_report_warnings(&p->report, a->path, answer);
+    hs_picture_report_warnings(&p->report, a->path, b->path, answer);
     json_decref(answer);
     return 0;
 }

@@ -190,14 +190,15 @@ void hs_picture_report_line(struct hs_picture_report *report, const struct hs_pi
     hs_picture_report_remark(report, "%s%s%s%*s  %-*s  %s%s%*s  %s", style(report, BOLD), path, style(report, NORMAL),
                              pad > 0 ? pad : 0, "", columns ? SIZE_COLUMN : 0, size, count, line->details,
                              columns && end > 0 ? end : 0, "", ms);
-    hs_picture_report_warnings(report, line->path, line->answer);
+    hs_picture_report_warnings(report, line->path, NULL, line->answer);
     report->printed++;
     report->found += line->count;
     report->ms += line->ms;
     report->device = line->device;
 }
 
-void hs_picture_report_warnings(struct hs_picture_report *report, const char *path, const json_t *answer)
+void hs_picture_report_warnings(struct hs_picture_report *report, const char *path, const char *path2,
+                                const json_t *answer)
 {
     size_t i;
     json_t *warning;
@@ -206,8 +207,11 @@ void hs_picture_report_warnings(struct hs_picture_report *report, const char *pa
         char name[PATH_TEXT], message[4 * HS_ERROR_MESSAGE_SIZE];
         if (report->call->quiet)
             return;
-        hs_terminal_text(name, sizeof(name), path);
-        hs_terminal_text(message, sizeof(message), json_string_value(json_object_get(warning, "message")));
+        /* The message begins with the field of a request, in place of which the path is printed. */
+        const char *text = json_string_value(json_object_get(warning, "message"));
+        const char *field = json_string_value(json_object_get(warning, "field"));
+        hs_terminal_text(name, sizeof(name), path2 && field && strcmp(field, "image2") == 0 ? path2 : path);
+        hs_terminal_text(message, sizeof(message), field ? text + strlen(field) + 2 : text);
         hs_progress_clear(&report->progress);
         fprintf(stderr, "%s: warning: %s: %s\n", report->call->who, name, message);
     }

@@ -77,8 +77,10 @@ struct hs_picture_line {
 /* Prints "bus.jpg  810x1080  3 people  84 ms" unless --quiet is given. Control characters are escaped. */
 void hs_picture_report_line(struct hs_picture_report *report, const struct hs_picture_line *line);
 
-/* Prints the answer's warnings about `path` to standard error unless --quiet is given. */
-void hs_picture_report_warnings(struct hs_picture_report *report, const char *path, const json_t *answer);
+/* Prints the answer's warnings about `path`, and `path2` of a pair or NULL, to standard error unless --quiet is given.
+ */
+void hs_picture_report_warnings(struct hs_picture_report *report, const char *path, const char *path2,
+                                const json_t *answer);
 
 /* Prints a remark for a person: a line on standard output, only with `lines` and without --quiet. */
 void hs_picture_report_remark(struct hs_picture_report *report, const char *format, ...)
