@@ -1,7 +1,8 @@
 #!/bin/bash
 # Starts the servers POSE and FACE on free ports and sends requests with curl: POSE finds people in the sample pictures;
-# FACE enrols two faces and recognises one of them in another picture. Prints one line per picture. The responses and
-# the annotated pictures are written to demo-out/. Skips FACE if its weights are missing.
+# FACE enrols two faces and recognises one of them in another picture. Prints one line per picture and commands to try
+# next, a dozen lines at most. The responses and the annotated pictures are written to demo-out/. Skips FACE if its
+# weights are missing.
 set -euo pipefail
 
 pose=${1:?which hailo-pose?}
@@ -135,16 +136,24 @@ show_faces() {
     stop_server
 }
 
+# ---- what is next ---------------------------------------------------------------------------------------------------
+
+# Prints the program as a command for the tree's folder.
+command_of() { # PROGRAM
+    case $1 in /*) printf '%s' "$1" ;; *) printf './%s' "${1#./}" ;; esac
+}
+
+show_next() { # THIRD-COMMAND
+    printf 'Annotated picture: demo-out/bus.jpg (other pictures and the responses are in the same folder)\nTry next:\n'
+    printf '  %s\n' "$(command_of "$pose") detect .deps/samples --models .deps/models --draw demo-out" "$1" \
+        'make run      # serves http://127.0.0.1:11436 until Ctrl-C; README.md has requests'
+}
+
 show_people
 if "$face" detect "$samples/zidane.jpg" --models "$models" > "$work/try" 2>&1; then
     show_faces
+    show_next "$(command_of "$face") compare .deps/samples/obama.jpg .deps/samples/obama2.jpg --models .deps/models"
 else
     echo "skipping hailo-face: $(tail -n 1 "$work/try")"
+    show_next "$(command_of "$pose") selftest --models .deps/models"
 fi
-cat << END
-
-Look at demo-out/bus.jpg; the responses are in the same folder. Next:
-  make run                                                                        # start a server; stop it with Ctrl-C
-  curl -F image=@.deps/samples/bus.jpg http://127.0.0.1:11436/v1/pose/detect      # send a request
-  make run SERVICE=face                                                           # the server for faces
-END
