@@ -362,12 +362,12 @@ int hs_face_cmd_pictures(struct hs_invocation *call)
     const bool matches = p.command == RECOGNIZE || p.command == COMPARE;
     struct hs_option options[] = {
         HS_NUMBER("conf", &p.confidence, "SCORE", 0, 1,
-                  "least score of a face; wins over face_recognition.detection_threshold"),
+                  "minimum score of a face (default: face_recognition.detection_threshold)"),
         HS_NUMBER("iou", &p.iou, "IOU", 0, 1,
-                  "overlap from which two boxes are one face; wins over face_recognition.detection_iou"),
+                  "overlap above which two boxes are the same face (default: face_recognition.detection_iou)"),
         HS_TEXT("model", &p.model, "NAME",
-                p.command == DETECT ? "detection model; wins over face_recognition.detection_model"
-                                    : "embedding model; wins over face_recognition.recognition_model"),
+                p.command == DETECT ? "detection model (default: face_recognition.detection_model)"
+                                    : "embedding model (default: face_recognition.recognition_model)"),
         HS_PICTURE_REPORT_OPTIONS(&p.report),
         /* Space for the options that not all of the commands have. */
         { 0 },
@@ -376,25 +376,23 @@ int hs_face_cmd_pictures(struct hs_invocation *call)
     };
     const struct hs_option of_lists[] = {
         HS_INT("max", &p.max, "N", 1, HS_FACE_MAX_FACES,
-               "most faces of a picture; wins over face_recognition.max_faces"),
+               "maximum number of faces per picture (default: face_recognition.max_faces)"),
         HS_DRAWING_OPTION(&p.report.draw, "faces"),
     };
     const struct hs_option threshold =
         HS_NUMBER("threshold", &p.threshold, "COSINE", 0, 1,
-                  "cosine above which two faces are one person; wins over face_recognition.recognition_threshold");
+                  "cosine above which two faces are one person (default: face_recognition.recognition_threshold)");
     size_t count = HS_ARRAY_LEN(options) - HS_ARRAY_LEN(of_lists) - 1;
     for (size_t i = 0; lists && i < HS_ARRAY_LEN(of_lists); i++)
         options[count++] = of_lists[i];
     if (matches)
         options[count++] = threshold;
     int code;
-    if (!hs_invocation_parse(call, options, count, p.command == COMPARE ? 2 : SIZE_MAX, &code))
+    if (!hs_invocation_read(call, options, count, &code))
         return code;
-    if (call->words.count == 0)
-        return hs_invocation_usage(call);
     code = hs_picture_report_init(&p.report, call);
     if (code == HS_EXIT_OK && p.command == COMPARE && p.report.paths.count != 2)
-        code = hs_invocation_usage(call);
+        code = hs_invocation_fail(call, HS_EXIT_USAGE, "%zu pictures match; compare takes two", p.report.paths.count);
     if (code == HS_EXIT_OK)
         code = run(&p);
     hs_picture_report_finish(&p.report);

@@ -21,21 +21,21 @@ static const struct hs_example compare_examples[] = {
 
 static const struct hs_command detect = {
     .name = "detect",
-    .arguments = "PICTURE…",
+    .arguments = "PICTURE|FOLDER…",
     .summary = "Find faces in pictures",
     .run = hs_face_cmd_pictures,
     HS_EXAMPLES(detect_examples),
 };
 static const struct hs_command embed = {
     .name = "embed",
-    .arguments = "PICTURE…",
+    .arguments = "PICTURE|FOLDER…",
     .summary = "Compute the embedding of the best face of each picture",
     .run = hs_face_cmd_pictures,
     HS_EXAMPLES(embed_examples),
 };
 static const struct hs_command recognize = {
     .name = "recognize",
-    .arguments = "PICTURE…",
+    .arguments = "PICTURE|FOLDER…",
     .summary = "Name the people in pictures",
     .run = hs_face_cmd_pictures,
     HS_EXAMPLES(recognize_examples),

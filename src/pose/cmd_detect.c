@@ -121,20 +121,18 @@ int hs_pose_cmd_detect(struct hs_invocation *call)
     };
     const struct hs_option options[] = {
         HS_NUMBER("conf", &d.confidence, "SCORE", 0, 1,
-                  "least score of a person; wins over inference.confidence_threshold"),
+                  "minimum score of a person (default: inference.confidence_threshold)"),
         HS_NUMBER("iou", &d.iou, "IOU", 0, 1,
-                  "overlap from which two boxes are one person; wins over inference.iou_threshold"),
+                  "overlap above which two boxes are the same person (default: inference.iou_threshold)"),
         HS_INT("max", &d.max, "N", 0, HS_YOLO_POSE_MAX_DETECTIONS,
-               "most people of a picture; wins over inference.max_detections"),
-        HS_TEXT("model", &d.model, "NAME", "pose model; wins over model.name"),
+               "maximum number of people per picture (default: inference.max_detections)"),
+        HS_TEXT("model", &d.model, "NAME", "pose model (default: model.name)"),
         HS_DRAWING_OPTION(&d.report.draw, "people"),
         HS_PICTURE_REPORT_OPTIONS(&d.report),
     };
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code))
+    if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
-    if (call->words.count == 0)
-        return hs_invocation_usage(call);
     code = hs_picture_report_init(&d.report, call);
     if (code == HS_EXIT_OK)
         code = run(&d);

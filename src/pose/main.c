@@ -9,7 +9,7 @@ static const struct hs_example detect_examples[] = {
 };
 static const struct hs_command detect = {
     .name = "detect",
-    .arguments = "PICTURE…",
+    .arguments = "PICTURE|FOLDER…",
     .summary = "Find people in pictures",
     .run = hs_pose_cmd_detect,
     HS_EXAMPLES(detect_examples),

@@ -11,9 +11,9 @@
 
 enum {
     BAR_FROM = 5,         /* pictures; fewer are done before a bar can be read */
-    PATH_COLUMN_MAX = 40,  /* longer paths do not widen the column */
-    SIZE_COLUMN = 9,       /* "4032x3024" */
-    COUNT_COLUMN = 9,      /* "10 people" */
+    PATH_COLUMN_MAX = 40, /* longer paths do not widen the column */
+    SIZE_COLUMN = 9,      /* "4032x3024" */
+    COUNT_COLUMN = 9,     /* "10 people" */
     PATH_TEXT = 4096 * 4, /* of an escaped path */
 };
 
@@ -76,7 +76,7 @@ static const char *style(const struct hs_picture_report *report, const char *seq
     return report->call->color ? sequence : "";
 }
 
-#define BOLD   "\x1b[1m"
+#define BOLD "\x1b[1m"
 #define NORMAL "\x1b[0m"
 
 /* ---- set-up ---- */
@@ -260,7 +260,7 @@ int hs_picture_report_run(struct hs_picture_report *report, size_t count, hs_pic
     fflush(stdout);
     if (report->failed == 0)
         return HS_EXIT_OK;
-    return count == 1 ? HS_EXIT_FAILURE
-                      : hs_invocation_fail(report->call, HS_EXIT_FAILURE, "%zu of %zu pictures failed", report->failed,
-                                           count);
+    return count == 1
+               ? HS_EXIT_FAILURE
+               : hs_invocation_fail(report->call, HS_EXIT_FAILURE, "%zu of %zu pictures failed", report->failed, count);
 }

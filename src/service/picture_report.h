@@ -40,8 +40,8 @@ struct hs_picture_report {
 
 /* The option rows that fill `report`. */
 #define HS_PICTURE_REPORT_OPTIONS(report)                                                                              \
-    HS_FLAG("json", &(report)->json, "print the API's answers, with their pictures' names if there are several"),      \
-        HS_FLAG("jsonl", &(report)->jsonl, "the same, always with the names")
+    HS_FLAG("json", &(report)->json, "print the API's answers, also on a terminal"),                                   \
+        HS_FLAG("jsonl", &(report)->jsonl, "the same, and each answer names its picture as `file`")
 
 /* Expands the words of the command line (hs_picture_files_expand) and chooses the output. The caller sets the first
  * members before and calls hs_picture_report_finish after every call. Returns HS_EXIT_OK, or the command's exit code

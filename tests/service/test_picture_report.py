@@ -188,13 +188,13 @@ def test_folders_and_patterns(folder, program):
     assert 'none*.png: no JPEG, PNG, WebP or BMP matches' in errors and errors.endswith('2 of 3 pictures failed\n')
 
 
-def test_a_pattern_can_name_the_pair(folder):
+def test_a_comparison_takes_two_pictures(folder):
     for name in ('x1.png', 'x2.png', 'x3.png'):
         (folder / name).write_bytes(one(5))
-    answer = json.loads(run(folder, 'compare', '--device', 'sim', 'x[12].png', program=FACE).stdout)
+    answer = json.loads(run(folder, 'compare', '--device', 'sim', 'x[1].png', 'x[2].png', program=FACE).stdout)
     assert (answer['file'], answer['file2']) == ('x1.png', 'x2.png')
-    done = run(folder, 'compare', '--device', 'sim', 'x*.png', program=FACE)
-    assert done.returncode == 2 and done.stderr.startswith('usage: hailo-face compare'), done
+    done = run(folder, 'compare', '--device', 'sim', 'x*.png', 'x1.png', program=FACE)
+    assert done.returncode == 2 and '4 pictures match; compare takes two' in done.stderr, done
 
 
 # ---- failures
