@@ -15,6 +15,7 @@ enum {
     SIZE_COLUMN = 9,      /* "4032x3024" */
     COUNT_COLUMN = 9,     /* "10 people" */
     PATH_TEXT = 4096 * 4, /* of an escaped path */
+    FAILURE_TEXT = 1000,  /* less than hs_invocation_fail cuts, so that no character is cut */
 };
 
 /* ---- text for terminals ---- */
@@ -106,7 +107,7 @@ static int widest(const struct hs_text_list *paths)
 
 static int fail(struct hs_picture_report *report, int code, const struct hs_error *err)
 {
-    char text[4 * HS_ERROR_MESSAGE_SIZE];
+    char text[FAILURE_TEXT];
     hs_progress_clear(&report->progress);
     hs_terminal_text(text, sizeof(text), err->message);
     return hs_invocation_fail(report->call, code, "%s", text);
