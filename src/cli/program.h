@@ -172,13 +172,6 @@ int hs_program_main(const struct hs_program *program, int argc, char **argv);
  * printed. A command calls it before it reads or prints anything. */
 bool hs_invocation_read(struct hs_invocation *call, const struct hs_option *options, size_t count, int *ret_code);
 
-static inline bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count,
-                                       size_t words_max, int *ret_code)
-{
-    (void) words_max;
-    return hs_invocation_read(call, options, count, ret_code);
-}
-
 /* Prints a report or an answer and a line feed to standard output. Takes the reference. A NULL `report` means that its
  * creation ran out of memory: HS_ENOMEM. */
 int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err);

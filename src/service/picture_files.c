@@ -32,7 +32,7 @@ static int read_stream(int fd, const char *path, struct hs_buf *buf, struct hs_e
             return hs_error_set(err, HS_EIO, "%s: %s", path, strerror(errno));
         int r = hs_buf_append(buf, piece, (size_t) n);
         if (r == HS_ETOOLARGE)
-            return hs_error_set(err, r, "%s: more than %zu bytes, which are the most that is read", path, buf->max);
+            return hs_error_set(err, r, "%s: more than %zu bytes, the limit of server.max_body_mb", path, buf->max);
         if (r < 0)
             return hs_error_set(err, r, "%s: no memory for %zu bytes", path, buf->len);
     }
@@ -157,8 +157,8 @@ int hs_picture_files_add_tree(struct hs_picture_files *files, const char *folder
 {
     int r = add_folder(files, NULL, folder, err);
     if (r == 0 && files->count == 0)
-        r = hs_error_set(err, HS_EINVAL,
-                         "%s: there is no folder with pictures in it; one folder for each name is wanted", folder);
+        r = hs_error_set(err, HS_EINVAL, "%s: contains no folder with pictures. Make one folder for each name.",
+                         folder);
     return r;
 }
 

@@ -117,7 +117,7 @@ def test_folders_of_people(face, tmp_path):
     (tmp_path / 'people' / 'empty').mkdir(parents=True)
     (tmp_path / 'people' / 'a.png').write_bytes(png())
     done = face('db', 'import', 'people')
-    assert done.returncode == 1 and 'one folder for each name' in done.stderr
+    assert done.returncode == 1 and 'contains no folder with pictures. Make one folder for each name.' in done.stderr
     done = face('db', 'add', 'Ann', 'people/empty')
     assert done.returncode == 1 and 'people/empty: no JPEG, PNG, WebP or BMP in it' in done.stderr
     assert 'absent' in face('db', 'import', 'absent').stderr

@@ -145,7 +145,7 @@ static void test_picture_files(void **state)
     assert_int_equal(hs_picture_files_add(&files, "", folder_path(*state, "tree/a/5.jpg"), &err), HS_EINVAL);
     assert_int_equal(hs_picture_files_add_tree(&files, folder_path(*state, "none"), &err), HS_ENOTFOUND);
     assert_int_equal(hs_picture_files_add_tree(&files, folder_path(*state, "tree/b"), &err), HS_EINVAL);
-    assert_non_null(strstr(err.message, "one folder for each name is wanted"));
+    assert_non_null(strstr(err.message, "Make one folder for each name"));
     assert_int_equal(files.count, 0);
 }
 
@@ -189,7 +189,7 @@ static void test_picture_streams(void **state)
     int descriptors = count_descriptors();
     assert_int_equal(hs_fail_each_allocation(read_pipe_once, NULL), 1);
     assert_int_equal(read_pipe(6, NULL, 0), HS_ETOOLARGE);
-    expect_message(HS_ETOOLARGE, "more than 6 bytes, which are the most that is read");
+    expect_message(HS_ETOOLARGE, "more than 6 bytes, the limit of server.max_body_mb");
     assert_int_equal(read_pipe(7, "read", EINTR), 0);
     assert_int_equal(read_pipe(7, "read", EIO), HS_EIO);
     assert_int_equal(hs_picture_read("/none/x", 9, NULL, NULL, &err), HS_ENOTFOUND);
