@@ -41,7 +41,7 @@ PROBE_S, TIMEOUT_S, LATE_MS = 0.5, 0.3, 50
 SLOTS = (0, 1, 2)  # inference.slots; 0 is the default
 
 
-class Wrong(Exception):
+class CheckFailed(Exception):
     """An unexpected answer or exit."""
 
 
@@ -81,7 +81,7 @@ def wait_ready(server, patience_s=120):
     end = time.monotonic() + patience_s
     while server.get('/health/ready').status != 200:
         if time.monotonic() > end:
-            raise Wrong(f'not ready after {patience_s} s: {server.get("/health/ready").body}')
+            raise CheckFailed(f'not ready after {patience_s} s: {server.get("/health/ready").body}')
         time.sleep(0.005)
 
 
@@ -109,7 +109,7 @@ def load(server, clients, seconds, bodies, warm=0.5, empty=None):
     asyncio.run(run_clients(server.address, clients + (empty is not None), work))
     bad = [answer for answer in answers if answer.status != 200]
     if bad:
-        raise Wrong(f'{len(bad)} of {len(answers)} answers failed: {bad[0].status} {bad[0].body}')
+        raise CheckFailed(f'{len(bad)} of {len(answers)} answers failed: {bad[0].status} {bad[0].body}')
     return answers, len(answers) / (time.monotonic() - begin)
 
 
@@ -246,7 +246,7 @@ def measure_cpu_service(bench):
 
 # ---- faults
 
-class Storm:
+class FaultLoad:
     """Calls with deadlines of 50 to 500 ms; each answer is compared with the image of its call."""
 
     def __init__(self, bench, server, calls, least_s, seed):
@@ -256,21 +256,21 @@ class Storm:
         self.sent, self.statuses, self.late_ms, self.begin = 0, collections.Counter(), [], 0
         self.memory, self.not_ready_at, self.lag_ms = [], 0, 0.0
 
-    def goes_on(self):
+    def is_running(self):
         return self.sent < self.calls or time.monotonic() - self.begin < self.least_s
 
     async def work(self, caller, _):
-        while self.goes_on():
+        while self.is_running():
             self.sent += 1
             picture, box = self.chance.choice(self.pictures)
             limit_ms = self.chance.randint(50, 500) * self.bench.arguments.slow
             answer = await caller.ask(form(picture, timeout=limit_ms / 1e3))
             self.late_ms.append(answer.ms - limit_ms)
-            self.judge(answer, box)
+            self.check_response(answer, box)
             if answer.status != 200:
                 await asyncio.sleep(self.chance.uniform(0.01, 0.05))
 
-    def judge(self, answer, box):
+    def check_response(self, answer, box):
         value = answer.json()
         if answer.status == 200:
             self.statuses['200'] += 1
@@ -284,7 +284,7 @@ class Storm:
     async def watch(self):
         """Polls readiness and memory, and measures the scheduling delay of this process."""
         caller, count = Caller(self.server.address), 0
-        while self.goes_on():
+        while self.is_running():
             if (await caller.get('/health/ready')).status != 200:
                 self.not_ready_at = time.monotonic()
             if count % 20 == 0:
@@ -324,13 +324,13 @@ def random_faults(seed, span_ms, count):
     return lines
 
 
-def storm(bench, name, faults, calls, end_ms, seed):
+def run_faults(bench, name, faults, calls, end_ms, seed):
     """Runs one set of faults. end_ms is the end of the last fault, in ms after the server's start."""
     script = 'latency_ms: 2\nload_ms: 20\nfaults:\n' + ''.join(f'  - {fault}\n' for fault in faults)
     over = time.monotonic() + end_ms / 1e3
     server = bench.start(script, device_probe_interval=PROBE_S, device_timeout=TIMEOUT_S * bench.arguments.slow,
                          performance_worker_threads=bench.arguments.workers)
-    one = Storm(bench, server, calls, over + 1.5 - time.monotonic(), seed)
+    one = FaultLoad(bench, server, calls, over + 1.5 - time.monotonic(), seed)
     one.run()
     back_s = max(0.0, one.not_ready_at - over)
     late = [ms for ms in one.late_ms if ms > 0]
@@ -373,7 +373,7 @@ def measure_faults(bench):
         if kind == 'all':
             span_ms = 4 * arguments.calls * min(arguments.slow, 5)
             faults = random_faults(arguments.seed, span_ms, 38)
-            storm(bench, f'all kinds, seed {arguments.seed}', faults, arguments.calls, span_ms + 1500, arguments.seed)
+            run_faults(bench, f'all kinds, seed {arguments.seed}', faults, arguments.calls, span_ms + 1500, arguments.seed)
             continue
         if kind in ('none', 'busy', 'mismatch', 'bad_model', 'memory', 'load_fail', 'load_slow'):
             faults = ['{kind: lost, at_ms: 800, for_ms: 20}', slower(kind, 810, 700, 500)]
@@ -382,7 +382,7 @@ def measure_faults(bench):
         else:
             faults = [f'{{kind: {kind}, at_ms: {at}, for_ms: 400, count: {count}}}'
                       for at, count in ((400, 1), (800, 3), (1200, 40))]
-        storm(bench, kind, faults, arguments.calls // 20, 1600, arguments.seed)
+        run_faults(bench, kind, faults, arguments.calls // 20, 1600, arguments.seed)
 
 
 # ---- fallback
@@ -492,13 +492,13 @@ def measure_crowd(bench):
     end(bench, 'crowd', server)
 
 
-SCENES = {'overhead': measure_overhead, 'batches': measure_batches, 'cpu': measure_cpu, 'faults': measure_faults,
+SCENARIOS = {'overhead': measure_overhead, 'batches': measure_batches, 'cpu': measure_cpu, 'faults': measure_faults,
           'fallback': measure_fallback, 'crowd': measure_crowd}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--only', default=','.join(SCENES), help='comma-separated names from the list above')
+    parser.add_argument('--only', default=','.join(SCENARIOS), help='comma-separated names from the list above')
     parser.add_argument('--program', default=str(TREE / 'build' / 'hailo-pose'))
     parser.add_argument('--models', default=str(TREE / '.deps' / 'models'))
     parser.add_argument('--seconds', type=float, default=9, help='seconds per measurement of overhead, batches and cpu')
@@ -514,11 +514,11 @@ def main():
     os.environ['HS_MODELS_DIR'] = os.path.abspath(arguments.models)
     bench = Bench(arguments)
     for name in arguments.only.split(','):
-        if name not in SCENES:
-            parser.error(f'--only must be one or more of {", ".join(SCENES)}')
+        if name not in SCENARIOS:
+            parser.error(f'--only must be one or more of {", ".join(SCENARIOS)}')
         try:
-            SCENES[name](bench)
-        except (Wrong, AssertionError) as error:
+            SCENARIOS[name](bench)
+        except (CheckFailed, AssertionError) as error:
             bench.check(False, f'{name}: {error}')
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps({'figures': bench.rows, 'wrong': bench.wrong}, indent=1),

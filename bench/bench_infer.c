@@ -118,7 +118,7 @@ static void run_clients(struct candidate *candidate, struct hs_input_size size, 
     candidate->cpu_ms += processor_ms() - cpu_ms;
 }
 
-static void forget(struct candidate *candidate)
+static void clear_samples(struct candidate *candidate)
 {
     candidate->count = candidate->failures = 0;
     candidate->elapsed_s = candidate->cpu_ms = 0;
@@ -157,12 +157,12 @@ static int start(struct candidate *candidate, const struct hs_model_spec *spec, 
     return hs_runner_wait_loaded(candidate->runner, HS_NO_DEADLINE, err);
 }
 
-static void take_turns(struct candidate *all, int count, struct hs_input_size size, int clients, double seconds)
+static void alternate(struct candidate *all, int count, struct hs_input_size size, int clients, double seconds)
 {
     double turn_s = seconds < TURN_S ? seconds : TURN_S;
     for (int i = 0; i < count; i++) {
         run_clients(&all[i], size, clients, 2 * turn_s);
-        forget(&all[i]);
+        clear_samples(&all[i]);
     }
     print_memory("warm");
     for (int turn = 0; turn * turn_s < seconds; turn++)
@@ -206,7 +206,7 @@ int main(int argc, char **argv)
         }
     }
     print_memory("loaded");
-    take_turns(all, count, size, (int) clients, seconds);
+    alternate(all, count, size, (int) clients, seconds);
     print_memory("after");
     bool failed = false;
     for (int i = 0; i < count; i++) {

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "compress.h"
 #include "http/content_coding.h"
-#include "packed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -19,7 +19,7 @@ static int take(void *ctx, const uint8_t *data, size_t len, struct hs_error *err
     return r < 0 ? hs_error_set(err, r, "too much") : 0;
 }
 
-static int unpack(enum hs_coding coding, const uint8_t *data, size_t len, size_t step, struct hs_buf *out)
+static int inflate_body(enum hs_coding coding, const uint8_t *data, size_t len, size_t step, struct hs_buf *out)
 {
     struct hs_inflater *inflater;
     struct hs_error err = { 0 };
@@ -41,15 +41,15 @@ static void check_round_trip(enum hs_coding coding, const uint8_t *data, size_t 
 {
     struct hs_buf back;
     size_t packed_len;
-    uint8_t *packed = pack_bytes(1, coding == HS_CODING_GZIP ? MAX_WBITS + 16 : MAX_WBITS, data, len, &packed_len);
+    uint8_t *packed = compress_bytes(1, coding == HS_CODING_GZIP ? MAX_WBITS + 16 : MAX_WBITS, data, len, &packed_len);
     if (!packed)
         abort();
-    if (unpack(coding, packed, packed_len, 7, &back) < 0 || back.len != len ||
+    if (inflate_body(coding, packed, packed_len, 7, &back) < 0 || back.len != len ||
         (len && memcmp(back.data, data, len) != 0))
         abort();
     /* Without its last byte the packed body is truncated and fails. */
     hs_buf_finish(&back);
-    if (unpack(coding, packed, packed_len - 1, 1 << 20, &back) == 0)
+    if (inflate_body(coding, packed, packed_len - 1, 1 << 20, &back) == 0)
         abort();
     hs_buf_finish(&back);
     free(packed);
@@ -61,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < 2)
         return 0;
     enum hs_coding coding = data[1] & 1 ? HS_CODING_GZIP : HS_CODING_DEFLATE;
-    int a = unpack(coding, data + 2, len - 2, len, &whole), b = unpack(coding, data + 2, len - 2, data[0] + 1u, &cut);
+    int a = inflate_body(coding, data + 2, len - 2, len, &whole),
+        b = inflate_body(coding, data + 2, len - 2, data[0] + 1u, &cut);
     if (a != b || (a == 0 && (whole.len != cut.len || (whole.len && memcmp(whole.data, cut.data, cut.len) != 0))))
         abort();
     hs_buf_finish(&whole);

@@ -16,7 +16,7 @@ static void check(const struct hs_face_pairs *pairs)
             abort();
     for (size_t i = 0; i < pairs->picture_count; i++) {
         const struct hs_face_picture *p = &pairs->pictures[i];
-        if (!p->path[0] || (p->boxed && !(p->box.x2 > p->box.x1 && p->box.y2 > p->box.y1)))
+        if (!p->path[0] || (p->has_box && !(p->box.x2 > p->box.x1 && p->box.y2 > p->box.y1)))
             abort();
     }
 }

@@ -1,5 +1,5 @@
 /* Names of identities: an accepted name is UTF-8 within its limit and has no white space at its ends. Cleaning
- * the name again does not change it, even after decomposition. No accepted name is a path or HS_GALLERY_NOBODY. */
+ * the name again does not change it, even after decomposition. No accepted name is a path or HS_GALLERY_UNKNOWN. */
 #include <stdlib.h>
 #include <string.h>
 #include <uninorm.h>
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         size_t size = strlen(name);
         if (size < 1 || size > HS_GALLERY_NAME_MAX || !hs_utf8_valid(name, size) || name[0] == ' ' ||
             name[size - 1] == ' ' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-            hs_str_equal_nocase(name, HS_GALLERY_NOBODY))
+            hs_str_equal_nocase(name, HS_GALLERY_UNKNOWN))
             abort();
         if (hs_gallery_clean_name(name, again, NULL) < 0 || strcmp(name, again) != 0)
             abort();

@@ -9,7 +9,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static const char *const files[] = { "image", NULL };
-static const char *const given_away[] = { "image", "images", "list" };
+static const char *const removed_members[] = { "image", "images", "list" };
 
 static const char *const lists[] = { "images", "list", NULL };
 
@@ -103,8 +103,8 @@ static void compare_with_plain(const struct result *result, const uint8_t *data,
             abort();
         compare_list(result, plain);
         for (size_t i = 0; i < 3; i++) {
-            json_object_del(plain, given_away[i]);
-            json_object_del(result->other, given_away[i]);
+            json_object_del(plain, removed_members[i]);
+            json_object_del(result->other, removed_members[i]);
         }
         if (!json_equal(plain, result->other))
             abort();

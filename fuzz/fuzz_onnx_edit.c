@@ -18,7 +18,7 @@ static void check_freed(enum hs_onnx_edit edit, const struct hs_buf *out)
         abort();
     const int64_t *dims = info->inputs[0].dims;
     bool size_free = dims[2] == -1 && dims[3] == -1;
-    if (info->input_count != 1 || dims[0] != -1 || dims[1] != 3 || size_free != (edit == HS_ONNX_FREE_SIZE))
+    if (info->input_count != 1 || dims[0] != -1 || dims[1] != 3 || size_free != (edit == HS_ONNX_DYNAMIC_SIZE))
         abort();
     for (size_t i = 0; i < info->output_count; i++)
         if (info->outputs[i].dims[0] != -1 || (info->outputs[i].dims[1] == -1) != size_free)
@@ -61,8 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len)
         memcpy(longer, data, len);
     memcpy(longer + len, unknown, sizeof(unknown));
-    check_edit(HS_ONNX_FREE_BATCH, data, len, longer, len + sizeof(unknown));
-    check_edit(HS_ONNX_FREE_SIZE, data, len, longer, len + sizeof(unknown));
+    check_edit(HS_ONNX_DYNAMIC_BATCH, data, len, longer, len + sizeof(unknown));
+    check_edit(HS_ONNX_DYNAMIC_SIZE, data, len, longer, len + sizeof(unknown));
     free(longer);
     return 0;
 }

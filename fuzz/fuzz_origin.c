@@ -21,21 +21,21 @@ static void check_origin(const char *text)
     if (origin.port)
         snprintf(written + strlen(written), sizeof(written) - strlen(written), ":%d", origin.port);
     if (!hs_origin_parse(written, &again) || !hs_origin_equal(&origin, &again) ||
-        strcmp(origin.host, again.host) != 0 || hs_origin_complaint(text))
+        strcmp(origin.host, again.host) != 0 || hs_origin_error(text))
         abort();
 }
 
 /* Without Sec-Fetch-Site only the host's own origin is allowed, besides the listed one. */
-static void check_allowed(const struct hs_http_claims *claims)
+static void check_allowed(const struct hs_http_source *source)
 {
     struct hs_origin origin, host;
-    if (claims->fetch_site || !claims->origin)
+    if (source->fetch_site || !source->origin)
         return;
-    if (!hs_origin_parse(claims->origin, &origin))
+    if (!hs_origin_parse(source->origin, &origin))
         abort();
     if (strcmp(origin.host, "listed.example") == 0)
         return;
-    if (!claims->host || !hs_host_parse(claims->host, &host) || strcmp(host.host, origin.host) != 0)
+    if (!source->host || !hs_host_parse(source->host, &host) || strcmp(host.host, origin.host) != 0)
         abort();
     if (!hs_host_is_address(&host) && strcmp(host.host, "localhost") != 0 && strcmp(host.host, "pi") != 0 &&
         strcmp(host.host, "pi.local") != 0)
@@ -55,15 +55,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         fields[i] = line[0] ? line : NULL;
         check_origin(fields[i]);
     }
-    const struct hs_http_claims claims = {
+    const struct hs_http_source source = {
         .host = fields[0], .origin = fields[1], .referer = fields[2], .fetch_site = fields[3], .address = "127.0.0.1"
     };
-    int r = hs_access_check_change(&access, &claims, &err);
+    int r = hs_access_check_change(&access, &source, &err);
     if (r == 0)
-        check_allowed(&claims);
+        check_allowed(&source);
     else if (r != HS_EFORBIDDEN || !err.message[0])
         abort();
-    if (hs_access_check_admin(&access, &claims, NULL) != r)
+    if (hs_access_check_admin(&access, &source, NULL) != r)
         abort();
     free(lines);
     return 0;

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { MEMORY = 4 << 20, DEPTH = 8 };
 
-static void ask(const struct hs_pickle_value *value, int depth, size_t *budget)
+static void read_value(const struct hs_pickle_value *value, int depth, size_t *budget)
 {
     int64_t integer;
     double real;
@@ -24,18 +24,18 @@ static void ask(const struct hs_pickle_value *value, int depth, size_t *budget)
     hs_pickle_is_true(value);
     const struct hs_pickle_items *items = hs_pickle_to_items(value);
     for (uint32_t i = 0; items && i < items->len; i++)
-        ask(items->data[i], depth + 1, budget);
+        read_value(items->data[i], depth + 1, budget);
     const struct hs_pickle_dict *dict = value->type == HS_PICKLE_DICT     ? value->dict
                                         : value->type == HS_PICKLE_RECORD ? &value->record->state
                                                                           : NULL;
     for (uint32_t i = 0; dict && i < dict->len; i++) {
-        ask(dict->entries[i].key, depth + 1, budget);
-        ask(dict->entries[i].value, depth + 1, budget);
+        read_value(dict->entries[i].key, depth + 1, budget);
+        read_value(dict->entries[i].value, depth + 1, budget);
     }
     if (dict && hs_pickle_get(value, "a") && hs_pickle_attribute(value, "a"))
         abort();
     if (value->type == HS_PICKLE_RECORD && value->record->args)
-        ask(value->record->args, depth + 1, budget);
+        read_value(value->record->args, depth + 1, budget);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (r < 0 && (r != HS_EMODEL || err.code != r || !err.message[0]))
         abort();
     if (r == 0)
-        ask(root, 0, &budget);
+        read_value(root, 0, &budget);
     hs_arena_finish(&arena);
     return 0;
 }

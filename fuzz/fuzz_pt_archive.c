@@ -78,7 +78,7 @@ static uint32_t number(const uint8_t *data, int size)
 }
 
 /* Corrects the CRC of the member that the directory entry describes, if the member lies within the file. */
-static void mend(uint8_t *data, size_t len, uint8_t *entry)
+static void fix_crc(uint8_t *data, size_t len, uint8_t *entry)
 {
     size_t header = number(entry + 42, 4), size = number(entry + 24, 4);
     if (header > len || len - header < 30)
@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         memcpy(copy, data, len);
     for (size_t at = 0; at + 46 <= len; at++)
         if (!memcmp(copy + at, "PK\1\2", 4))
-            mend(copy, len, copy + at);
+            fix_crc(copy, len, copy + at);
     open_archive(copy, len);
     free(copy);
     return 0;

@@ -21,7 +21,7 @@ struct network {
     float scale;
 };
 
-static void need(bool holds)
+static void require(bool holds)
 {
     if (!holds)
         abort();
@@ -31,26 +31,26 @@ static void check_face(struct hs_face *face, bool landmarks)
 {
     struct hs_alignment a;
     struct hs_face_pose pose;
-    need(isfinite(face->box.x1) && isfinite(face->box.y1) && isfinite(face->box.x2) && isfinite(face->box.y2));
-    need(face->box.x2 >= face->box.x1 && face->box.y2 >= face->box.y1 && face->score <= 1);
-    need(face->has_landmarks == landmarks);
+    require(isfinite(face->box.x1) && isfinite(face->box.y1) && isfinite(face->box.x2) && isfinite(face->box.y2));
+    require(face->box.x2 >= face->box.x1 && face->box.y2 >= face->box.y1 && face->score <= 1);
+    require(face->has_landmarks == landmarks);
     for (int i = 0; i < HS_FACE_LANDMARKS; i++)
-        need(isfinite(face->landmarks[i].x) && isfinite(face->landmarks[i].y));
+        require(isfinite(face->landmarks[i].x) && isfinite(face->landmarks[i].y));
     if (landmarks && hs_align_face(face->landmarks, &a, NULL) == 0) {
         for (int i = 0; i < 6; i++)
-            need(isfinite(a.matrix[i]) && isfinite(a.inverse[i]));
-        need(a.scale > 0 && isfinite(a.angle_deg) && isfinite(a.rms_error));
+            require(isfinite(a.matrix[i]) && isfinite(a.inverse[i]));
+        require(a.scale > 0 && isfinite(a.angle_deg) && isfinite(a.rms_error));
     }
     if (landmarks && hs_face_pose_estimate(face->landmarks, &pose))
-        need(fabsf(pose.yaw) <= 181 && fabsf(pose.pitch) <= 181 && fabsf(pose.roll) <= 181);
+        require(fabsf(pose.yaw) <= 181 && fabsf(pose.pitch) <= 181 && fabsf(pose.roll) <= 181);
 }
 
 static void check(struct hs_face_list *list, const struct hs_face_params *params, bool landmarks)
 {
-    need(list->count <= (size_t) params->max_faces);
+    require(list->count <= (size_t) params->max_faces);
     for (size_t i = 0; i < list->count; i++) {
-        need(list->faces[i].score > params->score_threshold);
-        need(i == 0 || list->faces[i - 1].score >= list->faces[i].score);
+        require(list->faces[i].score > params->score_threshold);
+        require(i == 0 || list->faces[i - 1].score >= list->faces[i].score);
         check_face(&list->faces[i], landmarks);
     }
     hs_face_list_map(list, &(struct hs_transform) { 0.5f, 0.25f, 3, 4, 1280, 720 });
@@ -102,10 +102,10 @@ static void run(const struct network *net, const struct hs_face_params *params, 
         views[i] = hs_tensor_view_of(&descs[i], memory[i]);
         enough = enough && memory[i];
     }
-    need(hs_face_layout_init(net->retina ? HS_FACE_RETINAFACE : HS_FACE_SCRFD, descs, count, net->w, net->h,
-                             net->logits, &layout, NULL) == 0);
-    int status = enough ? hs_face_decode(&layout, views, params, &list) : HS_ENOMEM;
-    if (status == 0)
+    require(hs_face_layout_init(net->retina ? HS_FACE_RETINAFACE : HS_FACE_SCRFD, descs, count, net->w, net->h,
+                                net->logits, &layout, NULL) == 0);
+    int r = enough ? hs_face_decode(&layout, views, params, &list) : HS_ENOMEM;
+    if (r == 0)
         check(&list, params, net->landmarks);
     hs_face_list_finish(&list);
     for (int i = 0; i < count; i++)

@@ -2,13 +2,13 @@
 # Runs the tests that are too slow for every change: an hour or two on two cores. Prints the measurements of each test.
 # The exit code is 0 only if all tests pass.
 #
-#   tools/check_slow.sh BUILD [NAME…]    names: answers kills storm memory proxies mutation
+#   tools/check_slow.sh BUILD [NAME…]    names: answers kills stress memory proxies mutation
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
 build=$(cd "${1:?which build folder?}" && pwd) || exit 2
 shift
-test $# -gt 0 || set -- answers kills storm memory proxies mutation
+test $# -gt 0 || set -- answers kills stress memory proxies mutation
 export HS_BIN=$build/hailo-pose HS_MODELS_DIR=${HS_MODELS_DIR:-$PWD/.deps/models}
 export TBB_ENABLE_SANITIZERS=1 ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1:use_sigaltstack=0
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp
@@ -16,7 +16,7 @@ pytest=(/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs)
 
 # All variants of a picture must get the same answer: all pictures, with one client and with eight.
 answers() {
-    HS_VARIANTS=all "${pytest[@]}" tests/accuracy/test_one_answer.py
+    HS_VARIANTS=all "${pytest[@]}" tests/accuracy/test_determinism.py
 }
 
 # Kills the service 60 times with kill -9, under load from 16 writers and 16 readers.
@@ -25,11 +25,11 @@ kills() {
 }
 
 # Ten minutes of random attacks, with AddressSanitizer and UndefinedBehaviorSanitizer.
-storm() {
+stress() {
     local sanitized=$build/../build-address
     test -f "$sanitized/build.ninja" ||
         meson setup "$sanitized" -Db_sanitize=address,undefined -Db_lundef=false > /dev/null || return 1
-    ninja --quiet -C "$sanitized" programs && tests/hostile/storm.py --seconds 600 --build "$sanitized"
+    ninja --quiet -C "$sanitized" programs && tests/hostile/stress.py --seconds 600 --build "$sanitized"
 }
 
 memory() {
@@ -40,7 +40,7 @@ memory() {
 }
 
 proxies() {
-    tests/hostile/rfc_behind.py
+    tests/hostile/rfc_proxies.py
 }
 
 # Tests 300 mutations of the sources, one at a time; at least nine tenths of those with any effect must be detected.

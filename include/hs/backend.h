@@ -47,7 +47,7 @@ struct hs_backend_probe {
 enum hs_precision { HS_PRECISION_AUTO, HS_PRECISION_F32, HS_PRECISION_FAST };
 
 /* The task of a network. Only a backend that makes its outputs up reads this; otherwise the outputs show the task. */
-enum hs_finding { HS_FINDS_POSES, HS_FINDS_FACES, HS_FINDS_EMBEDDINGS };
+enum hs_output_kind { HS_OUTPUT_POSES, HS_OUTPUT_FACES, HS_OUTPUT_EMBEDDINGS };
 
 struct hs_device_options {
     const char *device_id; /* NULL: any */
@@ -72,7 +72,7 @@ struct hs_model_spec {
     int size_count;
     int slots; /* requested slots, 1..HS_MODEL_MAX_SLOTS; the model may get fewer (hs_model_info.slots) */
     int batch; /* requested pictures per slot, 1..HS_MODEL_MAX_BATCH; may get fewer (hs_model_info.batch) */
-    enum hs_finding finding;
+    enum hs_output_kind output_kind;
     enum hs_precision precision;
     bool free_threads;     /* the system may move the network's threads; else each is pinned to a processor core */
     float mean[3], std[3]; /* (v - mean) / std per channel on RGB 0..255; ignored if compiled into the model */

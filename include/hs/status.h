@@ -25,18 +25,18 @@
     X(ERATE, -12, "too_many_requests", 429, NONE)                                                                      \
     X(EHEADERS, -13, "headers_too_large", 431, NONE)                                                                   \
     X(ECANCELED, -14, "cancelled", 499, NONE)                                                                          \
-    X(EINTERNAL, -15, "internal", 500, ELSEWHERE)                                                                      \
-    X(EIO, -16, "io", 500, ELSEWHERE)                                                                                  \
-    X(EMODEL, -17, "bad_model", 500, ELSEWHERE)                                                                        \
-    X(EDEVICE, -18, "device", 500, ELSEWHERE)                                                                          \
-    X(EVERSION, -19, "version_mismatch", 500, ELSEWHERE)                                                               \
-    X(ENOMEM, -20, "out_of_memory", 503, ELSEWHERE)                                                                    \
+    X(EINTERNAL, -15, "internal", 500, FAILOVER)                                                                       \
+    X(EIO, -16, "io", 500, FAILOVER)                                                                                   \
+    X(EMODEL, -17, "bad_model", 500, FAILOVER)                                                                         \
+    X(EDEVICE, -18, "device", 500, FAILOVER)                                                                           \
+    X(EVERSION, -19, "version_mismatch", 500, FAILOVER)                                                                \
+    X(ENOMEM, -20, "out_of_memory", 503, FAILOVER)                                                                     \
     X(EBUSY, -21, "busy", 503, NONE)                                                                                   \
-    X(ENOTREADY, -22, "not_ready", 503, ELSEWHERE)                                                                     \
+    X(ENOTREADY, -22, "not_ready", 503, FAILOVER)                                                                      \
     X(ELOST, -23, "device_lost", 503, REOPEN)                                                                          \
     X(ETIMEOUT, -24, "timeout", 504, NONE)                                                                             \
-    X(ENODEVICE, -25, "no_device", 503, ELSEWHERE)                                                                     \
-    X(EINUSE, -26, "device_in_use", 503, ELSEWHERE)                                                                    \
+    X(ENODEVICE, -25, "no_device", 503, FAILOVER)                                                                      \
+    X(EINUSE, -26, "device_in_use", 503, FAILOVER)                                                                     \
     X(ETRANSIENT, -27, "transient", 503, RETRY)                                                                        \
     X(EREFUSED, -28, "refused", 422, NONE)                                                                             \
     X(EURI, -31, "uri_too_long", 414, NONE)                                                                            \
@@ -45,9 +45,9 @@
     X(EHTTPVERSION, -34, "http_version_not_supported", 505, NONE)
 
 /* Recovery after a failed run. NONE: no recovery; the request is invalid, timed out or refused. RETRY: run on the same
- * device again after a pause. ELSEWHERE: run on another device or on the fallback. REOPEN: as ELSEWHERE, and the device
+ * device again after a pause. FAILOVER: run on another device or on the fallback. REOPEN: as FAILOVER, and the device
  * is down until it is opened and loaded again. All except NONE count as failures of the device. */
-enum hs_recovery { HS_RECOVERY_NONE, HS_RECOVERY_RETRY, HS_RECOVERY_ELSEWHERE, HS_RECOVERY_REOPEN };
+enum hs_recovery { HS_RECOVERY_NONE, HS_RECOVERY_RETRY, HS_RECOVERY_FAILOVER, HS_RECOVERY_REOPEN };
 
 enum hs_status {
     HS_OK = 0,
@@ -82,7 +82,7 @@ void hs_error_public(const char *message, char ret_text[HS_ERROR_MESSAGE_SIZE]);
  * NULL. */
 const char *hs_status_name(int code);
 
-/* Returns HS_RECOVERY_NONE for 0, HS_RECOVERY_ELSEWHERE for an unknown code. */
+/* Returns HS_RECOVERY_NONE for 0, HS_RECOVERY_FAILOVER for an unknown code. */
 enum hs_recovery hs_status_recovery(int code);
 
 /* Returns the HTTP status of a code; 200 for 0, 500 for an unknown code. */

@@ -36,7 +36,7 @@ static bool charge(struct hs_budget *budget, size_t bytes)
 }
 
 /* Charges waiters from the head of the queue as long as they fit. */
-static void serve(struct hs_budget *budget)
+static void charge_waiters(struct hs_budget *budget)
 {
     struct hs_budget_waiter *waiter;
     while ((waiter = budget->first) && charge(budget, waiter->bytes)) {
@@ -48,7 +48,7 @@ static void serve(struct hs_budget *budget)
     }
 }
 
-static void leave(struct hs_budget *budget, const struct hs_budget_waiter *waiter)
+static void remove_waiter(struct hs_budget *budget, const struct hs_budget_waiter *waiter)
 {
     struct hs_budget_waiter *before = NULL, **link = &budget->first;
     while (*link != waiter) {
@@ -58,7 +58,7 @@ static void leave(struct hs_budget *budget, const struct hs_budget_waiter *waite
     *link = waiter->next;
     if (budget->last == waiter)
         budget->last = before;
-    serve(budget); /* the next waiter may need less and fit now */
+    charge_waiters(budget); /* the next waiter may need less and fit now */
 }
 
 /* ---- */
@@ -99,14 +99,14 @@ int hs_budget_wait(struct hs_budget *budget, size_t bytes, int64_t deadline_ns, 
     waiter.cancelled |= cancelled;
     *(budget->last ? &budget->last->next : &budget->first) = &waiter;
     budget->last = &waiter;
-    serve(budget);
+    charge_waiters(budget);
     while (r == 0 && !waiter.charged)
         r = waiter.cancelled ? HS_ECANCELED : hs_cond_wait_until(&waiter.turn, &budget->lock, deadline_ns);
     if (waiter.charged) {
         *ret_charged = waiter.bytes;
         r = 0;
     } else {
-        leave(budget, &waiter);
+        remove_waiter(budget, &waiter);
     }
     pthread_mutex_unlock(&budget->lock);
     hs_cancel_unwatch(cancel);
@@ -121,7 +121,7 @@ void hs_budget_release(struct hs_budget *budget, size_t bytes)
     pthread_mutex_lock(&budget->lock);
     assert(bytes <= budget->used);
     budget->used -= bytes;
-    serve(budget);
+    charge_waiters(budget);
     pthread_mutex_unlock(&budget->lock);
 }
 

@@ -131,7 +131,7 @@ static int check_intact(const char *dir, struct blob *ret_blob, bool *ret_empty)
     return r == HS_ENOMEM ? r : fine;
 }
 
-static void seal(const struct hs_compiled_entry *entry, struct blob *blob)
+static void write_sum(const struct hs_compiled_entry *entry, struct blob *blob)
 {
     char path[PATH_MAX], sum[PATH_MAX], text[SUM_MAX];
     struct hash hash;
@@ -222,7 +222,7 @@ static uint64_t size_of(const char *dir)
 }
 
 /* Deletes the two folders of an earlier cache format, in which OpenVINO had one folder per number format. */
-static void delete_former(const char *cache)
+static void delete_old_format(const char *cache)
 {
     static const char *const names[] = { "f32", "short" };
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
@@ -254,7 +254,7 @@ static void prune(const char *cache, const char *own)
     size_t kept = 0;
     uint64_t bytes = 0;
     hs_str_copy_n(model_file, sizeof(model_file), own, (size_t) (suffix - own));
-    delete_former(cache);
+    delete_old_format(cache);
     for (int i = 0; i < count; i++) {
         const char *name = names[i]->d_name, *theirs = find_suffix(name);
         bool stale = strncmp(theirs, suffix, 1 + PART_DIGITS) != 0 ||
@@ -400,7 +400,7 @@ void hs_compiled_close(struct hs_compiled_entry *entry, bool keep)
     } else {
         /* The runtime wrote a blob, because none was there or it rejected the one that was. */
         clear(entry->dir, blob.name);
-        seal(entry, &blob);
+        write_sum(entry, &blob);
         prune(entry->cache, entry->name);
     }
     close(entry->lock);
@@ -409,9 +409,9 @@ void hs_compiled_close(struct hs_compiled_entry *entry, bool keep)
 
 /* ---- All entries of a model file ---- */
 
-void hs_compiled_sum(const char *cache, const char *model_file, bool verify, struct hs_compiled_sum *ret_sum)
+void hs_compiled_stats(const char *cache, const char *model_file, bool verify, struct hs_compiled_stats *ret_stats)
 {
-    struct hs_compiled_sum sum = { 0 };
+    struct hs_compiled_stats sum = { 0 };
     DIR *folder = opendir(cache);
     struct dirent *entry;
     while (folder && (entry = readdir(folder))) {
@@ -431,7 +431,7 @@ void hs_compiled_sum(const char *cache, const char *model_file, bool verify, str
     }
     if (folder)
         closedir(folder);
-    *ret_sum = sum;
+    *ret_stats = sum;
 }
 
 uint64_t hs_compiled_remove(const char *cache, const char *model_file)

@@ -41,14 +41,14 @@ const char *hs_compiled_dir(const struct hs_compiled_entry *entry);
  * entries down to the cache's limits; without it, deletes the entry's folder. NULL allowed. */
 void hs_compiled_close(struct hs_compiled_entry *entry, bool keep);
 
-struct hs_compiled_sum {
+struct hs_compiled_stats {
     int entries, damaged; /* damaged is counted only with `verify` */
     uint64_t bytes;
 };
 
 /* Counts the entries of a model file (its name without folders). `verify` also reads and verifies every blob. A
  * missing cache folder counts as empty. */
-void hs_compiled_sum(const char *cache, const char *model_file, bool verify, struct hs_compiled_sum *ret_sum);
+void hs_compiled_stats(const char *cache, const char *model_file, bool verify, struct hs_compiled_stats *ret_stats);
 
 /* Deletes the entries of a model file, except those that another program has locked. Returns the bytes deleted. */
 uint64_t hs_compiled_remove(const char *cache, const char *model_file);

@@ -125,51 +125,51 @@ int hs_file_give_to_owner(int fd, const char *path)
     return stat(parent, &st) < 0 || (st.st_uid != 0 && fchown(fd, st.st_uid, st.st_gid) < 0) ? -1 : 0;
 }
 
-int hs_file_draft_begin(struct hs_file_draft *draft, const char *path, struct hs_error *err)
+int hs_atomic_file_begin(struct hs_atomic_file *file, const char *path, struct hs_error *err)
 {
     struct stat st;
-    draft->path = path;
+    file->path = path;
     if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return hs_error_set(err, HS_EIO, "cannot replace %s: it is not a regular file", path);
-    if (!hs_str_format(draft->temporary, sizeof(draft->temporary), "%s.XXXXXX", path))
+    if (!hs_str_format(file->temporary, sizeof(file->temporary), "%s.XXXXXX", path))
         return hs_error_set(err, HS_EINVAL, "the path is too long: %s", path);
-    draft->fd = mkostemp(draft->temporary, O_CLOEXEC);
-    return draft->fd < 0 ? open_error("write", path, err) : 0;
+    file->fd = mkostemp(file->temporary, O_CLOEXEC);
+    return file->fd < 0 ? open_error("write", path, err) : 0;
 }
 
-int hs_file_draft_commit(struct hs_file_draft *draft, int mode, struct hs_error *err)
+int hs_atomic_file_commit(struct hs_atomic_file *file, int mode, struct hs_error *err)
 {
-    int reason = fchmod(draft->fd, (mode_t) mode) < 0 || fsync(draft->fd) < 0 ? errno : 0;
-    if (close(draft->fd) < 0 && !reason)
+    int reason = fchmod(file->fd, (mode_t) mode) < 0 || fsync(file->fd) < 0 ? errno : 0;
+    if (close(file->fd) < 0 && !reason)
         reason = errno;
-    if (!reason && rename(draft->temporary, draft->path) < 0)
+    if (!reason && rename(file->temporary, file->path) < 0)
         reason = errno;
     if (reason) {
-        unlink(draft->temporary);
-        return hs_error_set(err, HS_EIO, "cannot write %s: %s", draft->path, strerror(reason));
+        unlink(file->temporary);
+        return hs_error_set(err, HS_EIO, "cannot write %s: %s", file->path, strerror(reason));
     }
-    sync_parent(draft->path);
+    sync_parent(file->path);
     return 0;
 }
 
-void hs_file_draft_drop(struct hs_file_draft *draft)
+void hs_atomic_file_abort(struct hs_atomic_file *file)
 {
-    close(draft->fd);
-    unlink(draft->temporary);
+    close(file->fd);
+    unlink(file->temporary);
 }
 
 int hs_file_write_atomic(const char *path, const void *data, size_t len, int mode, struct hs_error *err)
 {
-    struct hs_file_draft draft;
-    int r = hs_file_draft_begin(&draft, path, err);
+    struct hs_atomic_file file;
+    int r = hs_atomic_file_begin(&file, path, err);
     if (r < 0)
         return r;
-    if (hs_file_write_all(draft.fd, data, len) < 0) {
+    if (hs_file_write_all(file.fd, data, len) < 0) {
         r = hs_error_set(err, HS_EIO, "cannot write %s: %s", path, strerror(errno));
-        hs_file_draft_drop(&draft);
+        hs_atomic_file_abort(&file);
         return r;
     }
-    return hs_file_draft_commit(&draft, mode, err);
+    return hs_atomic_file_commit(&file, mode, err);
 }
 
 int hs_dir_make(const char *path, struct hs_error *err)

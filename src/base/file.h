@@ -19,19 +19,20 @@ int hs_file_read(const char *path, size_t max, uint8_t **ret_data, size_t *ret_l
 
 /* A file that is written under a temporary name in the same folder and then renamed to `path`. Readers see either the
  * old file or the complete new one. */
-struct hs_file_draft {
-    int fd; /* to write to; owned by the draft */
+struct hs_atomic_file {
+    int fd; /* to write to; owned by the file */
     const char *path;
     char temporary[PATH_MAX];
 };
 
-/* Creates the draft with mode 0600; borrows `path`. HS_EIO also if `path` exists and is not a regular file (a link, a
- * device, a pipe, a folder), because only regular files are replaced. After success the caller calls commit or drop. */
-int hs_file_draft_begin(struct hs_file_draft *draft, const char *path, struct hs_error *err);
-int hs_file_draft_commit(struct hs_file_draft *draft, int mode, struct hs_error *err); /* syncs and renames it */
-void hs_file_draft_drop(struct hs_file_draft *draft);                                  /* deletes it */
+/* Creates the file with mode 0600; borrows `path`. HS_EIO also if `path` exists and is not a regular file (a link, a
+ * device, a pipe, a folder), because only regular files are replaced. After success the caller calls commit or abort.
+ */
+int hs_atomic_file_begin(struct hs_atomic_file *file, const char *path, struct hs_error *err);
+int hs_atomic_file_commit(struct hs_atomic_file *file, int mode, struct hs_error *err); /* syncs and renames it */
+void hs_atomic_file_abort(struct hs_atomic_file *file);                                 /* deletes it */
 
-/* Replaces a file with `data` through a draft. */
+/* Replaces a file with `data` through struct hs_atomic_file. */
 int hs_file_write_atomic(const char *path, const void *data, size_t len, int mode, struct hs_error *err);
 
 /* If this process runs as root and the folder of `path` belongs to another user, changes the owner of the open file or

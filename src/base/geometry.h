@@ -26,7 +26,7 @@ static inline int hs_pixel(float v, int size)
 }
 
 /* Returns the area of the intersection. */
-static inline float hs_rect_common(const struct hs_rect *a, const struct hs_rect *b)
+static inline float hs_rect_intersection(const struct hs_rect *a, const struct hs_rect *b)
 {
     struct hs_rect common = {
         .x1 = a->x1 > b->x1 ? a->x1 : b->x1,
@@ -40,15 +40,15 @@ static inline float hs_rect_common(const struct hs_rect *a, const struct hs_rect
 /* Returns the intersection over union (IoU), 0..1; 0 if the union is empty. */
 static inline float hs_rect_iou(const struct hs_rect *a, const struct hs_rect *b)
 {
-    float inter = hs_rect_common(a, b), both = hs_rect_area(a) + hs_rect_area(b) - inter;
+    float inter = hs_rect_intersection(a, b), both = hs_rect_area(a) + hs_rect_area(b) - inter;
     return both > 0 ? inter / both : 0;
 }
 
 /* Returns the intersection over the smaller area, 0..1; 0 if a rectangle is empty. */
-static inline float hs_rect_share(const struct hs_rect *a, const struct hs_rect *b)
+static inline float hs_rect_overlap(const struct hs_rect *a, const struct hs_rect *b)
 {
     float area_a = hs_rect_area(a), area_b = hs_rect_area(b), smaller = area_a < area_b ? area_a : area_b;
-    return smaller > 0 ? hs_rect_common(a, b) / smaller : 0;
+    return smaller > 0 ? hs_rect_intersection(a, b) / smaller : 0;
 }
 
 /* Maps pixels of the network's input to pixels of the picture: (v - pad) / scale, then clamped to 0..width and

@@ -14,7 +14,7 @@
 enum { LINE_SIZE = 4096, MESSAGE_SIZE = 2560, FIELDS_SIZE = 1280, VALUE_SIZE = 264 };
 
 static _Atomic(const char *) program_name = "hailo";
-static _Atomic enum hs_log_level least_level = HS_LOG_INFO;
+static _Atomic enum hs_log_level min_level = HS_LOG_INFO;
 static _Atomic enum hs_log_format line_format = HS_LOG_TEXT;
 
 static const char *const level_names[] = { "DEBUG", "INFO", "WARNING", "ERROR" };
@@ -22,7 +22,7 @@ static const char *const level_names[] = { "DEBUG", "INFO", "WARNING", "ERROR" }
 void hs_log_setup(const char *program, enum hs_log_level level, enum hs_log_format format)
 {
     atomic_store(&program_name, program);
-    atomic_store(&least_level, level);
+    atomic_store(&min_level, level);
     atomic_store(&line_format, format);
 }
 
@@ -125,7 +125,7 @@ static void log_line(enum hs_log_level level, const struct hs_log_field *fields,
                      va_list args)
 {
     char line[LINE_SIZE];
-    if (level < atomic_load(&least_level))
+    if (level < atomic_load(&min_level))
         return;
     size_t len = write_line(line, level, fields, count, format, args);
     /* One write per line, so that lines of several threads do not mix. A full or closed stderr cannot be reported. */

@@ -119,7 +119,7 @@ bool hs_host_is_loopback(const struct hs_origin *host)
     return hs_address_is_loopback(inside);
 }
 
-const char *hs_origin_complaint(const char *item)
+const char *hs_origin_error(const char *item)
 {
     struct hs_origin origin;
     if (strcmp(item, "*") == 0 || hs_origin_parse(item, &origin))
@@ -127,7 +127,7 @@ const char *hs_origin_complaint(const char *item)
     return "contains an item that is not an origin such as https://pi.example:8443";
 }
 
-const char *hs_host_complaint(const char *item)
+const char *hs_host_error(const char *item)
 {
     struct hs_origin host;
     if (hs_host_parse(item, &host) && host.port == 0)

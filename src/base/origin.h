@@ -32,7 +32,7 @@ bool hs_address_is_loopback(const char *address);
 
 /* Return the reason why an item of a setting is invalid ("holds something else than origins such as …"), or NULL if it
  * is valid. */
-const char *hs_origin_complaint(const char *item); /* "*" is allowed */
-const char *hs_host_complaint(const char *item);   /* without a port */
+const char *hs_origin_error(const char *item); /* "*" is allowed */
+const char *hs_host_error(const char *item);   /* without a port */
 
 #endif

@@ -21,8 +21,8 @@
 
 /* Exit code of the child, and of shells, if the program cannot be started. */
 enum { NOT_STARTED = 127 };
-/* LOOK_MS: interval of checks for the child's end if pidfd_open fails (under an old emulator). */
-enum { LOOK_MS = 50, POLL_MAX_MS = 60000, FD_MAX = 4096 };
+/* CHECK_MS: interval of checks for the child's end if pidfd_open fails (under an old emulator). */
+enum { CHECK_MS = 50, POLL_MAX_MS = 60000, FD_MAX = 4096 };
 
 struct child {
     pid_t pid;
@@ -35,7 +35,7 @@ struct child {
 
 /* ---- In the child, until exec ---- */
 
-static void become(const struct hs_subprocess *job, int output, pid_t parent)
+static void exec_child(const struct hs_subprocess *job, int output, pid_t parent)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -62,7 +62,7 @@ __attribute__((noinline)) static pid_t start(const struct hs_subprocess *job, in
     pid_t parent = getpid();
     pid_t pid = vfork();
     if (pid == 0) {
-        become(job, output, parent);
+        exec_child(job, output, parent);
         *ret_errno = errno ? errno : EIO;
         _exit(NOT_STARTED);
     }
@@ -110,7 +110,7 @@ static int wait_for(struct child *child, const struct hs_subprocess *job, struct
         int64_t now_ns = hs_clock_now_ns();
         int64_t left_ms =
             job->deadline_ns == HS_NO_DEADLINE ? POLL_MAX_MS : (job->deadline_ns - now_ns) / HS_NS_PER_MS + 1;
-        int64_t most_ms = child->done_fd < 0 ? LOOK_MS : POLL_MAX_MS;
+        int64_t most_ms = child->done_fd < 0 ? CHECK_MS : POLL_MAX_MS;
         if (hs_cancel_is_set(job->cancel))
             return hs_error_set(err, HS_ECANCELED, "cancelled");
         if (job->deadline_ns != HS_NO_DEADLINE && now_ns >= job->deadline_ns)
@@ -129,7 +129,7 @@ static int wait_for(struct child *child, const struct hs_subprocess *job, struct
 
 /* Waits for the child, then kills its process group, which includes its own children. The child is reaped only after
  * that, so its process and group ids cannot be reused before. */
-static int attend(struct child *child, const struct hs_subprocess *job, int *ret_code, struct hs_error *err)
+static int wait_and_kill(struct child *child, const struct hs_subprocess *job, int *ret_code, struct hs_error *err)
 {
     int status = 0;
     hs_cancel_watch(job->cancel, wake, &child->wake_fd);
@@ -179,7 +179,7 @@ int hs_subprocess_run(const struct hs_subprocess *job, int *ret_code, char *ret_
     int r = number ? start_error(job->argv[0], number, err) : 0;
     if (r == 0) {
         child.done_fd = pidfd_open(child.pid, 0);
-        r = attend(&child, job, ret_code, err);
+        r = wait_and_kill(&child, job, ret_code, err);
         if (child.done_fd >= 0)
             close(child.done_fd);
         if (r == 0 && failed)

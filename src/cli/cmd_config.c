@@ -53,7 +53,7 @@ static int do_example(void *arg)
 }
 
 /* Prints the result of `check` with the file that hs_config_load chose. */
-static void print_verdict(const struct config_call *config, size_t warnings)
+static void print_check_result(const struct config_call *config, size_t warnings)
 {
     char path[PATH_MAX], count[40] = "";
     const char *file = config->call->config_path;
@@ -77,7 +77,7 @@ static int do_check(void *arg)
     struct hs_settings *settings = NULL;
     int code = hs_load_settings(config->call, NULL, 0, &settings, &problems);
     if (code == HS_EXIT_OK && !config->call->quiet)
-        print_verdict(config, problems.warnings);
+        print_check_result(config, problems.warnings);
     hs_settings_destroy(settings);
     hs_problems_finish(&problems);
     return code;
@@ -243,16 +243,16 @@ static int change(json_t *tree, const char *assignment, struct hs_error *err)
 /* `render OUTPUT [NAME=VALUE...]`: writes the configuration with --set and these changes as YAML, in the same order. */
 static int render_yaml(struct config_call *config, struct hs_error *err)
 {
-    const struct hs_text_list *sets = &config->call->sets, *words = &config->call->words;
-    const char *output = words->items[0];
+    const struct hs_text_list *sets = &config->call->sets, *operands = &config->call->operands;
+    const char *output = operands->items[0];
     struct hs_settings *settings = NULL;
     struct hs_doc *doc;
     json_t *tree = NULL;
     int r = load_tree(config, &tree, err);
     for (size_t i = 0; r == 0 && i < sets->count; i++)
         r = change(tree, sets->items[i], err);
-    for (size_t i = 1; r == 0 && i < words->count; i++)
-        r = change(tree, words->items[i], err);
+    for (size_t i = 1; r == 0 && i < operands->count; i++)
+        r = change(tree, operands->items[i], err);
     if (r == 0 && (r = hs_yaml_write(tree, &config->page)) < 0)
         hs_error_set(err, r, "%s: cannot be written: %s", output, hs_status_name(r));
     if (r == 0)

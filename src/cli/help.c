@@ -140,7 +140,7 @@ static bool is_of_action(const struct hs_example *example, const struct hs_comma
 
 static void print_form(const struct hs_invocation *call, const char *arguments, FILE *file)
 {
-    fprintf(file, "%s%s%s", call->who, arguments[0] ? " " : "", arguments);
+    fprintf(file, "%s%s%s", call->prefix, arguments[0] ? " " : "", arguments);
 }
 
 void hs_help_usage(const struct hs_invocation *call, FILE *file)
@@ -178,7 +178,7 @@ void hs_help_program(struct hs_invocation *call)
     size_t shown = 0;
     hs_common_options(call, common);
     call->command = NULL;
-    hs_str_copy(call->who, sizeof(call->who), program->name);
+    hs_str_copy(call->prefix, sizeof(call->prefix), program->name);
     puts(program->summary);
     print_usage(call);
     print_heading(call, "Commands:");

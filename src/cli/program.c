@@ -50,7 +50,7 @@ static const struct hs_option *find_option(const struct hs_option *options, size
     return NULL;
 }
 
-static int complain_range(const struct hs_invocation *call, const struct hs_option *option, const char *value)
+static int report_range(const struct hs_invocation *call, const struct hs_option *option, const char *value)
 {
     return hs_invocation_fail(call, HS_EXIT_USAGE, "--%s: must be a%s number between %g and %g, not '%s'", option->name,
                               option->kind == HS_OPTION_INT ? " whole" : "", option->min, option->max, value);
@@ -70,12 +70,12 @@ static int set_value(const struct hs_invocation *call, const struct hs_option *o
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "no memory");
     case HS_OPTION_INT:
         if (!hs_str_to_int64(value, &whole) || (double) whole < option->min || (double) whole > option->max)
-            return complain_range(call, option, value);
+            return report_range(call, option, value);
         *(int64_t *) option->target = whole;
         return HS_EXIT_OK;
     case HS_OPTION_NUMBER:
         if (!hs_str_to_double(value, &number) || !(number >= option->min && number <= option->max))
-            return complain_range(call, option, value);
+            return report_range(call, option, value);
         *(double *) option->target = number;
         return HS_EXIT_OK;
     case HS_OPTION_FLAG:
@@ -142,7 +142,7 @@ static int parse_options(struct hs_invocation *call, const struct hs_option *opt
             return HS_EXIT_OK;
         } else if (!only_words && argv[i][0] == '-' && argv[i][1] != '\0') {
             code = parse_option(call, options, given, count, call->argc, argv, &i);
-        } else if (!hs_text_list_add(&call->words, argv[i])) {
+        } else if (!hs_text_list_add(&call->operands, argv[i])) {
             code = hs_invocation_fail(call, HS_EXIT_FAILURE, "no memory");
         }
         if (code != HS_EXIT_OK)
@@ -364,12 +364,12 @@ static struct form choose_form(const struct hs_invocation *call, const struct hs
     const struct hs_command *command = call->command;
     struct form best = { .text = NULL };
     if (!call->action)
-        return read_form(command->arguments, options, given, count, call->words.count);
+        return read_form(command->arguments, options, given, count, call->operands.count);
     for (size_t i = 0; i < command->action_count; i++) {
         if (strcmp(command->actions[i].name, call->action->name) != 0)
             continue;
-        struct form form = read_form(command->actions[i].arguments, options, given, count, call->words.count);
-        if (!best.text || form.chosen || (!fits(&best, call->words.count) && fits(&form, call->words.count)))
+        struct form form = read_form(command->actions[i].arguments, options, given, count, call->operands.count);
+        if (!best.text || form.chosen || (!fits(&best, call->operands.count) && fits(&form, call->operands.count)))
             best = form;
         if (form.chosen)
             break;
@@ -389,9 +389,9 @@ static int choose_action(struct hs_invocation *call)
 {
     const struct hs_command *command = call->command;
     const char *meant = NULL;
-    if (call->words.count == 0)
+    if (call->operands.count == 0)
         return HS_EXIT_OK;
-    const char *name = call->words.items[0];
+    const char *name = call->operands.items[0];
     size_t distance = hs_str_near(name);
     for (size_t i = 0; i < command->action_count && !call->action; i++) {
         if (strcmp(command->actions[i].name, name) == 0)
@@ -401,10 +401,10 @@ static int choose_action(struct hs_invocation *call)
     }
     if (!call->action)
         return complain_unknown(call, "action", name, meant);
-    size_t len = strlen(call->who);
-    hs_str_format(call->who + len, sizeof(call->who) - len, " %s", call->action->name);
-    call->words.count--;
-    memmove(call->words.items, call->words.items + 1, call->words.count * sizeof(*call->words.items));
+    size_t len = strlen(call->prefix);
+    hs_str_format(call->prefix + len, sizeof(call->prefix) - len, " %s", call->action->name);
+    call->operands.count--;
+    memmove(call->operands.items, call->operands.items + 1, call->operands.count * sizeof(*call->operands.items));
     return HS_EXIT_OK;
 }
 
@@ -423,8 +423,8 @@ static int check_words(const struct hs_invocation *call, const struct hs_option 
     const struct form form = choose_form(call, options, given, count);
     if (form.option)
         return hs_invocation_fail(call, HS_EXIT_USAGE, "%.*s is missing", (int) form.option_len, form.option);
-    if (call->words.count > form.most)
-        return hs_invocation_fail(call, HS_EXIT_USAGE, "unexpected argument '%s'", call->words.items[form.most]);
+    if (call->operands.count > form.most)
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "unexpected argument '%s'", call->operands.items[form.most]);
     if (form.missing)
         return hs_invocation_fail(call, HS_EXIT_USAGE, "%.*s is missing", (int) form.missing_len, form.missing);
     if (call->quiet && call->verbose)
@@ -480,7 +480,7 @@ int hs_invocation_usage(const struct hs_invocation *call)
 {
     fputs("usage: ", stderr);
     hs_help_usage(call, stderr);
-    fprintf(stderr, "; see '%s --help'\n", call->who);
+    fprintf(stderr, "; see '%s --help'\n", call->prefix);
     return HS_EXIT_USAGE;
 }
 
@@ -495,7 +495,7 @@ int hs_invocation_fail(const struct hs_invocation *call, int code, const char *f
         hs_log_error("%s", message);
         return code;
     }
-    fprintf(stderr, "%s: %s\n", call->who, message);
+    fprintf(stderr, "%s: %s\n", call->prefix, message);
     return code == HS_EXIT_USAGE ? hs_invocation_usage(call) : code;
 }
 
@@ -601,7 +601,7 @@ static int run_command(struct hs_invocation *call, const char *name, int argc, c
                 meant = command->name;
         return complain_unknown(call, "command", name, meant);
     }
-    hs_str_format(call->who, sizeof(call->who), "%s %s", program->name, name);
+    hs_str_format(call->prefix, sizeof(call->prefix), "%s %s", program->name, name);
     call->argc = argc;
     call->argv = argv;
     int code = call->command->run(call);
@@ -626,20 +626,20 @@ static int run_help(struct hs_invocation *call)
         hs_man_page(call->program);
         return HS_EXIT_OK;
     }
-    if (call->words.count == 0) {
+    if (call->operands.count == 0) {
         hs_help_program(call);
         return HS_EXIT_OK;
     }
     struct hs_invocation asked = { .program = call->program, .executable = call->executable };
     char *argv[4] = { NULL };
     int argc = 0;
-    hs_str_copy(asked.who, sizeof(asked.who), call->program->name);
-    for (size_t i = 0; i < call->words.count; i++)
-        argv[argc++] = (char *) (uintptr_t) call->words.items[i];
+    hs_str_copy(asked.prefix, sizeof(asked.prefix), call->program->name);
+    for (size_t i = 0; i < call->operands.count; i++)
+        argv[argc++] = (char *) (uintptr_t) call->operands.items[i];
     argv[argc++] = (char[]) { "--help" };
     asked.no_color = call->no_color;
     code = run_command(&asked, argv[0], argc, argv);
-    hs_text_list_finish(&asked.words);
+    hs_text_list_finish(&asked.operands);
     return code;
 }
 
@@ -675,7 +675,7 @@ int hs_program_main(const struct hs_program *program, int argc, char **argv)
 #endif
     bool server = argc > 0 && hs_str_ends(hs_path_base(argv[0]), "-server");
     struct hs_invocation call = { .program = program, .executable = argc > 0 ? argv[0] : program->name };
-    hs_str_copy(call.who, sizeof(call.who), program->name);
+    hs_str_copy(call.prefix, sizeof(call.prefix), program->name);
     int at = server ? 0 : skip_common(&call, argc, argv), code;
     const char *name = server ? "serve" : at >= 0 && at < argc ? argv[at] : NULL;
     if (at < 0)
@@ -688,7 +688,7 @@ int hs_program_main(const struct hs_program *program, int argc, char **argv)
         code = run_command(&call, "help", 1, (char *[]) { (char[]) { "help" }, NULL });
     else
         code = run_command(&call, name, argc - at, argv + at);
-    hs_text_list_finish(&call.words);
+    hs_text_list_finish(&call.operands);
     hs_text_list_finish(&call.sets);
     return code;
 }

@@ -140,13 +140,13 @@ struct hs_invocation {
     const struct hs_action *action; /* the chosen action; NULL: the command has none */
     int argc;
     char **argv;
-    const char *executable;    /* argv[0] of the program */
-    char who[64];              /* "hailo-pose detect": prefix of error messages */
-    const char *models_dir;    /* --models; NULL: not given */
-    const char *config_path;   /* --config; NULL: not given */
-    const char *device;        /* --device; NULL: not given */
-    struct hs_text_list sets;  /* --set key=value, in order */
-    struct hs_text_list words; /* arguments of the subcommand or action that are not options */
+    const char *executable;       /* argv[0] of the program */
+    char prefix[64];              /* "hailo-pose detect": used in error messages */
+    const char *models_dir;       /* --models; NULL: not given */
+    const char *config_path;      /* --config; NULL: not given */
+    const char *device;           /* --device; NULL: not given */
+    struct hs_text_list sets;     /* --set key=value, in order */
+    struct hs_text_list operands; /* arguments of the subcommand or action that are not options */
 
     /* Valid after hs_invocation_read; `quiet` and `verbose` are never both set. */
     bool quiet;    /* --quiet: print only results, warnings about them and errors: no progress, notes or summaries */

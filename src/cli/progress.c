@@ -22,7 +22,7 @@ void hs_progress_size(uint64_t bytes, char ret_text[32])
         hs_str_format(ret_text, 32, "%.1f MB", (double) bytes / 1e6);
 }
 
-static void amount(const struct hs_progress *progress, uint64_t value, char ret_text[32])
+static void format_amount(const struct hs_progress *progress, uint64_t value, char ret_text[32])
 {
     if (progress->counts)
         hs_str_format(ret_text, 32, "%llu", (unsigned long long) value);
@@ -40,7 +40,7 @@ static void print_step(struct hs_progress *progress, const char *what, uint64_t 
     if (step <= progress->last_step)
         return;
     char text[32];
-    amount(progress, done, text);
+    format_amount(progress, done, text);
     progress->last_step = step;
     if (total)
         fprintf(stderr, "  %s: %3.0f %% (%s)\n", what, 100.0 * (double) done / (double) total, text);
@@ -66,8 +66,8 @@ void hs_progress_show(void *arg, const char *what, uint64_t done, uint64_t total
     progress->drawn = true;
     static const char full[] = "##############################";
     char done_text[32], total_text[32];
-    amount(progress, done, done_text);
-    amount(progress, total, total_text);
+    format_amount(progress, done, done_text);
+    format_amount(progress, total, total_text);
     double share = total ? (double) done / (double) total : 0;
     int width = (int) (share * BAR_WIDTH);
     if (total)

@@ -58,7 +58,7 @@ static bool new_section(const struct hs_schema *schema, size_t index, int *ret_l
 /* Writes the default as in a file. Quotes texts, and words that YAML reads as another type. */
 static void write_default(const struct hs_schema *schema, const struct hs_setting *row, struct hs_buf *buf)
 {
-    const char *text = hs_schema_fallback(schema, row);
+    const char *text = hs_schema_default(schema, row);
     bool quoted = row->type == HS_SETTING_TEXT || row->type == HS_SETTING_BYTES || row->type == HS_SETTING_PERCENT ||
                   (row->type == HS_SETTING_CHOICE && hs_str_equal_nocase(text, "off"));
     if (quoted)

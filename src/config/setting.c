@@ -78,13 +78,13 @@ bool hs_schema_suggest(const struct hs_schema *schema, const char *name, char *d
     return found || (elsewhere && hs_str_copy(dst, size, elsewhere));
 }
 
-const char *hs_schema_fallback(const struct hs_schema *schema, const struct hs_setting *row)
+const char *hs_schema_default(const struct hs_schema *schema, const struct hs_setting *row)
 {
     for (size_t i = 0; i < schema->default_count; i++) {
         if (strcmp(schema->defaults[i].name, row->name) == 0)
-            return schema->defaults[i].fallback;
+            return schema->defaults[i].default_val;
     }
-    return row->fallback;
+    return row->default_val;
 }
 
 void hs_schema_variable(const struct hs_schema *schema, const char *name, char ret_name[HS_VARIABLE_SIZE])
@@ -247,8 +247,8 @@ static int read_seconds(const struct hs_setting *row, const struct hs_node *node
     /* The character set excludes nan, inf and hexadecimal floats. */
     if (!text || strspn(text, "0123456789+-.eE smhd") != strlen(text) || !hs_str_to_seconds(text, &value))
         return refuse(ret_reason, "is not a duration");
-    bool forever = value == -1 && (row->flags & HS_SETTING_FOREVER);
-    int r = forever ? 0 : check_bounds(row, value, ret_reason);
+    bool unlimited = value == -1 && (row->flags & HS_SETTING_UNLIMITED);
+    int r = unlimited ? 0 : check_bounds(row, value, ret_reason);
     if (r == 0)
         *(double *) dst = value;
     return r;
@@ -305,9 +305,9 @@ static int add_items(const struct hs_setting *row, const char *text, struct hs_b
         size_t len = strcspn(at, " \t,");
         if (!hs_str_copy_n(item, sizeof(item), at, len))
             return refuse(ret_reason, "contains an item that is too long");
-        const char *complaint = row->complaint(item);
-        if (complaint)
-            return refuse(ret_reason, complaint);
+        const char *item_error = row->item_error(item);
+        if (item_error)
+            return refuse(ret_reason, item_error);
         int r = hs_buf_printf(list, "%s%s", list->len ? " " : "", item);
         if (r < 0)
             return r == HS_ETOOLARGE ? refuse(ret_reason, "is too long") : r;
@@ -470,7 +470,7 @@ int hs_setting_write_range(const struct hs_setting *row, struct hs_buf *buf)
         hs_buf_printf(buf, " in steps of %d", row->multiple);
     if (row->type == HS_SETTING_SECONDS)
         hs_buf_append_str(buf, " seconds, also \"250ms\", \"30s\", \"5m\", \"1h\"");
-    if (row->flags & HS_SETTING_FOREVER)
+    if (row->flags & HS_SETTING_UNLIMITED)
         hs_buf_append_str(buf, "; -1: no limit");
     if (row->flags & HS_SETTING_AUTO)
         hs_buf_append_str(buf, ", or auto");

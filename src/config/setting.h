@@ -26,12 +26,12 @@ enum hs_setting_type {
 };
 
 enum {
-    HS_SETTING_FOREVER = 1, /* seconds: -1 is also allowed and means no limit */
-    HS_SETTING_SECRET = 2,  /* shown as "***" in lists for people (show), never in messages */
-    HS_SETTING_UNIT = 4,    /* only read and checked here; meant for a systemd unit */
-    HS_SETTING_UNUSED = 16, /* accepted but ignored, for files of an older program; `help` explains it */
-    HS_SETTING_PATH = 32,   /* text: a path, or "sim:" and a path; a text with "://" is not a path */
-    HS_SETTING_AUTO = 8,    /* double: the word "auto" is also allowed and stored as -1, which is below min */
+    HS_SETTING_UNLIMITED = 1, /* seconds: -1 is also allowed and means no limit */
+    HS_SETTING_SECRET = 2,    /* shown as "***" in lists for people (show), never in messages */
+    HS_SETTING_UNIT = 4,      /* only read and checked here; meant for a systemd unit */
+    HS_SETTING_UNUSED = 16,   /* accepted but ignored, for files of an older program; `help` explains it */
+    HS_SETTING_PATH = 32,     /* text: a path, or "sim:" and a path; a text with "://" is not a path */
+    HS_SETTING_AUTO = 8,      /* double: the word "auto" is also allowed and stored as -1, which is below min */
 };
 
 struct hs_setting {
@@ -40,10 +40,10 @@ struct hs_setting {
     unsigned flags;
     size_t offset; /* into the struct of the row's group */
     double min, max;
-    int multiple;                               /* HS_SETTING_SIZE only */
-    const char *(*complaint)(const char *item); /* HS_SETTING_LIST only: returns an item's error; NULL: it is valid */
+    int multiple;                                /* HS_SETTING_SIZE only */
+    const char *(*item_error)(const char *item); /* HS_SETTING_LIST only: returns an item's error; NULL: it is valid */
     const char *const *choices; /* of a HS_SETTING_CHOICE, optional for a HS_SETTING_TEXT; NULL-terminated */
-    const char *fallback;       /* the default, as in a file; a text is without quotes */
+    const char *default_val;    /* the default, as in a file; a text is without quotes */
     const char *unit;           /* for people, NULL: none */
     const char *variable;       /* additional environment variable, used if the regular one is not set; NULL: none */
     const char *help;           /* one sentence without a final full stop */
@@ -58,7 +58,7 @@ struct hs_setting_group {
 
 /* A default of a program that replaces the row's default. */
 struct hs_setting_default {
-    const char *name, *fallback;
+    const char *name, *default_val;
 };
 
 /* All settings of a program. Constant; borrowed until the process ends. */
@@ -90,7 +90,7 @@ bool hs_schema_has_section(const struct hs_schema *schema, const char *section);
 bool hs_schema_suggest(const struct hs_schema *schema, const char *name, char *dst, size_t size);
 
 /* Returns the default as text: the program's own, else the row's. */
-const char *hs_schema_fallback(const struct hs_schema *schema, const struct hs_setting *row);
+const char *hs_schema_default(const struct hs_schema *schema, const struct hs_setting *row);
 
 /* Writes the environment variable of a setting, as HAILO_POSE_SERVER_PORT: program and name in capitals, with '_' for
  * all characters except letters and digits. */

@@ -52,7 +52,7 @@ static int set_value(struct hs_settings *settings, size_t index, const struct hs
 static int set_default(struct hs_settings *settings, size_t index, const char **ret_reason)
 {
     const struct hs_setting *row = hs_schema_row(settings->schema, index, NULL);
-    return set_value(settings, index, NULL, hs_schema_fallback(settings->schema, row), NULL, ret_reason);
+    return set_value(settings, index, NULL, hs_schema_default(settings->schema, row), NULL, ret_reason);
 }
 
 int hs_settings_create(const struct hs_schema *schema, struct hs_settings **ret_settings, struct hs_error *err)

@@ -241,7 +241,7 @@ static size_t read_numbers(const char *text, int *ret, size_t max)
 
 /* Keeps the user's number, or takes the file's if the user gave none. Refuses the file if both
  * exist and differ. */
-static void settle(struct reader *r, int *value, int from_file, const char *what)
+static void reconcile(struct reader *r, int *value, int from_file, const char *what)
 {
     if (*value > 0 && from_file > 0 && *value != from_file)
         REFUSE(r, "the number of %s in the file is %d, not %d", what, from_file, *value);
@@ -278,10 +278,10 @@ static void read_metadata(struct reader *r)
         REFUSE(r, "the model includes NMS (end2end); export it without end2end");
     if (r->status == 0 && names)
         r->status = hs_label_list_parse(names, HS_MODEL_MAX_CLASSES, &shape->labels, r->err);
-    settle(r, &shape->classes, (int) shape->labels.count, "classes");
+    reconcile(r, &shape->classes, (int) shape->labels.count, "classes");
     if (read_numbers(hs_onnx_info_prop(r->info, "kpt_shape"), pair, 2) == 2) {
-        settle(r, &shape->keypoints, pair[0], "keypoints");
-        settle(r, &shape->dims, pair[1], "values per keypoint");
+        reconcile(r, &shape->keypoints, pair[0], "keypoints");
+        reconcile(r, &shape->dims, pair[1], "values per keypoint");
     }
     read_keypoint_names(r);
 }
@@ -315,7 +315,7 @@ static void read_decoded(struct reader *r)
 {
     struct hs_model_shape *shape = r->shape;
     const int64_t *dims = r->info->outputs[0].dims;
-    bool said = shape->keypoints > 0 && shape->dims > 0 && shape->classes > 0;
+    bool given = shape->keypoints > 0 && shape->dims > 0 && shape->classes > 0;
     check_counts(r);
     int64_t numbers = (int64_t) shape->keypoints * shape->dims, wanted = 4 + shape->classes + numbers;
     if (dims[0] > 1)
@@ -324,7 +324,7 @@ static void read_decoded(struct reader *r)
         REFUSE(r, "the model includes NMS (nms=True); export it without nms");
     if (dims[2] == wanted && dims[1] != wanted)
         REFUSE(r, "the output is transposed: [1, %" PRId64 ", cells] is required", wanted);
-    if (dims[1] < 0 && !said)
+    if (dims[1] < 0 && !given)
         REFUSE(r, "the number of output channels is dynamic; set it with --keypoints N, --dims 2 or 3 and --classes N");
     if (dims[1] >= 0 && dims[1] != wanted)
         REFUSE(r,

@@ -56,14 +56,14 @@ static struct hs_protobuf_span bytes_of(struct editor *ed, struct hs_protobuf_sp
     return hs_protobuf_last(in, number, HS_PROTOBUF_BYTES, &ed->damaged).bytes;
 }
 
-static bool same(struct hs_protobuf_span a, struct hs_protobuf_span b)
+static bool spans_equal(struct hs_protobuf_span a, struct hs_protobuf_span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 static bool is_text(struct hs_protobuf_span span, const char *text)
 {
-    return same(span, (struct hs_protobuf_span) { (const uint8_t *) text, strlen(text) });
+    return spans_equal(span, (struct hs_protobuf_span) { (const uint8_t *) text, strlen(text) });
 }
 
 static struct node read_node(struct editor *ed, struct hs_protobuf_span in)
@@ -90,7 +90,7 @@ static bool find_tensor(struct editor *ed, struct hs_protobuf_span name, struct 
     while (name.len > 0 && hs_protobuf_next(&in, &field, &ed->damaged)) {
         *ret = field.bytes;
         if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INITIALIZER) &&
-            same(bytes_of(ed, field.bytes, TENSOR_NAME), name))
+            spans_equal(bytes_of(ed, field.bytes, TENSOR_NAME), name))
             return true;
     }
     return false;
@@ -125,7 +125,7 @@ static bool known_operator(const struct node *node)
 }
 
 /* Several nodes may share one constant; then the number is already 0. */
-static void free_reshape(struct editor *ed, const struct node *node)
+static void make_reshape_dynamic(struct editor *ed, const struct node *node)
 {
     struct constant shape;
     bool fine = node->input_count == 2 && read_constant(ed, node->inputs[1], &shape) &&
@@ -150,13 +150,13 @@ static size_t count_uses(struct editor *ed, struct hs_protobuf_span name)
         struct hs_protobuf_span node = field.bytes;
         struct hs_protobuf_field part;
         while (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE) && hs_protobuf_next(&node, &part, &ed->damaged))
-            uses += hs_protobuf_is_bytes(&part, NODE_INPUT) && same(part.bytes, name);
+            uses += hs_protobuf_is_bytes(&part, NODE_INPUT) && spans_equal(part.bytes, name);
     }
     return uses;
 }
 
 /* The two Resize nodes of a feature pyramid enlarge 1/32 of the input to 1/16, and 1/16 to 1/8. */
-static void free_resize(struct editor *ed, const struct node *node)
+static void make_resize_dynamic(struct editor *ed, const struct node *node)
 {
     const int64_t *input = ed->info->inputs[0].dims, stride = ed->resizes == 0 ? 16 : 8;
     struct constant size;
@@ -185,21 +185,21 @@ static void check_nodes(struct editor *ed)
         bool resize = is_text(node.op, "Resize");
         if (++count > MAX_NODES)
             REFUSE(ed, "the model has more than %d nodes", MAX_NODES);
-        else if (!known_operator(&node) || (resize && ed->edit != HS_ONNX_FREE_SIZE))
+        else if (!known_operator(&node) || (resize && ed->edit != HS_ONNX_DYNAMIC_SIZE))
             REFUSE(ed, "the model has an operator that may depend on the size");
         else if (resize)
-            free_resize(ed, &node);
+            make_resize_dynamic(ed, &node);
         else if (is_text(node.op, "Reshape"))
-            free_reshape(ed, &node);
+            make_reshape_dynamic(ed, &node);
     }
-    if (ed->reshapes == 0 || (ed->edit == HS_ONNX_FREE_SIZE && ed->resizes != RESIZES))
+    if (ed->reshapes == 0 || (ed->edit == HS_ONNX_DYNAMIC_SIZE && ed->resizes != RESIZES))
         REFUSE(ed, "unexpected number of nodes: %zu Reshape, %zu Resize", ed->reshapes, ed->resizes);
     if (find_tensor(ed, scales, &other))
         REFUSE(ed, "it is already dynamic");
 }
 
 /* Checks that the model takes one picture and that its outputs are [1, …]. */
-static void check_ends(struct editor *ed)
+static void check_io(struct editor *ed)
 {
     const struct hs_onnx_info *info = ed->info;
     const struct hs_onnx_value *input = &info->inputs[0];
@@ -225,7 +225,7 @@ static void check_ends(struct editor *ed)
 static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_protobuf_field *field, size_t index)
 {
     const struct hs_onnx_info *info = ed->info;
-    bool input = field->number == HS_ONNX_GRAPH_INPUT, size = ed->edit == HS_ONNX_FREE_SIZE;
+    bool input = field->number == HS_ONNX_GRAPH_INPUT, size = ed->edit == HS_ONNX_DYNAMIC_SIZE;
     const struct hs_onnx_value *value = NULL;
     struct hs_onnx_dim dims[HS_ONNX_MAX_DIMS];
     char rows[32];
@@ -283,7 +283,7 @@ static void put_graph(struct editor *ed, struct hs_buf *out)
         if (bytes && field.number == HS_ONNX_GRAPH_INITIALIZER) {
             struct hs_protobuf_span name = bytes_of(ed, field.bytes, TENSOR_NAME);
             for (size_t i = 0; i < ed->resizes; i++)
-                drop = drop || same(ed->sizes[i], name);
+                drop = drop || spans_equal(ed->sizes[i], name);
         }
         if (bytes && field.number == HS_ONNX_GRAPH_NODE)
             put_node(ed, out, &field);
@@ -294,7 +294,7 @@ static void put_graph(struct editor *ed, struct hs_buf *out)
         else if (!drop)
             hs_buf_append(out, field.whole.data, field.whole.len);
     }
-    if (ed->edit == HS_ONNX_FREE_SIZE)
+    if (ed->edit == HS_ONNX_DYNAMIC_SIZE)
         hs_onnx_put_tensor(out, scales_name, HS_ONNX_ELEM_FLOAT, (const int64_t[]) { 4 }, 1, scales);
 }
 
@@ -336,7 +336,7 @@ int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct
         memcpy(ed.copy, data, len);
         /* hs_onnx_info_parse has checked that there is exactly one graph. */
         ed.graph = bytes_of(&ed, (struct hs_protobuf_span) { ed.copy, len }, HS_ONNX_MODEL_GRAPH);
-        check_ends(&ed);
+        check_io(&ed);
         if (ed.status == 0)
             check_nodes(&ed);
         status = ed.status < 0 ? ed.status : write_model(&ed, out);

@@ -16,7 +16,7 @@
  * number of rows they determine. The two Resize nodes of a feature pyramid, to 1/16 and 1/8 of the
  * input, get the scale 2 instead of a constant size. The recorded shapes of inner tensors
  * (value_info) no longer apply and are removed. */
-enum hs_onnx_edit { HS_ONNX_FREE_BATCH, HS_ONNX_FREE_SIZE };
+enum hs_onnx_edit { HS_ONNX_DYNAMIC_BATCH, HS_ONNX_DYNAMIC_SIZE };
 
 /* Appends the edited file to `out`. HS_EMODEL with the reason for any other graph: operators that
  * plain convolutional networks do not use, a Resize that does not double, shapes that are not

@@ -143,7 +143,7 @@ static int compare_hashes(const void *a, const void *b)
 }
 
 /* GraphProto: input 11, output 12. Requires the names of the weights, so it runs after walk. */
-static void read_graph_ends(struct reader *reader, struct hs_protobuf_span in)
+static void read_graph_io(struct reader *reader, struct hs_protobuf_span in)
 {
     struct hs_onnx_info *info = reader->info;
     struct hs_protobuf_field field;
@@ -223,21 +223,21 @@ int hs_onnx_info_parse(const uint8_t *data, size_t len, struct hs_onnx_info **re
     int graphs = read_model(&reader, (struct hs_protobuf_span) { data, len }, &graph);
     if (graphs == 1) {
         walk(&reader, GRAPH, graph, 0, true);
-        read_graph_ends(&reader, graph);
+        read_graph_io(&reader, graph);
     }
     free(reader.weights);
-    int status = 0;
+    int r = 0;
     if (reader.no_memory)
-        status = hs_error_set(err, HS_ENOMEM, "out of memory");
+        r = hs_error_set(err, HS_ENOMEM, "out of memory");
     else if (reader.damaged)
-        status = hs_error_set(err, HS_EMODEL, "the file is not an ONNX model, or it is damaged");
+        r = hs_error_set(err, HS_EMODEL, "the file is not an ONNX model, or it is damaged");
     else if (reader.too_much)
-        status = hs_error_set(err, HS_EMODEL, "the ONNX model is too complex");
+        r = hs_error_set(err, HS_EMODEL, "the ONNX model is too complex");
     else if (graphs != 1 || reader.info->ir_version == 0)
-        status = hs_error_set(err, HS_EMODEL, "the file is not an ONNX model");
-    if (status < 0) {
+        r = hs_error_set(err, HS_EMODEL, "the file is not an ONNX model");
+    if (r < 0) {
         hs_onnx_info_destroy(reader.info);
-        return status;
+        return r;
     }
     *ret_info = reader.info;
     return 0;
@@ -247,12 +247,12 @@ int hs_onnx_info_load(const char *path, struct hs_onnx_info **ret_info, struct h
 {
     uint8_t *data;
     size_t len;
-    int status = hs_file_read(path, file_max, &data, &len, err);
-    if (status < 0)
-        return status;
-    status = hs_onnx_info_parse(data, len, ret_info, err);
+    int r = hs_file_read(path, file_max, &data, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_onnx_info_parse(data, len, ret_info, err);
     free(data);
-    return status;
+    return r;
 }
 
 void hs_onnx_info_destroy(struct hs_onnx_info *info)

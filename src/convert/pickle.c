@@ -277,7 +277,7 @@ static struct hs_pickle_value *call(struct reader *r, const struct hs_pickle_val
 {
     static const struct {
         const char *kind;
-        struct hs_pickle_value *(*answer)(struct reader *r, const struct hs_pickle_items *args);
+        struct hs_pickle_value *(*handler)(struct reader *r, const struct hs_pickle_items *args);
     } known[] = {
         { "collections OrderedDict", call_ordered_dict },
         { "torch._utils _rebuild_parameter", call_parameter },
@@ -289,7 +289,7 @@ static struct hs_pickle_value *call(struct reader *r, const struct hs_pickle_val
     }
     for (size_t i = 0; i < HS_ARRAY_LEN(known); i++)
         if (!strcmp(known[i].kind, function->record->kind))
-            return known[i].answer(r, &args->items);
+            return known[i].handler(r, &args->items);
     return make_record(r, function->record->kind, args);
 }
 

@@ -122,7 +122,7 @@ static uint64_t find_end(struct hs_zip *zip, uint8_t end[END_SIZE])
 
 /* Compares a number of the end record with the zip64 record; the former may be all ones, which
  * means that it did not fit. */
-static bool agree(uint64_t narrow, uint64_t full, uint64_t wide)
+static bool zip64_agrees(uint64_t narrow, uint64_t full, uint64_t wide)
 {
     return narrow == wide || narrow == full;
 }
@@ -141,8 +141,9 @@ static void read_end64(struct hs_zip *zip, const uint8_t end[END_SIZE], const ui
     if (u32(locator + 4) != 0 || u32(locator + 16) > 1 || u32(end64 + 16) != 0 || u32(end64 + 20) != 0 ||
         u64(end64 + 24) != extent->count)
         DAMAGED(zip, "archives in several parts are not supported");
-    if (!agree(u16(end + 10), UINT16_MAX, extent->count) || !agree(u32(end + 12), UINT32_MAX, extent->size) ||
-        !agree(u32(end + 16), UINT32_MAX, extent->offset))
+    if (!zip64_agrees(u16(end + 10), UINT16_MAX, extent->count) ||
+        !zip64_agrees(u32(end + 12), UINT32_MAX, extent->size) ||
+        !zip64_agrees(u32(end + 16), UINT32_MAX, extent->offset))
         DAMAGED(zip, "the two end records differ");
 }
 

@@ -19,10 +19,10 @@ enum { FACES_MAX = 1000 };
 /* Three passes over a picture: with the device's detector; with both models of the other device;
  * and with the device's embedder on the faces found by the other device, so that both embed the
  * same aligned faces. */
-enum { OF_DEVICE, OF_AGAINST, EMBEDDED, LOOKS };
+enum { OF_DEVICE, OF_AGAINST, EMBEDDED, RUNS };
 
 struct compare {
-    struct hs_face_result found[LOOKS];
+    struct hs_face_result found[RUNS];
     double least_iou, least_cosine, least_median;
     struct hs_samples box, overlap, points, cosine;
 };
@@ -67,21 +67,21 @@ static int compare_vectors(struct compare *compare, struct hs_error *err)
     return r;
 }
 
-static void forget(struct compare *compare)
+static void free_results(struct compare *compare)
 {
-    for (int i = 0; i < LOOKS; i++)
+    for (int i = 0; i < RUNS; i++)
         hs_face_result_finish(&compare->found[i]);
 }
 
-static int look(void *arg, void *const *states, const char *path, struct hs_boxes ret_boxes[HS_COMPARE_SIDES],
-                struct hs_error *err)
+static int run_picture(void *arg, void *const *states, const char *path, struct hs_boxes ret_boxes[HS_COMPARE_SIDES],
+                       struct hs_error *err)
 {
     struct compare *compare = arg;
     const struct hs_face_app *device = states[HS_COMPARE_DEVICE];
     bool same_vectors = has_same_vectors(states);
     int r = 0;
-    forget(compare);
-    for (int i = 0; r == 0 && i < (same_vectors ? LOOKS : EMBEDDED); i++) {
+    free_results(compare);
+    for (int i = 0; r == 0 && i < (same_vectors ? RUNS : EMBEDDED); i++) {
         const struct hs_face_app *app = i == OF_AGAINST ? states[HS_COMPARE_AGAINST] : device;
         struct hs_face_request request = hs_face_app_request(app);
         request.max_faces = FACES_MAX;
@@ -146,14 +146,14 @@ static int report(void *arg, void *const *states, struct hs_compare_report *repo
     struct hs_sample_stats cosine = hs_samples_summarize(&compare->cosine);
     hs_compare_report_numbers(report, "cosine", "embedding cosine", &compare->cosine);
     hs_compare_report_check(report, "median_cosine", "median cosine", cosine.median, compare->least_median);
-    hs_compare_report_check(report, "least_cosine", "least cosine", cosine.least, compare->least_cosine);
+    hs_compare_report_check(report, "least_cosine", "least cosine", cosine.min, compare->least_cosine);
     return record(states, &cosine, report, err);
 }
 
 static int run(struct hs_invocation *call)
 {
     struct compare compare = { .least_iou = least_overlap,
-                               .least_cosine = HS_PARITY_LEAST,
+                               .least_cosine = HS_PARITY_MIN,
                                .least_median = HS_PARITY_MEDIAN };
     const struct hs_option options[] = {
         HS_NUMBER("least-iou", &compare.least_iou, "IOU", 0, 1,
@@ -169,12 +169,12 @@ static int run(struct hs_invocation *call)
         .what = "faces",
         .one = "face",
         .set = "database.enabled=false",
-        .look = look,
+        .run = run_picture,
         .match = match,
         .report = report,
     };
     int code = hs_compare_command_run(call, &command, &compare);
-    forget(&compare);
+    free_results(&compare);
     hs_samples_finish(&compare.box);
     hs_samples_finish(&compare.overlap);
     hs_samples_finish(&compare.points);

@@ -282,19 +282,19 @@ static int do_backups(void *arg)
     return db->json ? r : print_table(db, &table);
 }
 
-/* Surveys the gallery's faces, names and metadata. The caller frees *ret_survey with free(). */
-static int survey(struct db *db, struct hs_face_gallery_model *ret_model, struct hs_gallery_survey **ret_survey)
+/* Surveys the gallery's faces, names and metadata. The caller frees *ret_audit with free(). */
+static int audit(struct db *db, struct hs_face_gallery_model *ret_model, struct hs_gallery_audit **ret_audit)
 {
     int r = hs_face_gallery_model(hs_settings_values(db->settings), ret_model, &db->err);
-    struct hs_gallery_survey *found = r == 0 ? malloc(sizeof(*found)) : NULL;
+    struct hs_gallery_audit *found = r == 0 ? malloc(sizeof(*found)) : NULL;
     if (r == 0)
-        r = found ? hs_gallery_survey(db->gallery, ret_model->space, ret_model->dimension, found, &db->err)
+        r = found ? hs_gallery_audit(db->gallery, ret_model->space, ret_model->dimension, found, &db->err)
                   : hs_error_set(&db->err, HS_ENOMEM, "no memory");
     if (r < 0) {
         free(found);
         return r;
     }
-    *ret_survey = found;
+    *ret_audit = found;
     return 0;
 }
 
@@ -308,7 +308,7 @@ static void print_listed(const char *what, const struct hs_gallery_listed *liste
         puts("  …");
 }
 
-static void print_unusable(const struct hs_face_gallery_model *model, const struct hs_gallery_survey *found)
+static void print_unusable(const struct hs_face_gallery_model *model, const struct hs_gallery_audit *found)
 {
     char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE];
     size_t count = hs_face_report_unusable(&found->usability, model->name, model->dimension, lines);
@@ -316,7 +316,7 @@ static void print_unusable(const struct hs_face_gallery_model *model, const stru
         puts(lines[i]);
 }
 
-static void print_records(const struct hs_gallery_survey *found)
+static void print_records(const struct hs_gallery_audit *found)
 {
     char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE];
     size_t count = hs_face_report_records(found, lines);
@@ -325,7 +325,7 @@ static void print_records(const struct hs_gallery_survey *found)
 }
 
 /* Prints the names, and the command that fixes them. */
-static void print_problems(const struct hs_face_gallery_model *model, const struct hs_gallery_survey *found)
+static void print_problems(const struct hs_face_gallery_model *model, const struct hs_gallery_audit *found)
 {
     print_unusable(model, found);
     print_listed("People without a face that can match", &found->without);
@@ -338,11 +338,11 @@ static int do_restore(void *arg)
 {
     struct db *db = arg;
     struct hs_face_gallery_model model;
-    struct hs_gallery_survey *found;
+    struct hs_gallery_audit *found;
     char people[40], faces[40];
     int r = hs_gallery_restore(db->gallery, word(db, 0), &db->err);
     if (r == 0)
-        r = survey(db, &model, &found);
+        r = audit(db, &model, &found);
     if (r < 0)
         return r;
     note(db, "Restored %s and %s\n", hs_face_count_people(found->identities, people),
@@ -362,8 +362,8 @@ static json_t *listed_json(const struct hs_gallery_listed *listed)
 }
 
 /* Reports of `check` and `stats` for scripts. */
-static json_t *survey_json(struct db *db, const struct hs_face_gallery_model *model,
-                           const struct hs_gallery_survey *found)
+static json_t *audit_json(struct db *db, const struct hs_face_gallery_model *model,
+                           const struct hs_gallery_audit *found)
 {
     const struct hs_gallery_usability *use = &found->usability;
     return json_pack("{s:I, s:I, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:I, s:i}", "people",
@@ -383,14 +383,14 @@ static int do_check(void *arg)
 {
     struct db *db = arg;
     struct hs_face_gallery_model model;
-    struct hs_gallery_survey *found;
+    struct hs_gallery_audit *found;
     int r = hs_gallery_check(db->gallery, &db->err);
     if (r == 0)
-        r = survey(db, &model, &found);
+        r = audit(db, &model, &found);
     if (r < 0)
         return r;
     if (db->json) {
-        r = print_json(db, survey_json(db, &model, found));
+        r = print_json(db, audit_json(db, &model, found));
     } else {
         note(db, "The gallery is intact\n");
         print_problems(&model, found);
@@ -403,13 +403,13 @@ static int do_stats(void *arg)
 {
     struct db *db = arg;
     struct hs_face_gallery_model model;
-    struct hs_gallery_survey *found;
+    struct hs_gallery_audit *found;
     char people[40], faces[40], size[32];
-    int r = survey(db, &model, &found);
+    int r = audit(db, &model, &found);
     if (r < 0)
         return r;
     if (db->json) {
-        r = print_json(db, survey_json(db, &model, found));
+        r = print_json(db, audit_json(db, &model, found));
         free(found);
         return r;
     }
@@ -474,15 +474,15 @@ static int export_to(struct db *db, const char *path, int fd)
 }
 
 /* Metadata that cannot be shown cannot be exported, either; the rest of the identity is. */
-static int tell_left_out(struct db *db)
+static int print_omitted(struct db *db)
 {
-    struct hs_gallery_survey *found = malloc(sizeof(*found));
-    int r = found ? hs_gallery_survey(db->gallery, NULL, 0, found, &db->err)
+    struct hs_gallery_audit *found = malloc(sizeof(*found));
+    int r = found ? hs_gallery_audit(db->gallery, NULL, 0, found, &db->err)
                   : hs_error_set(&db->err, HS_ENOMEM, "no memory");
     char people[40];
     if (r == 0 && found->metadata.count > 0)
         fprintf(stderr, "%s: the metadata of %s cannot be read and is not exported. `hailo-face db check` lists them\n",
-                db->call->who, hs_face_count_people(found->metadata.count, people));
+                db->call->prefix, hs_face_count_people(found->metadata.count, people));
     free(found);
     return r;
 }
@@ -495,19 +495,19 @@ static int do_export(void *arg)
     const char *path = word(db, 0);
     if (strcmp(path, "-") == 0) {
         int r = export_to(db, "standard output", STDOUT_FILENO);
-        return r < 0 ? r : tell_left_out(db);
+        return r < 0 ? r : print_omitted(db);
     }
-    struct hs_file_draft draft;
-    int r = hs_file_draft_begin(&draft, path, &db->err);
+    struct hs_atomic_file file;
+    int r = hs_atomic_file_begin(&file, path, &db->err);
     if (r < 0)
         return r;
-    r = export_to(db, path, draft.fd);
+    r = export_to(db, path, file.fd);
     if (r < 0) {
-        hs_file_draft_drop(&draft);
+        hs_atomic_file_abort(&file);
         return r;
     }
-    r = hs_file_draft_commit(&draft, 0600, &db->err);
-    return r < 0 ? r : tell_left_out(db);
+    r = hs_atomic_file_commit(&file, 0600, &db->err);
+    return r < 0 ? r : print_omitted(db);
 }
 
 static int do_import(void *arg)
@@ -663,7 +663,7 @@ static int add_file(const struct hs_face_app *app, const struct hs_picture_file 
     }
 }
 
-struct adding {
+struct add_job {
     enum hs_enrol_gate gate;
     bool json, each; /* each: print a line for each added picture, not only for those with warnings */
     struct hs_progress progress;
@@ -688,15 +688,15 @@ static void watch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-static void tell_refusal(struct adding *adding, const struct hs_picture_file *file, const struct result *result)
+static void print_refusal(struct add_job *add_job, const struct hs_picture_file *file, const struct result *result)
 {
-    adding->refused++;
-    json_array_append_new(adding->refusals, json_pack("{s:o, s:o, s:s, s:o}", "name", hs_system_text_json(file->name),
-                                                      "file", hs_system_text_json(file->path), "code", result->code,
-                                                      "reason", hs_system_text_json(result->reason)));
-    if (adding->json)
+    add_job->refused++;
+    json_array_append_new(add_job->refusals, json_pack("{s:o, s:o, s:s, s:o}", "name", hs_system_text_json(file->name),
+                                                       "file", hs_system_text_json(file->path), "code", result->code,
+                                                       "reason", hs_system_text_json(result->reason)));
+    if (add_job->json)
         return;
-    hs_progress_clear(&adding->progress);
+    hs_progress_clear(&add_job->progress);
     /* The gate's reasons already begin with their codes. */
     bool named = hs_str_starts(result->reason, result->code);
     printf("refused %s for %s: %s%s%s\n", file->path, file->name, named ? "" : result->code, named ? "" : ": ",
@@ -705,16 +705,16 @@ static void tell_refusal(struct adding *adding, const struct hs_picture_file *fi
 }
 
 /* Takes the members of `result`. */
-static void tell_addition(struct adding *adding, const struct hs_picture_file *file, const struct result *result)
+static void print_addition(struct add_job *add_job, const struct hs_picture_file *file, const struct result *result)
 {
-    adding->added++;
+    add_job->added++;
     json_t *face = json_object_get(result->addition, "face"), *box = json_object_get(face, "bbox"), *warning;
     json_t *warnings = json_object_get(result->addition, "warnings");
     size_t i;
-    json_array_append_new(adding->additions, result->addition);
-    if (adding->json || (!adding->each && json_array_size(warnings) == 0))
+    json_array_append_new(add_job->additions, result->addition);
+    if (add_job->json || (!add_job->each && json_array_size(warnings) == 0))
         return;
-    hs_progress_clear(&adding->progress);
+    hs_progress_clear(&add_job->progress);
     printf("added %s for %s: face of %dx%d at %d,%d, score %.2f\n", file->path, file->name,
            (int) json_integer_value(json_array_get(box, 2)), (int) json_integer_value(json_array_get(box, 3)),
            (int) json_integer_value(json_array_get(box, 0)), (int) json_integer_value(json_array_get(box, 1)),
@@ -724,61 +724,61 @@ static void tell_addition(struct adding *adding, const struct hs_picture_file *f
     fflush(stdout);
 }
 
-static int add_all(struct adding *adding, const struct hs_face_app *app, const struct hs_picture_files *files,
+static int add_all(struct add_job *add_job, const struct hs_face_app *app, const struct hs_picture_files *files,
                    struct hs_error *err)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < files->count && !interrupted; i++) {
         struct result result;
-        r = add_file(app, &files->items[i], adding->gate, &result, err);
+        r = add_file(app, &files->items[i], add_job->gate, &result, err);
         if (r < 0)
             break;
         if (result.state == ADDED)
-            tell_addition(adding, &files->items[i], &result);
-        adding->present += result.state == PRESENT;
+            print_addition(add_job, &files->items[i], &result);
+        add_job->present += result.state == PRESENT;
         if (result.state == REFUSED)
-            tell_refusal(adding, &files->items[i], &result);
-        hs_progress_show(&adding->progress, "pictures", i + 1, files->count);
+            print_refusal(add_job, &files->items[i], &result);
+        hs_progress_show(&add_job->progress, "pictures", i + 1, files->count);
     }
-    hs_progress_clear(&adding->progress);
+    hs_progress_clear(&add_job->progress);
     return r;
 }
 
-static int report(const struct adding *adding, size_t total, struct hs_error *err)
+static int report(const struct add_job *add_job, size_t total, struct hs_error *err)
 {
-    size_t left = total - adding->added - adding->present - adding->refused;
-    if (adding->json)
-        return hs_print_json(json_pack("{s:I, s:I, s:O, s:O, s:I, s:b}", "added", (json_int_t) adding->added, "present",
-                                       (json_int_t) adding->present, "refused", adding->refusals, "additions",
-                                       adding->additions, "left", (json_int_t) left, "interrupted",
+    size_t left = total - add_job->added - add_job->present - add_job->refused;
+    if (add_job->json)
+        return hs_print_json(json_pack("{s:I, s:I, s:O, s:O, s:I, s:b}", "added", (json_int_t) add_job->added,
+                                       "present", (json_int_t) add_job->present, "refused", add_job->refusals,
+                                       "additions", add_job->additions, "left", (json_int_t) left, "interrupted",
                                        (int) (interrupted != 0)),
                              HS_JSON_SPACED, err);
-    printf("%zu added, %zu already there, %zu refused", adding->added, adding->present, adding->refused);
+    printf("%zu added, %zu already there, %zu refused", add_job->added, add_job->present, add_job->refused);
     if (left)
         printf(", %zu not processed: run the command again to continue", left);
     putchar('\n');
     return 0;
 }
 
-static int add_files(struct db *db, struct adding *adding, const struct hs_picture_files *files)
+static int add_files(struct db *db, struct add_job *add_job, const struct hs_picture_files *files)
 {
     struct hs_face_app *app;
     int code = hs_face_start(db->call, true, &app);
     if (code != HS_EXIT_OK)
         return code;
     watch_signals();
-    if (!db->gate && !db->force && (int) adding->gate < app->settings->database.enrolment)
-        adding->gate = (enum hs_enrol_gate) app->settings->database.enrolment;
-    int r = add_all(adding, app, files, &db->err);
+    if (!db->gate && !db->force && (int) add_job->gate < app->settings->database.enrolment)
+        add_job->gate = (enum hs_enrol_gate) app->settings->database.enrolment;
+    int r = add_all(add_job, app, files, &db->err);
     /* Erases the embeddings that were dropped for new ones. */
     if (r == 0)
         r = hs_gallery_finish_erasing(app->gallery, &db->err);
     code = finish(db, r);
-    r = report(adding, files->count, &db->err);
+    r = report(add_job, files->count, &db->err);
     if (r < 0)
         code = finish(db, r);
     hs_app_destroy(app);
-    return adding->refused || interrupted ? HS_EXIT_FAILURE : code;
+    return add_job->refused || interrupted ? HS_EXIT_FAILURE : code;
 }
 
 static bool read_gate(const char *word, enum hs_enrol_gate *ret_gate)
@@ -798,13 +798,13 @@ static bool read_gate(const char *word, enum hs_enrol_gate *ret_gate)
 static int add_pictures(struct db *db, bool tree)
 {
     struct hs_picture_files files = { 0 };
-    struct adding adding = { .gate = db->force ? HS_ENROL_OFF : HS_ENROL_STANDARD, .json = db->json, .each = !tree };
+    struct add_job add_job = { .gate = db->force ? HS_ENROL_OFF : HS_ENROL_STANDARD, .json = db->json, .each = !tree };
     int r = tree ? hs_picture_files_add_tree(&files, word(db, 0), &db->err) : 0, code;
     for (size_t i = 1; !tree && r == 0 && i < db->words->count; i++)
         r = hs_picture_files_add(&files, word(db, 0), word(db, i), &db->err);
     if (r < 0)
         code = finish(db, r);
-    else if (!read_gate(db->gate, &adding.gate))
+    else if (!read_gate(db->gate, &add_job.gate))
         code =
             hs_invocation_fail(db->call, HS_EXIT_USAGE, "--gate: must be off, standard or strict, not '%s'", db->gate);
     else if (db->gate && db->force)
@@ -813,13 +813,13 @@ static int add_pictures(struct db *db, bool tree)
         code = hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: no JPEG, PNG, WebP or BMP in it",
                                   word(db, tree ? 0 : 1));
     else {
-        adding.refusals = json_array();
-        adding.additions = json_array();
-        hs_progress_init(&adding.progress, true);
-        adding.progress.quiet = db->call->quiet || files.count < PROGRESS_FROM;
-        code = add_files(db, &adding, &files);
-        json_decref(adding.refusals);
-        json_decref(adding.additions);
+        add_job.refusals = json_array();
+        add_job.additions = json_array();
+        hs_progress_init(&add_job.progress, true);
+        add_job.progress.quiet = db->call->quiet || files.count < PROGRESS_FROM;
+        code = add_files(db, &add_job, &files);
+        json_decref(add_job.refusals);
+        json_decref(add_job.additions);
     }
     hs_picture_files_finish(&files);
     return code;
@@ -860,7 +860,7 @@ static int do_add(void *arg)
 
 static int run(struct hs_invocation *call)
 {
-    struct db db = { .call = call, .words = &call->words };
+    struct db db = { .call = call, .words = &call->operands };
     const struct hs_option options[] = {
         HS_FLAG_OF("remove", "purge-backups", &db.purge_backups,
                    "also make a new backup and delete the older ones, which still contain the person"),

@@ -52,7 +52,7 @@ static int embed(void *arg, size_t index, struct hs_error *err)
     struct hs_face_result result;
     char path[PATH_MAX];
     request.max_faces = FACES_MAX;
-    request.inside = picture->boxed ? &picture->box : NULL;
+    request.inside = picture->has_box ? &picture->box : NULL;
     request.embed = true;
     if (!hs_path_join(path, sizeof(path), eval->images, picture->path))
         return hs_error_set(err, HS_EINVAL, "the path is too long: %s", picture->path);

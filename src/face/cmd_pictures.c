@@ -10,8 +10,8 @@
 #include "face/commands.h"
 #include "face/response_json.h"
 #include "gallery/gallery.h"
-#include "service/answer.h"
 #include "service/picture_report.h"
+#include "service/response.h"
 #include "vision/face_heads.h"
 
 enum {
@@ -65,21 +65,21 @@ static int no_face(const char *path, struct hs_error *err)
     return hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", path);
 }
 
-/* Prints an answer. Takes the reference; NULL: memory was short. */
-static int print_answer(struct pictures *p, json_t *answer, const char *path, struct hs_error *err)
+/* Prints an response. Takes the reference; NULL: memory was short. */
+static int print_answer(struct pictures *p, json_t *response, const char *path, struct hs_error *err)
 {
     struct hs_buf out;
-    answer = hs_picture_report_name(&p->report, answer, path);
-    hs_buf_init(&out, HS_ANSWER_MAX);
-    int r = answer ? hs_json_write(answer, HS_JSON_SORTED, &out) : HS_ENOMEM;
+    response = hs_picture_report_name(&p->report, response, path);
+    hs_buf_init(&out, HS_RESPONSE_MAX);
+    int r = response ? hs_json_write(response, HS_JSON_SORTED, &out) : HS_ENOMEM;
     if (r == 0)
         hs_picture_report_print(&p->report, &out);
     hs_buf_finish(&out);
-    json_decref(answer);
-    return r < 0 ? hs_answer_failed(r, err) : 0;
+    json_decref(response);
+    return r < 0 ? hs_response_failed(r, err) : 0;
 }
 
-static void print_line(struct pictures *p, const struct picture *picture, const json_t *answer, const char *details,
+static void print_line(struct pictures *p, const struct picture *picture, const json_t *response, const char *details,
                        double more_ms)
 {
     const struct hs_face_result *result = &picture->result;
@@ -90,7 +90,7 @@ static void print_line(struct pictures *p, const struct picture *picture, const 
         .count = result->count,
         .found = result->found,
         .details = details,
-        .answer = answer,
+        .response = response,
         .device = result->device,
         .ms = result->timings.total_ms + more_ms,
     };
@@ -104,14 +104,14 @@ enum { LABEL_SIZE = HS_GALLERY_NAME_MAX + 16, SHAPES = 1 + HS_FACE_LANDMARKS };
 static const uint32_t known_color = 0x7ed957, other_color = 0xf0a033, plain_color = 0x33c3f0;
 
 /* Returns the face's entry in the response; NULL if it has none, because it has no embedding. */
-static const json_t *identity_of(const struct hs_face_result *result, size_t face, const json_t *answer)
+static const json_t *identity_of(const struct hs_face_result *result, size_t face, const json_t *response)
 {
     size_t place = 0;
-    if (!answer || !result->faces[face].embedding)
+    if (!response || !result->faces[face].embedding)
         return NULL;
     for (size_t i = 0; i < face; i++)
         place += result->faces[i].embedding != NULL;
-    return json_array_get(json_object_get(answer, "faces"), place);
+    return json_array_get(json_object_get(response, "faces"), place);
 }
 
 static size_t add_face(const struct hs_face *face, const json_t *identity, struct hs_draw_shape *shapes,
@@ -137,9 +137,9 @@ static size_t add_face(const struct hs_face *face, const json_t *identity, struc
     return count;
 }
 
-/* Draws the faces over the picture, labelled with the names in `answer`, or with their scores if
+/* Draws the faces over the picture, labelled with the names in `response`, or with their scores if
  * that is NULL. */
-static int annotate(const struct hs_face_result *result, const struct hs_image *image, const json_t *answer,
+static int annotate(const struct hs_face_result *result, const struct hs_image *image, const json_t *response,
                     enum hs_image_format format, struct hs_buf *out, struct hs_error *err)
 {
     size_t room = result->count ? result->count : 1, count = 0;
@@ -147,7 +147,7 @@ static int annotate(const struct hs_face_result *result, const struct hs_image *
     char(*labels)[LABEL_SIZE] = calloc(room, LABEL_SIZE);
     int r = shapes && labels ? 0 : hs_error_set(err, HS_ENOMEM, "no memory to draw %zu faces", result->count);
     for (size_t i = 0; r == 0 && i < result->count; i++)
-        count += add_face(&result->faces[i].face, identity_of(result, i, answer), shapes + count, labels[i]);
+        count += add_face(&result->faces[i].face, identity_of(result, i, response), shapes + count, labels[i]);
     if (r == 0)
         r = hs_drawing_encode(image, result->turn, shapes, count, format, out, err);
     free(shapes);
@@ -156,7 +156,7 @@ static int annotate(const struct hs_face_result *result, const struct hs_image *
 }
 
 /* Decodes the picture again, because the networks received a scaled copy. */
-static int draw(const struct pictures *p, const struct picture *picture, const json_t *answer, struct hs_error *err)
+static int draw(const struct pictures *p, const struct picture *picture, const json_t *response, struct hs_error *err)
 {
     const struct hs_image_options options = {
         .limits = p->app->pipeline.limits,
@@ -169,7 +169,7 @@ static int draw(const struct pictures *p, const struct picture *picture, const j
     if (r < 0)
         return r;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    r = annotate(&picture->result, image, answer, p->report.draw.format, &out, err);
+    r = annotate(&picture->result, image, response, p->report.draw.format, &out, err);
     if (r == 0)
         r = hs_drawing_save(&p->report.draw, picture->index, &out, err);
     hs_buf_finish(&out);
@@ -181,15 +181,15 @@ static int draw(const struct pictures *p, const struct picture *picture, const j
 
 static int detect(struct pictures *p, const struct picture *picture, struct hs_error *err)
 {
-    json_t *answer = hs_face_detect_json(&picture->result, true);
+    json_t *response = hs_face_detect_json(&picture->result, true);
     int r = 0;
     if (p->report.lines)
-        print_line(p, picture, answer, "", 0);
+        print_line(p, picture, response, "", 0);
     else
-        r = print_answer(p, json_incref(answer), picture->path, err);
+        r = print_answer(p, json_incref(response), picture->path, err);
     if (r == 0 && p->report.draw.path)
         r = draw(p, picture, NULL, err);
-    json_decref(answer);
+    json_decref(response);
     return r;
 }
 
@@ -199,23 +199,23 @@ static int embed(struct pictures *p, const struct picture *picture, struct hs_er
     const struct hs_face_found *best = hs_face_best(result);
     if (!best)
         return no_face(picture->path, err);
-    json_t *answer = hs_face_embed_json(best, result);
+    json_t *response = hs_face_embed_json(best, result);
     if (!p->report.lines)
-        return print_answer(p, answer, picture->path, err);
+        return print_answer(p, response, picture->path, err);
     char details[HS_PACK_NAME_SIZE + 64];
     hs_str_format(details, sizeof(details), ", %d numbers%s, model %s", result->dimension,
                   result->count > 1 ? " of the best" : "", result->model);
-    print_line(p, picture, answer, details, 0);
-    json_decref(answer);
+    print_line(p, picture, response, details, 0);
+    json_decref(response);
     return 0;
 }
 
 /* Appends ": Barack Obama (0.74), Unknown". */
-static void put_identities(struct hs_buf *out, const json_t *answer)
+static void put_identities(struct hs_buf *out, const json_t *response)
 {
     size_t i;
     json_t *face;
-    json_array_foreach(json_object_get(answer, "faces"), i, face)
+    json_array_foreach(json_object_get(response, "faces"), i, face)
     {
         const char *identity = json_string_value(json_object_get(face, "identity"));
         double score = json_number_value(json_object_get(face, "match_score"));
@@ -231,43 +231,43 @@ static int recognize(struct pictures *p, const struct picture *picture, struct h
 {
     const struct hs_face_recognize how = hs_face_recognize_default(p->app);
     int64_t at = hs_clock_now_ns();
-    json_t *answer = hs_face_recognize_json(p->app, &picture->result, &how, err);
+    json_t *response = hs_face_recognize_json(p->app, &picture->result, &how, err);
     double search_ms = hs_clock_lap_ms(&at);
     int r = 0;
-    if (!answer)
+    if (!response)
         return err->code;
     if (p->report.lines) {
         struct hs_buf details;
         hs_buf_init(&details, DETAILS_MAX);
-        put_identities(&details, answer);
+        put_identities(&details, response);
         const char *text = hs_buf_str(&details);
-        print_line(p, picture, answer, text ? text : "", search_ms);
+        print_line(p, picture, response, text ? text : "", search_ms);
         hs_buf_finish(&details);
     } else {
-        r = print_answer(p, json_incref(answer), picture->path, err);
+        r = print_answer(p, json_incref(response), picture->path, err);
     }
     if (r == 0 && p->report.draw.path)
-        r = draw(p, picture, answer, err);
-    json_decref(answer);
+        r = draw(p, picture, response, err);
+    json_decref(response);
     return r;
 }
 
-static int print_comparison(struct pictures *p, const struct picture *a, const struct picture *b, json_t *answer,
+static int print_comparison(struct pictures *p, const struct picture *a, const struct picture *b, json_t *response,
                             struct hs_error *err)
 {
-    if (!answer)
-        return hs_answer_failed(HS_ENOMEM, err);
+    if (!response)
+        return hs_response_failed(HS_ENOMEM, err);
     if (!p->report.lines) {
         if (p->report.named)
-            answer = hs_json_with_member(answer, "file2", hs_system_text_json(b->path));
-        return print_answer(p, answer, a->path, err);
+            response = hs_json_with_member(response, "file2", hs_system_text_json(b->path));
+        return print_answer(p, response, a->path, err);
     }
     hs_picture_report_remark(&p->report, "%s  cosine %.2f (threshold %.2f)",
-                             json_is_true(json_object_get(answer, "same")) ? "same person" : "different people",
-                             json_number_value(json_object_get(answer, "score")),
-                             json_number_value(json_object_get(answer, "threshold")));
-    hs_picture_report_warnings(&p->report, a->path, b->path, answer);
-    json_decref(answer);
+                             json_is_true(json_object_get(response, "same")) ? "same person" : "different people",
+                             json_number_value(json_object_get(response, "score")),
+                             json_number_value(json_object_get(response, "threshold")));
+    hs_picture_report_warnings(&p->report, a->path, b->path, response);
+    json_decref(response);
     return 0;
 }
 

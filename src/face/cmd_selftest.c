@@ -13,7 +13,7 @@
 #include "face/commands.h"
 #include "face/face_select.h"
 #include "face/gallery_report.h"
-#include "gallery/survey.h"
+#include "gallery/audit.h"
 #include "vision/embedding.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
@@ -40,7 +40,7 @@ static float worst_distance(const struct hs_face *face)
 }
 
 /* Checks that the detector finds exactly the drawn face, with its landmarks in place. */
-static void judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
+static void check_detector(struct hs_selftest *test, const struct hs_face_result *result)
 {
     const struct hs_face_found *face = hs_face_select(result, HS_FACE_BEST);
     char faces[40];
@@ -67,7 +67,7 @@ static float norm_of(const float *vector, int dimension)
 }
 
 /* Checks that the embedder returns a vector of length 1, and the same one again. */
-static void judge_embedder(struct hs_selftest *test, const struct hs_face_result *first,
+static void check_embedder(struct hs_selftest *test, const struct hs_face_result *first,
                            const struct hs_face_result *again)
 {
     const struct hs_face_found *a = hs_face_select(first, HS_FACE_BEST), *b = hs_face_select(again, HS_FACE_BEST);
@@ -102,8 +102,8 @@ int hs_face_check_picture(struct hs_selftest *test, const void *state, const str
         hs_selftest_add(test, "picture", true, NULL, "the scripted device found %s",
                         hs_face_count_faces((int64_t) looks[0].count, faces));
     } else if (r == 0) {
-        judge_detector(test, &looks[0]);
-        judge_embedder(test, &looks[0], &looks[1]);
+        check_detector(test, &looks[0]);
+        check_embedder(test, &looks[0], &looks[1]);
     }
     for (size_t i = 0; i < HS_ARRAY_LEN(looks); i++)
         hs_face_result_finish(&looks[i]);
@@ -113,7 +113,7 @@ int hs_face_check_picture(struct hs_selftest *test, const void *state, const str
 /* ---- gallery ---- */
 
 /* Removes the last component of a path, in place. */
-static void go_up(char *path)
+static void strip_last_component(char *path)
 {
     char *slash = strrchr(path, '/');
     if (!slash)
@@ -129,7 +129,7 @@ static bool check_folder(struct hs_selftest *test, const char *name, const char 
     struct stat st;
     hs_str_copy(above, sizeof(above), folder);
     while (!hs_file_exists(above) && strcmp(above, "/") != 0 && strcmp(above, ".") != 0)
-        go_up(above);
+        strip_last_component(above);
     if (stat(above, &st) == 0 && S_ISDIR(st.st_mode) && access(above, W_OK | X_OK) == 0)
         return true;
     hs_selftest_add(test, name, false,
@@ -139,8 +139,8 @@ static bool check_folder(struct hs_selftest *test, const char *name, const char 
 }
 
 /* Faces that cannot match are an error, like a damaged file: the service does not recognise these people. */
-static void judge_content(struct hs_selftest *test, const char *path, const struct hs_face_gallery_model *model,
-                          const struct hs_gallery_survey *found)
+static void report_content(struct hs_selftest *test, const char *path, const struct hs_face_gallery_model *model,
+                           const struct hs_gallery_audit *found)
 {
     char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE], people[40], faces[40];
     hs_selftest_add(test, "gallery", true, NULL, "%s is intact: %s, %s, schema version %d", path,
@@ -155,7 +155,7 @@ static void check_content(struct hs_selftest *test, const struct hs_face_setting
 {
     const char *path = settings->database.db_file;
     struct hs_face_gallery_model model;
-    struct hs_gallery_survey found;
+    struct hs_gallery_audit found;
     struct hs_error err;
     /* Without a model the faces cannot be checked; another check reports the missing model. */
     if (hs_face_gallery_model(settings, &model, NULL) < 0)
@@ -166,13 +166,13 @@ static void check_content(struct hs_selftest *test, const struct hs_face_setting
         hs_selftest_add(test, "gallery", false,
                         "run this command as the user of the service, or give the file to that user", "%s: %s", path,
                         strerror(errno));
-    else if (hs_gallery_survey_file(path, BUSY_TIMEOUT_MS, model.space, model.dimension, &found, &err) < 0)
+    else if (hs_gallery_audit_file(path, BUSY_TIMEOUT_MS, model.space, model.dimension, &found, &err) < 0)
         hs_selftest_add(test, "gallery", false,
                         err.code == HS_EVERSION ? "a newer hailo-face wrote it: use that one"
                                                 : "start the service, which puts the newest good backup in its place",
                         "%s: %s", path, err.message);
     else
-        judge_content(test, path, &model, &found);
+        report_content(test, path, &model, &found);
 }
 
 /* Read-only: does not open the gallery, which could repair or migrate it. */
@@ -185,7 +185,7 @@ void hs_face_check_gallery(struct hs_selftest *test, const void *settings)
         return;
     }
     hs_str_copy(folder, sizeof(folder), s->db_file);
-    go_up(folder);
+    strip_last_component(folder);
     bool writable = check_folder(test, "gallery", folder);
     if (s->backup_enabled)
         writable = check_folder(test, "backups", s->backup_path) && writable;

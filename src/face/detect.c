@@ -11,7 +11,7 @@ enum { TILE_OVERLAP = 56 };
 /* A box that ends this close to a tile's edge, in pixels of the input, may continue beyond it. */
 enum { EDGE_MARGIN = 3 };
 /* A second pass is skipped if it enlarges the picture by less than this factor. */
-static const double tiny_gain = 1.2;
+static const double tile_gain = 1.2;
 /* SCRFD's largest anchors are 512 pixels for an input of 640. It finds two thirds of the faces
  * whose longer side is .7 of the picture's, and one in a hundred at .8. The pass at half the size
  * keeps faces from this share on. For smaller faces, it finds none that the first pass misses. */
@@ -177,12 +177,12 @@ static double first_scale(const struct hs_face_detector *d, int width, int heigh
     return fmin((double) input->w / width, (double) input->h / height);
 }
 
-double hs_face_tiny_scale(const struct hs_face_detector *d, int orig_width, int orig_height)
+double hs_face_tile_scale(const struct hs_face_detector *d, int orig_width, int orig_height)
 {
     const struct hs_input_size *input = &d->runner->input;
     double scale = fmin((2.0 * input->w - TILE_OVERLAP) / orig_width, (2.0 * input->h - TILE_OVERLAP) / orig_height);
     scale = fmin(scale, 1);
-    return scale < tiny_gain * first_scale(d, orig_width, orig_height) ? 0 : scale;
+    return scale < tile_gain * first_scale(d, orig_width, orig_height) ? 0 : scale;
 }
 
 /* One axis of the grid, in decoded pixels: one or two tiles of length `size`; the second ends at
@@ -225,11 +225,11 @@ static void keep_complete(struct hs_face_list *list, const struct axis *across, 
     list->count = kept;
 }
 
-int hs_face_detect_tiny(const struct hs_face_detector *d, const struct hs_image *image, struct hs_face_list *list,
-                        struct hs_error *err)
+int hs_face_detect_tiles(const struct hs_face_detector *d, const struct hs_image *image, struct hs_face_list *list,
+                         struct hs_error *err)
 {
     const struct hs_input_size *input = &d->runner->input;
-    double scale = hs_face_tiny_scale(d, image->orig_width, image->orig_height);
+    double scale = hs_face_tile_scale(d, image->orig_width, image->orig_height);
     if (!(scale > 0))
         return 0;
     struct axis across = split(image->orig_width * scale, input->w, image->width);

@@ -31,14 +31,14 @@ int hs_face_detect_whole(const struct hs_face_detector *detector, const struct h
 /* Returns the scale, 0..1 of the original size, for a second pass over tiny faces: about twice what
  * fits the network's input, and never an enlargement. 0: the first pass has (nearly) the same
  * resolution. */
-double hs_face_tiny_scale(const struct hs_face_detector *detector, int orig_width, int orig_height);
+double hs_face_tile_scale(const struct hs_face_detector *detector, int orig_width, int orig_height);
 
 /* Runs a second pass at that scale, in up to four tiles that fit the network's input and overlap by
  * more than a tiny face, and adds new faces to the list. Ignores larger faces, which the first pass
  * finds, and faces at an inner edge of a tile, which the neighbouring tile contains. Does nothing
  * if the scale is 0. */
-int hs_face_detect_tiny(const struct hs_face_detector *detector, const struct hs_image *image,
-                        struct hs_face_list *list, struct hs_error *err);
+int hs_face_detect_tiles(const struct hs_face_detector *detector, const struct hs_image *image,
+                         struct hs_face_list *list, struct hs_error *err);
 
 /* Returns the part of the picture to search for a face in `box`, in pixels of the original picture:
  * a square around the middle of the box, clipped to the picture. The box takes a third of it, or

@@ -9,7 +9,7 @@
 #include "base/json_writer.h"
 #include "base/str.h"
 #include "face/response_json.h"
-#include "service/answer_warnings.h"
+#include "service/response_warnings.h"
 #include "vision/embedding.h"
 
 /* With the gate off, the longest wait for a gallery that is still being read. */
@@ -54,8 +54,8 @@ static struct hs_enrol_reason *add_reason(struct hs_enrol_verdict *verdict, cons
     return reason;
 }
 
-static void need(struct hs_enrol_verdict *verdict, bool met, const char *code, const char *measure, float value,
-                 float limit)
+static void require(struct hs_enrol_verdict *verdict, bool met, const char *code, const char *measure, float value,
+                    float limit)
 {
     if (!met)
         add_reason(verdict, code, measure, (double) value, (double) limit);
@@ -88,14 +88,14 @@ void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs
         add_reason(ret_verdict, "multiple_faces", "faces", (double) others + 1, 1);
     const struct hs_face_quality *q = &face->quality;
     float size = hs_face_size(&face->face.box), score = face->face.score;
-    need(ret_verdict, size >= limits->size, "face_too_small", "size", size, limits->size);
-    need(ret_verdict, score >= limits->score, "low_score", "score", score, limits->score);
+    require(ret_verdict, size >= limits->size, "face_too_small", "size", size, limits->size);
+    require(ret_verdict, score >= limits->score, "low_score", "score", score, limits->score);
     if (!face->has_quality)
         return;
-    need(ret_verdict, q->sharpness >= limits->sharpness, "blurred", "sharpness", q->sharpness, limits->sharpness);
-    need(ret_verdict, fabsf(q->pose.yaw) <= limits->yaw, "extreme_pose", "yaw", q->pose.yaw, limits->yaw);
-    need(ret_verdict, fabsf(q->pose.pitch) <= limits->pitch, "extreme_pose", "pitch", q->pose.pitch, limits->pitch);
-    need(ret_verdict, fabsf(q->pose.roll) <= limits->roll, "extreme_pose", "roll", q->pose.roll, limits->roll);
+    require(ret_verdict, q->sharpness >= limits->sharpness, "blurred", "sharpness", q->sharpness, limits->sharpness);
+    require(ret_verdict, fabsf(q->pose.yaw) <= limits->yaw, "extreme_pose", "yaw", q->pose.yaw, limits->yaw);
+    require(ret_verdict, fabsf(q->pose.pitch) <= limits->pitch, "extreme_pose", "pitch", q->pose.pitch, limits->pitch);
+    require(ret_verdict, fabsf(q->pose.roll) <= limits->roll, "extreme_pose", "roll", q->pose.roll, limits->roll);
 }
 
 /* A head with at least this roll, in degrees, lies on its side. */
@@ -140,8 +140,8 @@ void hs_enrol_warnings(const struct hs_face_result *result, bool chosen, struct 
 /* ---- the gallery ---- */
 
 /* Returns 1 for the same picture, or else the best cosine similarity with the person's embeddings. */
-static double likeness(const struct hs_gallery_person *person, const char *space, const float *vector, size_t dimension,
-                       const char *source_sha256)
+static double best_similarity(const struct hs_gallery_person *person, const char *space, const float *vector,
+                              size_t dimension, const char *source_sha256)
 {
     double best = -1;
     for (size_t i = 0; i < person->count; i++) {
@@ -155,7 +155,7 @@ static double likeness(const struct hs_gallery_person *person, const char *space
     return best;
 }
 
-static int find_duplicate(const struct hs_enrol_against *against, const char *name, const char *source_sha256,
+static int find_duplicate(const struct hs_enrol_comparison *against, const char *name, const char *source_sha256,
                           size_t dimension, struct hs_enrol_verdict *verdict, struct hs_error *err)
 {
     struct hs_gallery_person *person;
@@ -164,14 +164,14 @@ static int find_duplicate(const struct hs_enrol_against *against, const char *na
         return 0;
     if (r < 0)
         return r;
-    double like = likeness(person, against->space, verdict->face->embedding, dimension, source_sha256);
+    double like = best_similarity(person, against->space, verdict->face->embedding, dimension, source_sha256);
     if (like >= HS_ENROL_DUPLICATE)
         add_reason(verdict, "duplicate", "similarity", like, HS_ENROL_DUPLICATE);
     hs_gallery_person_destroy(person);
     return 0;
 }
 
-int hs_enrol_compare(const struct hs_enrol_against *against, const char *name, const char *source_sha256,
+int hs_enrol_compare(const struct hs_enrol_comparison *against, const char *name, const char *source_sha256,
                      size_t dimension, struct hs_enrol_verdict *verdict, struct hs_error *err)
 {
     struct hs_face_match matches[2];
@@ -204,13 +204,14 @@ int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const
                    struct hs_enrol_verdict *ret_verdict, struct hs_enrol_verdict *ret_warnings, struct hs_error *err)
 {
     const struct hs_face_result *result = candidate->result;
-    int64_t soon_ns = hs_deadline_in_ms(GALLERY_WAIT_MS);
-    const struct hs_enrol_against against = {
+    int64_t short_deadline_ns = hs_deadline_in_ms(GALLERY_WAIT_MS);
+    const struct hs_enrol_comparison against = {
         .gallery = app->gallery,
         .index = app->index,
         .space = hs_model_pool_first(app->embedder)->choice.pack->embedding.space,
         .threshold = app->recognition_threshold,
-        .deadline_ns = gate == HS_ENROL_OFF && soon_ns < candidate->deadline_ns ? soon_ns : candidate->deadline_ns,
+        .deadline_ns = gate == HS_ENROL_OFF && short_deadline_ns < candidate->deadline_ns ? short_deadline_ns
+                                                                                          : candidate->deadline_ns,
     };
     hs_enrol_quality_gate(hs_enrol_limits_of(gate), result, candidate->chosen, ret_verdict);
     hs_enrol_warnings(result, candidate->chosen, ret_warnings);
@@ -304,20 +305,20 @@ static json_t *face_json(const struct hs_face_found *face, const struct hs_face_
                      (json_int_t) result->found, "index", (json_int_t) index);
 }
 
-json_t *hs_enrol_add_face(json_t *answer, const struct hs_face_found *face, const struct hs_face_result *result,
+json_t *hs_enrol_add_face(json_t *response, const struct hs_face_found *face, const struct hs_face_result *result,
                           const struct hs_enrol_verdict *warnings)
 {
     json_t *reasons = hs_enrol_reasons_json(warnings);
-    answer = hs_json_with_member(answer, "face", face_json(face, result));
-    answer = hs_json_with_member(answer, "warnings", json_array());
+    response = hs_json_with_member(response, "face", face_json(face, result));
+    response = hs_json_with_member(response, "warnings", json_array());
     for (size_t i = 0; i < warnings->count; i++) {
         char text[HS_ERROR_MESSAGE_SIZE];
         hs_enrol_warning_text(&warnings->reasons[i], text, sizeof(text));
         json_t *warning = hs_warning_json(warnings->reasons[i].code, NULL, "%s", text);
-        answer = hs_answer_warn(answer, hs_json_with_members(warning, json_incref(json_array_get(reasons, i))));
+        response = hs_response_warn(response, hs_json_with_members(warning, json_incref(json_array_get(reasons, i))));
     }
     json_decref(reasons);
-    return hs_answer_warn_damage(answer, "image", result->damage);
+    return hs_response_warn_damage(response, "image", result->damage);
 }
 
 /* ---- storing ---- */

@@ -55,14 +55,14 @@ void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs
 
 /* The input of hs_enrol_compare, which compares the face with the gallery and adds "duplicate" and
  * "identity_conflict" to the verdict. */
-struct hs_enrol_against {
+struct hs_enrol_comparison {
     struct hs_gallery *gallery;
     struct hs_face_index *index;
     const char *space;
     double threshold; /* the recognition threshold */
     int64_t deadline_ns;
 };
-int hs_enrol_compare(const struct hs_enrol_against *against, const char *name, const char *source_sha256,
+int hs_enrol_compare(const struct hs_enrol_comparison *against, const char *name, const char *source_sha256,
                      size_t dimension, struct hs_enrol_verdict *verdict, struct hs_error *err);
 
 /* A face to enrol. */
@@ -85,10 +85,10 @@ json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict);
 
 /* Adds two members to a response. `face` is the enrolled face: {"bbox", "confidence", "quality",
  * "faces_found", "index"}, where `index` is its position among all faces of the picture by
- * descending score. `warnings` (service/answer_warnings.h) is present even if empty: those of the
+ * descending score. `warnings` (service/response_warnings.h) is present even if empty: those of the
  * verdict, with "measure", "value", "limit" and "identity", and damage of the picture. Takes
- * `answer` and returns it; NULL if memory is short. */
-json_t *hs_enrol_add_face(json_t *answer, const struct hs_face_found *face, const struct hs_face_result *result,
+ * `response` and returns it; NULL if memory is short. */
+json_t *hs_enrol_add_face(json_t *response, const struct hs_face_found *face, const struct hs_face_result *result,
                           const struct hs_enrol_verdict *warnings);
 
 /* Writes a warning as a sentence. */

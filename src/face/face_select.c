@@ -22,7 +22,7 @@ bool hs_face_rule_read(const char *text, enum hs_face_rule *ret_rule)
 }
 
 /* Returns the rank of a face under the rule; higher is better. */
-static float merit(const struct hs_face_result *result, const struct hs_face *face, enum hs_face_rule rule)
+static float rank(const struct hs_face_result *result, const struct hs_face *face, enum hs_face_rule rule)
 {
     const struct hs_rect *box = &face->box;
     if (rule == HS_FACE_LARGEST)
@@ -36,14 +36,14 @@ const struct hs_face_found *hs_face_select(const struct hs_face_result *result, 
 {
     const struct hs_face_found *best = NULL;
     for (size_t i = 0; i < result->count; i++) {
-        if (!best || merit(result, &result->faces[i].face, rule) > merit(result, &best->face, rule))
+        if (!best || rank(result, &result->faces[i].face, rule) > rank(result, &best->face, rule))
             best = &result->faces[i];
     }
     return best;
 }
 
 /* The longer side is at least half of the picture's. */
-static bool fills(const struct hs_face *face, const struct hs_face_result *result)
+static bool fills_picture(const struct hs_face *face, const struct hs_face_result *result)
 {
     const struct hs_rect *box = &face->box;
     return fmaxf(box->x2 - box->x1, box->y2 - box->y1) * 2 >= fmaxf((float) result->width, (float) result->height);
@@ -57,7 +57,7 @@ const struct hs_face_found *hs_face_find_best(const struct hs_face_result *resul
         const struct hs_face_found *face = &result->faces[i];
         if (!is_usable(face))
             continue;
-        if (fills(&face->face, result))
+        if (fills_picture(&face->face, result))
             return face;
         if (!best)
             best = face;

@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "face/gallery_report.h"
 
-enum { BUSY_TIMEOUT_MS = 5000, ERASE_AGAIN_S = 10, BACKUP_AGAIN_S = 3600 }; /* AGAIN: delay after a failure */
+enum { BUSY_TIMEOUT_MS = 5000, ERASE_RETRY_S = 10, BACKUP_RETRY_S = 3600 }; /* AGAIN: delay after a failure */
 
 struct hs_face_maintenance {
     struct hs_face_maintenance_options options;
@@ -40,7 +40,7 @@ int hs_face_maintenance_create(const struct hs_face_maintenance_options *options
     return 0;
 }
 
-static int64_t in_seconds(double seconds)
+static int64_t due_in_s(double seconds)
 {
     return hs_clock_now_ns() + (int64_t) (seconds * (double) HS_NS_PER_S);
 }
@@ -61,16 +61,16 @@ static void warn(char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE], siz
 }
 
 /* Reports faces, names and metadata from older programs or foreign backups that do not work as users expect. */
-static void tell_problems(const struct hs_face_maintenance *maintenance)
+static void log_problems(const struct hs_face_maintenance *maintenance)
 {
     const struct hs_face_maintenance_options *o = &maintenance->options;
     char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE];
     struct hs_gallery_usability usability = hs_face_index_usability(o->index);
     warn(lines, hs_face_report_unusable(&usability, o->model, o->dimension, lines));
-    struct hs_gallery_survey *survey = malloc(sizeof(*survey));
-    if (survey && hs_gallery_survey(o->gallery, NULL, 0, survey, NULL) == 0)
-        warn(lines, hs_face_report_records(survey, lines));
-    free(survey);
+    struct hs_gallery_audit *audit = malloc(sizeof(*audit));
+    if (audit && hs_gallery_audit(o->gallery, NULL, 0, audit, NULL) == 0)
+        warn(lines, hs_face_report_records(audit, lines));
+    free(audit);
 }
 
 static void read_gallery(struct hs_face_maintenance *maintenance)
@@ -79,7 +79,7 @@ static void read_gallery(struct hs_face_maintenance *maintenance)
     if (hs_face_index_refresh(maintenance->options.index, HS_NO_DEADLINE, &err) < 0)
         hs_log_error("gallery load failed: %s", err.message);
     else
-        tell_problems(maintenance);
+        log_problems(maintenance);
     set_status(maintenance, maintenance->status.read_error, sizeof(maintenance->status.read_error), err.message);
 }
 
@@ -115,12 +115,12 @@ static void back_up(struct hs_face_maintenance *maintenance)
     int r = back_up_changed(maintenance, &err);
     if (r < 0) {
         hs_log_warning("gallery backup failed: %s", err.message);
-        interval_s = interval_s > 0 && interval_s < BACKUP_AGAIN_S ? interval_s : BACKUP_AGAIN_S;
+        interval_s = interval_s > 0 && interval_s < BACKUP_RETRY_S ? interval_s : BACKUP_RETRY_S;
     }
     find_last_backup(maintenance);
     pthread_mutex_lock(&maintenance->lock);
     hs_str_copy(maintenance->status.backup_error, sizeof(maintenance->status.backup_error), r < 0 ? err.message : "");
-    maintenance->backup_due_ns = interval_s > 0 ? in_seconds(interval_s) : INT64_MAX;
+    maintenance->backup_due_ns = interval_s > 0 ? due_in_s(interval_s) : INT64_MAX;
     pthread_mutex_unlock(&maintenance->lock);
 }
 
@@ -132,14 +132,14 @@ static void finish_erasing(struct hs_face_maintenance *maintenance)
     find_last_backup(maintenance); /* a purge may have made a backup */
     if (hs_gallery_finish_erasing(maintenance->options.gallery, &err) == 0)
         return;
-    hs_log_warning("gallery erasure incomplete, retrying in %d s: %s", ERASE_AGAIN_S, err.message);
+    hs_log_warning("gallery erasure incomplete, retrying in %d s: %s", ERASE_RETRY_S, err.message);
     pthread_mutex_lock(&maintenance->lock);
-    maintenance->erase_due_ns = in_seconds(ERASE_AGAIN_S);
+    maintenance->erase_due_ns = due_in_s(ERASE_RETRY_S);
     pthread_mutex_unlock(&maintenance->lock);
 }
 
 /* Runs the tasks that are due. Called with the lock held; releases it while a task runs. */
-static void do_what_is_due(struct hs_face_maintenance *maintenance)
+static void run_due_tasks(struct hs_face_maintenance *maintenance)
 {
     int64_t now = hs_clock_now_ns();
     bool erase = maintenance->erase_due_ns <= now, backup = maintenance->backup_due_ns <= now;
@@ -171,7 +171,7 @@ static void *run(void *arg)
         int64_t due = maintenance->erase_due_ns < maintenance->backup_due_ns ? maintenance->erase_due_ns
                                                                              : maintenance->backup_due_ns;
         if (due <= hs_clock_now_ns())
-            do_what_is_due(maintenance);
+            run_due_tasks(maintenance);
         else
             hs_cond_wait_until(&maintenance->wake, &maintenance->lock, due);
     }
@@ -224,7 +224,7 @@ void hs_face_maintenance_get_status(struct hs_face_maintenance *maintenance,
 
 /* ---- opening ---- */
 
-static void tell(const struct hs_gallery_opened *opened)
+static void log_opened(const struct hs_gallery_opened *opened)
 {
     char faces[40];
     if (opened->set_aside[0])
@@ -263,6 +263,6 @@ int hs_face_open_gallery(const struct hs_database_section *settings, unsigned fl
                             why.message);
     r = hs_gallery_open(&options, ret_gallery, ret_opened, err);
     if (r == 0)
-        tell(ret_opened);
+        log_opened(ret_opened);
     return r;
 }

@@ -32,7 +32,7 @@ const char *hs_face_choose_embedder(const struct hs_store *store, const struct h
     for (size_t i = 0; space[0] && i < hs_store_count(store); i++) {
         const struct hs_pack *pack = hs_store_pack(store, i);
         if (pack->task == HS_TASK_FACE_EMBEDDING && strcmp(pack->embedding.space, space) == 0 &&
-            hs_model_pool_can_have(&options, pack))
+            hs_model_pool_is_installed(&options, pack))
             return pack->name;
     }
     if (space[0])
@@ -46,8 +46,8 @@ static int open_store(const struct hs_face_settings *settings, struct hs_store *
 {
     const struct hs_store_options options = {
         .service = "hailo-face",
-        .models_dir = hs_given(settings->model.dir),
-        .packs_dir = hs_given(settings->model.packs_dir),
+        .models_dir = hs_null_if_empty(settings->model.dir),
+        .packs_dir = hs_null_if_empty(settings->model.packs_dir),
     };
     return hs_store_open(&options, ret_store, err);
 }
@@ -164,18 +164,18 @@ size_t hs_face_report_unusable(const struct hs_gallery_usability *usability, con
     return count;
 }
 
-size_t hs_face_report_records(const struct hs_gallery_survey *survey,
+size_t hs_face_report_records(const struct hs_gallery_audit *audit,
                               char ret_lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE])
 {
     size_t count = 0;
     char people[40];
-    if (survey->names.count > 0)
+    if (audit->names.count > 0)
         hs_str_format(ret_lines[count++], HS_FACE_REPORT_LINE_SIZE,
                       "%s with an invalid name. Run `hailo-face db check` for the names",
-                      hs_face_count_people(survey->names.count, people));
-    if (survey->metadata.count > 0)
+                      hs_face_count_people(audit->names.count, people));
+    if (audit->metadata.count > 0)
         hs_str_format(ret_lines[count++], HS_FACE_REPORT_LINE_SIZE,
                       "%s with invalid metadata, which is not shown. Run `hailo-face db check` for the names",
-                      hs_face_count_people(survey->metadata.count, people));
+                      hs_face_count_people(audit->metadata.count, people));
     return count;
 }

@@ -3,7 +3,7 @@
 #define HS_FACE_GALLERY_REPORT_H
 
 #include "face/settings.h"
-#include "gallery/survey.h"
+#include "gallery/audit.h"
 
 struct hs_store;
 
@@ -36,7 +36,7 @@ size_t hs_face_report_unusable(const struct hs_gallery_usability *usability, con
 
 /* Writes such lines about names and metadata that this program would not have stored. The lines are
  * for logs, so they do not contain the names. */
-size_t hs_face_report_records(const struct hs_gallery_survey *survey,
+size_t hs_face_report_records(const struct hs_gallery_audit *audit,
                               char ret_lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE]);
 
 /* Return "1 face", "2 faces"; "1 person", "2 people". */

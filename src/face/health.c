@@ -74,10 +74,10 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
     const struct hs_gallery_opened *opened = &status.opened;
     struct hs_gallery_counts counts = hs_gallery_get_counts(app->gallery);
     struct hs_gallery_usability usability = hs_face_index_usability(app->index);
-    json_t *answer = json_pack("{s:s, s:I, s:I, s:b, s:s?}", "state", state_of(app, &status, &counts, &usability),
-                               "identities", (json_int_t) counts.identities, "embeddings",
-                               (json_int_t) counts.embeddings, "erasure_pending", (int) counts.erase_pending,
-                               "last_backup_at", status.last_backup_at[0] ? status.last_backup_at : NULL);
+    json_t *response = json_pack("{s:s, s:I, s:I, s:b, s:s?}", "state", state_of(app, &status, &counts, &usability),
+                                 "identities", (json_int_t) counts.identities, "embeddings",
+                                 (json_int_t) counts.embeddings, "erasure_pending", (int) counts.erase_pending,
+                                 "last_backup_at", status.last_backup_at[0] ? status.last_backup_at : NULL);
     /* Reports file names instead of paths, because clients that may read /health need not see the
      * layout of the disk. */
     const struct {
@@ -94,14 +94,14 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (texts[i].text[0]) {
             hs_error_public(texts[i].text, text);
-            json_object_set_new(answer, texts[i].key, json_string(text));
+            json_object_set_new(response, texts[i].key, json_string(text));
         }
     json_t *unusable = unusable_json(&usability);
     if (unusable)
-        json_object_set_new(answer, "unusable", unusable);
+        json_object_set_new(response, "unusable", unusable);
     if (opened->migrated_from >= 0)
-        json_object_set_new(answer, "migrated_from", json_integer(opened->migrated_from));
-    return answer;
+        json_object_set_new(response, "migrated_from", json_integer(opened->migrated_from));
+    return response;
 }
 
 const char *hs_face_health_gallery_reason(const struct hs_face_app *app, char ret_detail[HS_ERROR_MESSAGE_SIZE])

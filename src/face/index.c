@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "gallery/search.h"
 
-enum { MOST_TRIES = 1000 }; /* attempts of a query whose vectors are removed meanwhile */
+enum { MAX_TRIES = 1000 }; /* attempts of a query whose vectors are removed meanwhile */
 
 /* An identity with embeddings, usable or not. */
 struct name {
@@ -32,11 +32,11 @@ struct hs_face_index {
     char *space;
     size_t dimension;
     int threads;
-    pthread_mutex_t turn_lock; /* guards the fields up to `refreshing` */
-    pthread_cond_t turn_ends;
-    uint64_t turns, good_turn; /* number of refreshes started; the last one that succeeded */
-    bool refreshing;           /* a thread is refreshing the index; acquired before `lock` */
-    pthread_rwlock_t lock;     /* guards the fields up to `version`; held for reading during a query */
+    pthread_mutex_t refresh_lock; /* guards the fields up to `refreshing` */
+    pthread_cond_t refresh_ended;
+    uint64_t refreshes, last_good_refresh; /* number of refreshes started; the last one that succeeded */
+    bool refreshing;                       /* a thread is refreshing the index; acquired before `lock` */
+    pthread_rwlock_t lock;                 /* guards the fields up to `version`; held for reading during a query */
     struct content content;
     bool built; /* content matches `version` */
     uint64_t builds;
@@ -57,7 +57,7 @@ static void content_finish(struct content *content)
 }
 
 /* Returns the identity's position, or the position at which to insert it. */
-static size_t place_of(const struct content *content, int64_t identity_id)
+static size_t lower_bound(const struct content *content, int64_t identity_id)
 {
     size_t low = 0, high = content->count;
     while (low < high) {
@@ -72,20 +72,20 @@ static size_t place_of(const struct content *content, int64_t identity_id)
 
 static const char *name_of(const struct content *content, int64_t identity_id)
 {
-    size_t at = place_of(content, identity_id);
+    size_t at = lower_bound(content, identity_id);
     return at < content->count && content->names[at].identity_id == identity_id ? content->names[at].text : NULL;
 }
 
 static int put_name(struct content *content, int64_t identity_id, const char *name, struct name **ret_name)
 {
     if (name_of(content, identity_id)) {
-        *ret_name = &content->names[place_of(content, identity_id)];
+        *ret_name = &content->names[lower_bound(content, identity_id)];
         return 0;
     }
     char *text = HS_ARRAY_RESERVE(content->names, content->capacity, content->count + 1) ? strdup(name) : NULL;
     if (!text)
         return HS_ENOMEM;
-    size_t at = place_of(content, identity_id);
+    size_t at = lower_bound(content, identity_id);
     memmove(content->names + at + 1, content->names + at, (content->count - at) * sizeof(content->names[0]));
     content->names[at] = (struct name) { .identity_id = identity_id, .text = text };
     content->count++;
@@ -117,8 +117,8 @@ int hs_face_index_create(struct hs_gallery *gallery, const char *space, size_t d
     index->space = copy;
     index->dimension = dimension;
     index->threads = threads;
-    pthread_mutex_init(&index->turn_lock, NULL);
-    hs_cond_init(&index->turn_ends);
+    pthread_mutex_init(&index->refresh_lock, NULL);
+    hs_cond_init(&index->refresh_ended);
     pthread_rwlock_init(&index->lock, NULL);
     pthread_mutex_init(&index->usability_lock, NULL);
     *ret_index = index;
@@ -132,15 +132,15 @@ void hs_face_index_destroy(struct hs_face_index *index)
     content_finish(&index->content);
     pthread_mutex_destroy(&index->usability_lock);
     pthread_rwlock_destroy(&index->lock);
-    pthread_cond_destroy(&index->turn_ends);
-    pthread_mutex_destroy(&index->turn_lock);
+    pthread_cond_destroy(&index->refresh_ended);
+    pthread_mutex_destroy(&index->refresh_lock);
     free(index->space);
     free(index);
 }
 
 /* ---- applying changes of the gallery ---- */
 
-struct filling {
+struct index_update {
     const struct hs_face_index *index;
     struct content *content;
     struct hs_error *err;
@@ -148,8 +148,8 @@ struct filling {
 
 static void drop_identity(void *arg, int64_t identity_id)
 {
-    struct content *content = ((struct filling *) arg)->content;
-    size_t at = place_of(content, identity_id);
+    struct content *content = ((struct index_update *) arg)->content;
+    size_t at = lower_bound(content, identity_id);
     hs_search_remove_identity(content->search, identity_id);
     if (at == content->count || content->names[at].identity_id != identity_id)
         return;
@@ -161,32 +161,33 @@ static void drop_identity(void *arg, int64_t identity_id)
     memmove(content->names + at, content->names + at + 1, (content->count - at) * sizeof(content->names[0]));
 }
 
-static int take_entry(void *arg, const struct hs_gallery_entry *entry)
+static int add_entry(void *arg, const struct hs_gallery_entry *entry)
 {
-    struct filling *filling = arg;
-    struct content *content = filling->content;
+    struct index_update *index_update = arg;
+    struct content *content = index_update->content;
     struct name *name;
     if (put_name(content, entry->identity_id, entry->name, &name) < 0)
-        return hs_error_set(filling->err, HS_ENOMEM, "no memory for the index");
-    enum hs_gallery_use use = hs_gallery_use_of(entry, filling->index->space, filling->index->dimension);
+        return hs_error_set(index_update->err, HS_ENOMEM, "no memory for the index");
+    enum hs_gallery_use use = hs_gallery_use_of(entry, index_update->index->space, index_update->index->dimension);
     content->usability.embeddings[use]++;
     name->embeddings[use]++;
     if (use != HS_GALLERY_USABLE)
         return 0;
     content->usability.identities_without -= name->embeddings[use] == 1;
-    return hs_search_add(filling->content->search, entry->id, entry->identity_id, entry->values, filling->err);
+    return hs_search_add(index_update->content->search, entry->id, entry->identity_id, entry->values,
+                         index_update->err);
 }
 
 static int rebuild(struct hs_face_index *index, struct hs_error *err)
 {
     struct content content = { 0 };
-    struct filling filling = { index, &content, err };
+    struct index_update index_update = { index, &content, err };
     struct hs_gallery_version version;
     int r = hs_search_create(index->dimension, index->threads, fetch, index, &content.search, err);
     if (r == 0)
         r = hs_search_reserve(content.search, (size_t) hs_gallery_get_counts(index->gallery).embeddings, err);
     if (r == 0)
-        r = hs_gallery_for_each(index->gallery, take_entry, &filling, &version, err);
+        r = hs_gallery_for_each(index->gallery, add_entry, &index_update, &version, err);
     if (r != 0) {
         content_finish(&content);
         return r;
@@ -205,13 +206,13 @@ static int rebuild(struct hs_face_index *index, struct hs_error *err)
 
 /* Applies the changes since the last refresh. HS_ENOTFOUND: the index must be rebuilt. Any other
  * failure also leaves the index in need of a rebuild. */
-static int follow(struct hs_face_index *index, struct hs_error *err)
+static int apply_changes(struct hs_face_index *index, struct hs_error *err)
 {
-    struct filling filling = { index, &index->content, err };
+    struct index_update index_update = { index, &index->content, err };
     pthread_rwlock_wrlock(&index->lock);
     int r = HS_ENOTFOUND;
     if (index->built)
-        r = hs_gallery_for_each_since(index->gallery, &index->version, drop_identity, take_entry, &filling,
+        r = hs_gallery_for_each_since(index->gallery, &index->version, drop_identity, add_entry, &index_update,
                                       &index->version, err);
     index->built = r == 0;
     pthread_rwlock_unlock(&index->lock);
@@ -232,18 +233,18 @@ bool hs_face_index_is_read(const struct hs_face_index *index)
 
 /* Lets one thread at a time refresh the index. Other threads wait until their deadline. If a
  * refresh that began after this call has succeeded, the caller needs none: *ret_done. */
-static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, bool *ret_done, struct hs_error *err)
+static int begin_refresh(struct hs_face_index *index, int64_t deadline_ns, bool *ret_done, struct hs_error *err)
 {
     int r = 0;
-    pthread_mutex_lock(&index->turn_lock);
-    uint64_t enough = index->turns + 1;
-    while (index->refreshing && index->good_turn < enough && r == 0)
-        r = hs_cond_wait_until(&index->turn_ends, &index->turn_lock, deadline_ns);
-    *ret_done = index->good_turn >= enough;
+    pthread_mutex_lock(&index->refresh_lock);
+    uint64_t needed = index->refreshes + 1;
+    while (index->refreshing && index->last_good_refresh < needed && r == 0)
+        r = hs_cond_wait_until(&index->refresh_ended, &index->refresh_lock, deadline_ns);
+    *ret_done = index->last_good_refresh >= needed;
     bool mine = !*ret_done && !index->refreshing;
     index->refreshing |= mine;
-    index->turns += mine;
-    pthread_mutex_unlock(&index->turn_lock);
+    index->refreshes += mine;
+    pthread_mutex_unlock(&index->refresh_lock);
     return mine || *ret_done ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still loading; try again");
 }
 
@@ -263,21 +264,21 @@ struct hs_gallery_usability hs_face_index_usability(struct hs_face_index *index)
     return usability;
 }
 
-static void end_turn(struct hs_face_index *index, bool well)
+static void end_refresh(struct hs_face_index *index, bool succeeded)
 {
-    pthread_mutex_lock(&index->turn_lock);
+    pthread_mutex_lock(&index->refresh_lock);
     index->refreshing = false;
-    if (well)
-        index->good_turn = index->turns;
-    pthread_cond_broadcast(&index->turn_ends);
-    pthread_mutex_unlock(&index->turn_lock);
+    if (succeeded)
+        index->last_good_refresh = index->refreshes;
+    pthread_cond_broadcast(&index->refresh_ended);
+    pthread_mutex_unlock(&index->refresh_lock);
 }
 
 int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
 {
     struct hs_gallery_version version;
     bool done;
-    int r = begin_turn(index, deadline_ns, &done, err);
+    int r = begin_refresh(index, deadline_ns, &done, err);
     if (r < 0 || done)
         return r;
     r = hs_gallery_get_version(index->gallery, &version, err);
@@ -286,13 +287,13 @@ int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, stru
         bool fresh = is_fresh(index, &version);
         pthread_rwlock_unlock(&index->lock);
         if (!fresh)
-            r = follow(index, err);
+            r = apply_changes(index, err);
         if (r == HS_ENOTFOUND)
             r = rebuild(index, err);
     }
     if (r == 0)
         publish_usability(index);
-    end_turn(index, r == 0);
+    end_refresh(index, r == 0);
     return r;
 }
 
@@ -300,7 +301,7 @@ int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, stru
 
 /* Called if a vector of the index is not in the file. If the index seems to be up to date, its
  * content is wrong, and it is rebuilt. */
-static void doubt(struct hs_face_index *index, uint64_t builds)
+static void mark_stale(struct hs_face_index *index, uint64_t builds)
 {
     struct hs_gallery_version version;
     if (hs_gallery_get_version(index->gallery, &version, NULL) < 0)
@@ -337,7 +338,7 @@ static int try_find(struct hs_face_index *index, const float *vector, size_t k, 
     pthread_rwlock_unlock(&index->lock);
     *ret_count = kept;
     if (fresh && r == HS_ECONFLICT)
-        doubt(index, builds);
+        mark_stale(index, builds);
     return r;
 }
 
@@ -348,7 +349,7 @@ int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t 
     if (!hits)
         return hs_error_set(err, HS_ENOMEM, "no memory for %zu matches", k);
     int r = HS_ECONFLICT;
-    for (int tries = 0; r == HS_ECONFLICT && tries < MOST_TRIES; tries++) {
+    for (int tries = 0; r == HS_ECONFLICT && tries < MAX_TRIES; tries++) {
         r = try_find(index, vector, k, above, hits, ret_matches, ret_count, err);
         int refreshed = r == HS_ECONFLICT ? hs_face_index_refresh(index, deadline_ns, err) : 0;
         if (refreshed < 0)

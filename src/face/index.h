@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gallery/audit.h"
 #include "gallery/gallery.h"
-#include "gallery/survey.h"
 #include "hs/status.h"
 
 struct hs_face_index;

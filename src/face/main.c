@@ -76,7 +76,7 @@ static const struct hs_app_model models[HS_FACE_MODELS] = {
                            .role = "detector",
                            .setting = "face_recognition.detection_model",
                            .batch = 1,
-                           .halved = true },
+                           .half_size = true },
     [HS_FACE_EMBEDDER] = { .task = HS_TASK_FACE_EMBEDDING,
                            .name = "face-embedding",
                            .label = "embed",
@@ -98,11 +98,11 @@ static const char *gallery_reason(const void *state, char ret_detail[HS_ERROR_ME
 
 /* Formats errors as {"error": text} and JSON without spaces and with sorted members, or, if the
  * settings request it, pretty-printed. */
-static void shape(const void *state, struct hs_http_options *ret)
+static void configure_http(const void *state, struct hs_http_options *ret)
 {
     const struct hs_face_app *app = state;
     ret->error_shape = HS_HTTP_ERROR_TEXT;
-    ret->json_style = app->settings->older.debug ? HS_JSON_PRETTY : HS_JSON_SORTED;
+    ret->json_style = app->settings->legacy.debug ? HS_JSON_PRETTY : HS_JSON_SORTED;
     ret->json_content_type = "application/json";
     ret->not_found_message = "Endpoint not found";
 }
@@ -119,18 +119,18 @@ static const struct hs_app app = {
     },
     .models = models,
     .model_count = HS_FACE_MODELS,
-    .strangers_may = "use this service, and read, change and erase the faces that it stores",
+    .exposure_warning = "use this service, and read, change and erase the faces that it stores",
     .state_size = sizeof(struct hs_face_app),
     .init = hs_face_app_init,
     .open = hs_face_app_open,
-    .found = gallery_exists,
+    .exists = gallery_exists,
     .begin = hs_face_app_begin,
     .finish = hs_face_app_finish,
     .routes = hs_face_routes,
     .route_count = &hs_face_route_count,
     .not_ready = gallery_reason,
     .metrics = hs_face_put_metrics,
-    .shape = shape,
+    .configure_http = configure_http,
     .bench = &hs_face_bench,
     .check_settings = hs_face_check_gallery,
     .check_picture = hs_face_check_picture,

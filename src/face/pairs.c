@@ -26,7 +26,7 @@ struct reader {
     struct hs_error *error;
 };
 
-static int bad(const struct reader *reader, const char *what)
+static int fail_line(const struct reader *reader, const char *what)
 {
     int r = hs_error_set(reader->error, HS_EINVAL, "%s:%d: %s", reader->name, reader->line, what);
     if (reader->error)
@@ -42,7 +42,7 @@ static int no_memory(const struct reader *reader)
 /* ---- lines and cells ---- */
 
 /* Splits a cell off *at, in place. Returns NULL for an unterminated quote. */
-static char *take_cell(char **at)
+static char *read_cell(char **at)
 {
     char *cell = *at, *to = cell;
     if (*cell != '"') {
@@ -69,10 +69,10 @@ static int split(const struct reader *reader, char *line, char *cells[CELLS_MAX]
     int count = 0;
     for (char *at = line; at; count++) {
         if (count == CELLS_MAX)
-            return bad(reader, "too many columns");
-        cells[count] = take_cell(&at);
+            return fail_line(reader, "too many columns");
+        cells[count] = read_cell(&at);
         if (!cells[count])
-            return bad(reader, "unterminated quoted cell");
+            return fail_line(reader, "unterminated quoted cell");
     }
     *ret_count = count;
     return 0;
@@ -86,12 +86,12 @@ static int read_header(struct reader *reader, char **cells, int count)
             if (strcmp(cells[i], columns[c][0]) != 0 && strcmp(cells[i], columns[c][1]) != 0)
                 continue;
             if (reader->place[c] >= 0)
-                return bad(reader, "duplicate column");
+                return fail_line(reader, "duplicate column");
             reader->place[c] = i;
         }
     }
     if (reader->place[IMAGE1] < 0 || reader->place[IMAGE2] < 0 || reader->place[SAME] < 0)
-        return bad(reader, "the first line must name the columns image1, image2 and same");
+        return fail_line(reader, "the first line must name the columns image1, image2 and same");
     return 0;
 }
 
@@ -104,7 +104,7 @@ static int compare_pictures(const void *a, const void *b)
     const float right[] = { y->box.x1, y->box.y1, y->box.x2, y->box.y2 };
     int order = strcmp(x->path, y->path);
     if (order == 0)
-        order = x->boxed - y->boxed;
+        order = x->has_box - y->has_box;
     for (int i = 0; order == 0 && i < 4; i++)
         order = (left[i] > right[i]) - (left[i] < right[i]);
     return order;
@@ -131,11 +131,11 @@ static int read_picture(struct reader *reader, char **cells, enum column path, e
     struct hs_face_pairs *pairs = reader->pairs;
     struct hs_face_picture *picture = &pairs->pictures[pairs->picture_count];
     const char *text = reader->place[box] >= 0 ? cells[reader->place[box]] : "";
-    *picture = (struct hs_face_picture) { .path = cells[reader->place[path]], .boxed = text[0] != '\0' };
+    *picture = (struct hs_face_picture) { .path = cells[reader->place[path]], .has_box = text[0] != '\0' };
     if (!picture->path[0])
-        return bad(reader, "empty picture name");
-    if (picture->boxed && !read_box(text, &picture->box))
-        return bad(reader, "a box must be four numbers: x y width height");
+        return fail_line(reader, "empty picture name");
+    if (picture->has_box && !read_box(text, &picture->box))
+        return fail_line(reader, "a box must be four numbers: x y width height");
     struct hs_face_picture **known = tsearch(picture, &reader->known, compare_pictures);
     if (!known)
         return no_memory(reader);
@@ -156,10 +156,10 @@ static int read_pair(struct reader *reader, char **cells, int count)
     struct hs_face_pair pair;
     for (int c = 0; c < COLUMNS; c++) {
         if (reader->place[c] >= count)
-            return bad(reader, "too few columns");
+            return fail_line(reader, "too few columns");
     }
     if (!read_same(cells[reader->place[SAME]], &pair.same))
-        return bad(reader, "same must be 1 or 0");
+        return fail_line(reader, "same must be 1 or 0");
     int r = read_picture(reader, cells, IMAGE1, BBOX1, &pair.a);
     if (r == 0)
         r = read_picture(reader, cells, IMAGE2, BBOX2, &pair.b);
@@ -192,11 +192,11 @@ static int read_all(struct reader *reader, char *text)
         header = false;
     }
     if (r == 0 && reader->pairs->pair_count == 0)
-        r = bad(reader, "the file contains no pairs");
+        r = fail_line(reader, "the file contains no pairs");
     return r;
 }
 
-static void keep(void *node)
+static void keep_node(void *node)
 {
     (void) node;
 }
@@ -220,10 +220,10 @@ int hs_face_pairs_parse(const char *text, size_t len, const char *name, struct h
     if (!reader.pairs || !(reader.pairs->text = hs_str_dup_n(text, len)) || !make_room(reader.pairs))
         r = no_memory(&reader);
     else if (strlen(reader.pairs->text) < len)
-        r = bad(&reader, "not a text file");
+        r = fail_line(&reader, "not a text file");
     else
         r = read_all(&reader, reader.pairs->text);
-    tdestroy(reader.known, keep);
+    tdestroy(reader.known, keep_node);
     if (r < 0)
         hs_face_pairs_destroy(reader.pairs);
     else

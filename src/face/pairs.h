@@ -17,7 +17,7 @@
 /* A picture with an optional box; the list has each combination once. */
 struct hs_face_picture {
     const char *path; /* as in the file, not empty; points into the text of the pairs */
-    bool boxed;
+    bool has_box;
     struct hs_rect box; /* width and height are positive */
 };
 

@@ -88,7 +88,7 @@ static int decode_first(struct work *w, struct hs_error *err)
 
 /* Returns true if the file has a higher resolution than was decoded and `scale`, 0..1 of the
  * original size, needs it. */
-static bool is_short_of(const struct work *w, double scale)
+static bool needs_higher_scale(const struct work *w, double scale)
 {
     double have = (double) w->image->width / w->image->orig_width;
     return have < scale && have < 1;
@@ -97,7 +97,7 @@ static bool is_short_of(const struct work *w, double scale)
 static int decode_at_least(struct work *w, double scale, struct hs_error *err)
 {
     int width = (int) ceil(w->image->orig_width * scale), height = (int) ceil(w->image->orig_height * scale);
-    return is_short_of(w, scale) ? decode(w, width, height, err) : 0;
+    return needs_higher_scale(w, scale) ? decode(w, width, height, err) : 0;
 }
 
 /* ---- detection ---- */
@@ -105,7 +105,7 @@ static int decode_at_least(struct work *w, double scale, struct hs_error *err)
 /* Returns how well a face fits the requested box: 0 if the overlap is less than half of the smaller one. */
 static float fit(const struct hs_rect *face, const struct hs_rect *box)
 {
-    return hs_rect_share(face, box) >= 0.5f ? hs_rect_iou(face, box) : 0;
+    return hs_rect_overlap(face, box) >= 0.5f ? hs_rect_iou(face, box) : 0;
 }
 
 /* Returns the best fit of any face in the requested box, and its index; 0: none fits. */
@@ -165,9 +165,9 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
     if (r == 0)
         r = hs_face_detect_whole(&detector, w->image, request->large, &w->list, err);
     if (r == 0 && request->tiny) {
-        r = decode_at_least(w, hs_face_tiny_scale(&detector, w->image->orig_width, w->image->orig_height), err);
+        r = decode_at_least(w, hs_face_tile_scale(&detector, w->image->orig_width, w->image->orig_height), err);
         if (r == 0)
-            r = hs_face_detect_tiny(&detector, w->image, &w->list, err);
+            r = hs_face_detect_tiles(&detector, w->image, &w->list, err);
     }
     w->result->found = w->list.count;
     if (r == 0 && request->inside)
@@ -177,7 +177,7 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
     return r;
 }
 
-static void note_device(struct work *w, struct hs_model_pool *pool, const struct hs_model_runner *runner)
+static void record_device(struct work *w, struct hs_model_pool *pool, const struct hs_model_runner *runner)
 {
     w->result->device = runner->device;
     w->result->degraded |= hs_model_pool_is_fallback(pool, runner);
@@ -188,11 +188,11 @@ static int detect(struct work *w, struct hs_error *err)
     const struct hs_model_runner *runner;
     int r = hs_model_pool_run(w->pipeline->detector, detect_on, w, w->deadline_ns, w->cancel, &runner, err);
     if (r == 0)
-        note_device(w, w->pipeline->detector, runner);
+        record_device(w, w->pipeline->detector, runner);
     return r;
 }
 
-static int take_known(struct work *w, struct hs_error *err)
+static int use_known_faces(struct work *w, struct hs_error *err)
 {
     const struct hs_face_result *known = w->request->known;
     if (hs_face_list_reserve(&w->list, known->count) < 0)
@@ -234,7 +234,7 @@ static int read_vector(struct work *w, const struct hs_lease *lease, int picture
 
 /* Returns the part of the picture that the aligned faces need: the corners of the aligned squares,
  * and a margin. */
-static struct hs_image_part part_of(const struct work *w, const struct subject *subjects, size_t count)
+static struct hs_image_part subjects_part(const struct work *w, const struct subject *subjects, size_t count)
 {
     double x1 = w->image->orig_width, y1 = w->image->orig_height, x2 = 0, y2 = 0;
     for (size_t i = 0; i < count * 4; i++) {
@@ -256,16 +256,16 @@ static struct hs_image_part part_of(const struct work *w, const struct subject *
 
 /* If needed, decodes the subjects again, at the scale of the most demanding one: of a large JPEG
  * only the part that contains them. */
-static int sharpen(struct work *w, const struct subject *subjects, size_t count, struct hs_error *err)
+static int redecode_subjects(struct work *w, const struct subject *subjects, size_t count, struct hs_error *err)
 {
     double scale = 0;
     for (size_t i = 0; i < count; i++)
         scale = fmax(scale, fmin(subjects[i].alignment.scale, 1));
-    if (count == 0 || !is_short_of(w, scale))
+    if (count == 0 || !needs_higher_scale(w, scale))
         return 0;
     const struct hs_image_options options =
         options_of(w, (int) ceil(w->image->orig_width * scale), (int) ceil(w->image->orig_height * scale));
-    struct hs_image_part wanted = part_of(w, subjects, count), got;
+    struct hs_image_part wanted = subjects_part(w, subjects, count), got;
     hs_image_destroy(w->image); /* a thread holds at most one picture */
     w->image = NULL;
     if (wanted.width < 1 || wanted.height < 1 ||
@@ -333,7 +333,7 @@ static int embed(struct work *w, struct subject *subjects, size_t count, struct 
         const struct hs_model_runner *runner;
         r = hs_model_pool_run(w->pipeline->embedder, embed_on, &s, w->deadline_ns, w->cancel, &runner, err);
         if (r == 0)
-            note_device(w, w->pipeline->embedder, runner);
+            record_device(w, w->pipeline->embedder, runner);
         s.next += s.done;
         s.left -= s.done;
     }
@@ -366,7 +366,7 @@ static int embed_faces(struct work *w, struct hs_error *err)
         if ((all || found == only) && find_alignment(&found->face, &subjects[count].alignment))
             subjects[count++].found = found;
     }
-    int r = sharpen(w, subjects, count, err);
+    int r = redecode_subjects(w, subjects, count, err);
     if (r == 0)
         r = embed(w, subjects, count, err);
     free(subjects);
@@ -414,7 +414,7 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
     int r = decode_first(&w, err);
     result->timings.decode_ms = hs_clock_lap_ms(&at);
     if (r == 0)
-        r = request->known ? take_known(&w, err) : detect(&w, err);
+        r = request->known ? use_known_faces(&w, err) : detect(&w, err);
     result->timings.detect_ms = hs_clock_lap_ms(&at);
     if (r == 0)
         r = take_faces(&w, err);

@@ -17,22 +17,22 @@ void hs_face_reply_failure(struct hs_http_request *req, int code, const struct h
     hs_http_reply_failure(req, code, NULL, err);
 }
 
-void hs_face_reply_vector(struct hs_http_request *req, json_t *answer)
+void hs_face_reply_embedding(struct hs_http_request *req, json_t *response)
 {
-    json_t *vector = json_incref(json_object_get(answer, "embedding"));
-    hs_http_reply_secret_json(req, 200, answer);
+    json_t *vector = json_incref(json_object_get(response, "embedding"));
+    hs_http_reply_secret_json(req, 200, response);
     for (size_t i = 0; i < json_array_size(vector); i++)
         json_real_set(json_array_get(vector, i), 0);
     json_decref(vector);
 }
 
 /* Clients compare these texts literally, so the reason is a separate member. */
-static void reply_known(struct hs_http_request *req, int http_status, const char *known, const char *reason)
+static void reply_fixed_text(struct hs_http_request *req, int http_status, const char *known, const char *reason)
 {
     hs_http_reply_json(req, http_status, json_pack("{s:s, s:s*}", "error", known, "detail", reason));
 }
 
-bool hs_face_ask_body(struct hs_http_request *req)
+bool hs_face_require_body(struct hs_http_request *req)
 {
     const json_t *json = hs_body_json(hs_http_body(req));
     bool nothing =
@@ -40,21 +40,21 @@ bool hs_face_ask_body(struct hs_http_request *req)
         (json_is_null(json) || json_is_false(json) ||
          ((json_is_object(json) || json_is_array(json)) && json_object_size(json) == 0 && json_array_size(json) == 0));
     if (nothing)
-        reply_known(req, 400, "No JSON body", NULL);
+        reply_fixed_text(req, 400, "No JSON body", NULL);
     else if (json && !json_is_object(json))
-        reply_known(req, 400, "The body must be a JSON object", NULL);
+        reply_fixed_text(req, 400, "The body must be a JSON object", NULL);
     else
         return true;
     return false;
 }
 
-bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name)
+bool hs_face_require_name(struct hs_http_request *req, const char **ret_name)
 {
     const struct hs_body *body = hs_http_body(req);
     const json_t *value = hs_body_value(body, "name");
     const char *name = hs_body_text(body, "name");
     if (!name && !value) {
-        reply_known(req, 400, "Missing 'name' field", NULL);
+        reply_fixed_text(req, 400, "Missing 'name' field", NULL);
         return false;
     }
     if (!name || !name[0]) {
@@ -65,15 +65,15 @@ bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name)
     return true;
 }
 
-bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app)
+bool hs_face_require_gallery(struct hs_http_request *req, const struct hs_face_app *app)
 {
     if (app->gallery)
         return true;
-    reply_known(req, 503, "Database not enabled", NULL);
+    reply_fixed_text(req, 503, "Database not enabled", NULL);
     return false;
 }
 
-bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text)
+bool hs_face_read_metadata(struct hs_http_request *req, char **ret_text)
 {
     const struct hs_body *body = hs_http_body(req);
     const json_t *value = hs_body_value(body, "metadata");
@@ -96,7 +96,7 @@ bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text)
     return *ret_text != NULL;
 }
 
-bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool *ret)
+bool hs_face_read_query_bool(struct hs_http_request *req, const char *name, bool *ret)
 {
     const char *text = hs_http_query(req, name);
     *ret = false;
@@ -106,7 +106,7 @@ bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool 
     return false;
 }
 
-bool hs_face_ask_purge(struct hs_http_request *req, bool purge)
+bool hs_face_read_purge(struct hs_http_request *req, bool purge)
 {
     struct hs_error err;
     if (!purge || hs_http_check_admin(req, &err) == 0)
@@ -151,7 +151,7 @@ static int read_bbox(const struct hs_body *body, struct hs_rect *ret, bool *ret_
 
 /* ---- faces ---- */
 
-static bool is_of_picture(int code)
+static bool is_picture_error(int code)
 {
     return code == HS_EDECODE || code == HS_EUNSUPPORTED || code == HS_EMISSING || code == HS_EINVAL;
 }
@@ -159,21 +159,21 @@ static bool is_of_picture(int code)
 json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const struct hs_error *err)
 {
     char text[HS_ERROR_MESSAGE_SIZE];
-    return is_of_picture(code) ? json_pack("{s:s, s:s}", "error", "Failed to decode image", "detail",
-                                           hs_http_failure_text(req, err, text))
-                               : hs_http_failure_json(req, code, NULL, err);
+    return is_picture_error(code) ? json_pack("{s:s, s:s}", "error", "Failed to decode image", "detail",
+                                              hs_http_failure_text(req, err, text))
+                                  : hs_http_failure_json(req, code, NULL, err);
 }
 
 static void reply_picture_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
     char text[HS_ERROR_MESSAGE_SIZE];
-    if (is_of_picture(code))
-        reply_known(req, 400, "Failed to decode image", hs_http_failure_text(req, err, text));
+    if (is_picture_error(code))
+        reply_fixed_text(req, 400, "Failed to decode image", hs_http_failure_text(req, err, text));
     else
         hs_face_reply_failure(req, code, err);
 }
 
-bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t **ret_data, size_t *ret_len)
+bool hs_face_read_picture(struct hs_http_request *req, const char *field, uint8_t **ret_data, size_t *ret_len)
 {
     struct hs_error err;
     int r = hs_body_take_file(hs_http_body(req), field, ret_data, ret_len, &err);
@@ -182,23 +182,24 @@ bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t
     return r == 0;
 }
 
-int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
-                        struct hs_face_request *ret_request, struct hs_rect *ret_inside, struct hs_error *err)
+int hs_face_read_request(struct hs_http_request *req, const struct hs_face_app *app,
+                         const struct hs_face_param_spec *param_spec, struct hs_face_request *ret_request,
+                         struct hs_rect *ret_inside, struct hs_error *err)
 {
     const struct hs_body *body = hs_http_body(req);
-    bool boxed = false;
-    int r = wish->boxed ? read_bbox(body, ret_inside, &boxed, err) : 0;
+    bool with_bbox = false;
+    int r = param_spec->with_bbox ? read_bbox(body, ret_inside, &with_bbox, err) : 0;
     *ret_request = hs_face_app_request(app);
-    ret_request->inside = boxed ? ret_inside : NULL;
-    ret_request->embed = wish->embed;
+    ret_request->inside = with_bbox ? ret_inside : NULL;
+    ret_request->embed = param_spec->embed;
     int64_t max_faces = ret_request->max_faces;
-    if (r == 0 && wish->searches)
+    if (r == 0 && param_spec->all_faces)
         r = hs_param_bool(body, "tiny_faces", ret_request->tiny, &ret_request->tiny, err);
-    if (!wish->searches)
+    if (!param_spec->all_faces)
         ret_request->large = ret_request->subject = true;
     else if (r == 0)
         r = hs_param_bool(body, "large_faces", ret_request->large, &ret_request->large, err);
-    if (r == 0 && wish->searches)
+    if (r == 0 && param_spec->all_faces)
         r = hs_param_int(body, "max_faces", 1, HS_FACE_MAX_FACES, max_faces, &max_faces, err);
     ret_request->max_faces = (int) max_faces;
     return r;
@@ -249,8 +250,9 @@ static int check_space(const struct hs_face_app *app, const struct hs_model_pool
                         asked->name, asked->embedding.space, ours->embedding.space);
 }
 
-int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
-                         struct hs_face_pipeline *ret_pipeline, struct hs_error *err)
+int hs_face_acquire_pipeline(struct hs_http_request *req, const struct hs_face_app *app,
+                             const struct hs_face_param_spec *param_spec, struct hs_face_pipeline *ret_pipeline,
+                             struct hs_error *err)
 {
     struct hs_face_pipeline pipeline = app->pipeline;
     struct hs_request_options detect, embed;
@@ -260,7 +262,7 @@ int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *
         r = hs_request_options_ref(req, &detect, &app->core, HS_FACE_DETECTOR, &pipeline.detector, err);
     if (r == 0)
         r = hs_request_options_ref(req, &embed, &app->core, HS_FACE_EMBEDDER, &pipeline.embedder, err);
-    if (r == 0 && wish->gallery)
+    if (r == 0 && param_spec->gallery)
         r = check_space(app, pipeline.embedder, err);
     if (r < 0)
         hs_face_unref_models(app, &pipeline);
@@ -274,19 +276,20 @@ void hs_face_unref_models(const struct hs_face_app *app, const struct hs_face_pi
     hs_model_cache_unref(app->core.caches[HS_FACE_EMBEDDER], pipeline->embedder);
 }
 
-bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
-                          const uint8_t *data, size_t len, struct hs_face_result *ret_result)
+bool hs_face_run_request_on(struct hs_http_request *req, const struct hs_face_app *app,
+                            const struct hs_face_param_spec *param_spec, const uint8_t *data, size_t len,
+                            struct hs_face_result *ret_result)
 {
     struct hs_error err;
     struct hs_face_request request;
     struct hs_face_pipeline pipeline;
     struct hs_rect inside;
     *ret_result = (struct hs_face_result) { 0 };
-    int r = hs_face_ask_request(req, app, wish, &request, &inside, &err);
+    int r = hs_face_read_request(req, app, param_spec, &request, &inside, &err);
     if (r == 0 && request.inside && is_outside(app, request.inside, data, len, &err))
         r = HS_EINVAL;
     if (r == 0)
-        r = hs_face_ask_pipeline(req, app, wish, &pipeline, &err);
+        r = hs_face_acquire_pipeline(req, app, param_spec, &pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return false;
@@ -298,30 +301,30 @@ bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app 
     return r == 0;
 }
 
-bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
-                       struct hs_face_result *ret_result)
+bool hs_face_run_request(struct hs_http_request *req, const struct hs_face_app *app,
+                         const struct hs_face_param_spec *param_spec, struct hs_face_result *ret_result)
 {
     uint8_t *data;
     size_t len;
     *ret_result = (struct hs_face_result) { 0 };
-    if (!hs_face_ask_picture(req, wish->image, &data, &len))
+    if (!hs_face_read_picture(req, param_spec->image, &data, &len))
         return false;
-    bool found = hs_face_ask_faces_in(req, app, wish, data, len, ret_result);
+    bool found = hs_face_run_request_on(req, app, param_spec, data, len, ret_result);
     free(data);
     return found;
 }
 
-json_t *hs_face_ask_bbox(struct hs_http_request *req, const struct hs_face_found *found,
-                         const struct hs_face_result *result)
+json_t *hs_face_response_bbox(struct hs_http_request *req, const struct hs_face_found *found,
+                              const struct hs_face_result *result)
 {
     const struct hs_body *body = hs_http_body(req);
     return hs_body_has(body, "bbox") ? bbox_value(body) : hs_face_bbox_json(&found->face.box, result);
 }
 
-const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result)
+const struct hs_face_found *hs_face_require_best(struct hs_http_request *req, const struct hs_face_result *result)
 {
     const struct hs_face_found *best = hs_face_best(result);
     if (!best)
-        reply_known(req, 400, result->count ? "Failed to extract embedding" : "No face detected", NULL);
+        reply_fixed_text(req, 400, result->count ? "Failed to extract embedding" : "No face detected", NULL);
     return best;
 }

@@ -50,17 +50,17 @@ static void add_timings(struct hs_http_request *req, const struct hs_face_timing
 static void post_detect(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .searches = true };
+    const struct hs_face_param_spec param_spec = { .image = "image", .all_faces = true };
     struct hs_face_result result;
     struct hs_error err;
     bool landmarks;
-    if (!hs_face_ask_body(req))
+    if (!hs_face_require_body(req))
         return;
     if (hs_param_bool(hs_http_body(req), "return_landmarks", false, &landmarks, &err) < 0) {
         hs_face_reply_failure(req, HS_EINVAL, &err);
         return;
     }
-    if (hs_face_ask_faces(req, app, &wish, &result)) {
+    if (hs_face_run_request(req, app, &param_spec, &result)) {
         add_timings(req, &result.timings, -1);
         hs_http_reply_json(req, 200, hs_request_add_warnings(req, hs_face_detect_json(&result, landmarks)));
     }
@@ -73,7 +73,7 @@ struct detect_batch {
     bool landmarks;
 };
 
-static int answer_one(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
+static int detect_one(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
 {
     const struct detect_batch *batch = ctx;
     struct hs_face_result result = { 0 };
@@ -87,20 +87,20 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, struct 
 
 static void post_batch(struct hs_http_request *req)
 {
-    const struct hs_face_wish wish = { .image = "image", .searches = true };
+    const struct hs_face_param_spec param_spec = { .image = "image", .all_faces = true };
     const struct hs_face_app *app = hs_http_context(req);
     struct detect_batch of = { .landmarks = false };
     const struct hs_batch batch = {
-        .answer = answer_one, .failure = hs_face_failure_json, .together = app->settings->device.batch_size, .ctx = &of
+        .process = detect_one, .failure = hs_face_failure_json, .parallel = app->settings->device.batch_size, .ctx = &of
     };
     struct hs_error err;
-    if (!hs_face_ask_body(req))
+    if (!hs_face_require_body(req))
         return;
     int r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
     if (r == 0)
-        r = hs_face_ask_request(req, app, &wish, &of.request, NULL, &err);
+        r = hs_face_read_request(req, app, &param_spec, &of.request, NULL, &err);
     if (r == 0)
-        r = hs_face_ask_pipeline(req, app, &wish, &of.pipeline, &err);
+        r = hs_face_acquire_pipeline(req, app, &param_spec, &of.pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;
@@ -113,17 +113,17 @@ static void post_batch(struct hs_http_request *req)
 static void post_embed(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .boxed = true, .embed = true };
+    const struct hs_face_param_spec param_spec = { .image = "image", .with_bbox = true, .embed = true };
     struct hs_face_result result;
-    if (!hs_face_ask_body(req))
+    if (!hs_face_require_body(req))
         return;
     const struct hs_face_found *found = NULL;
-    if (hs_face_ask_faces(req, app, &wish, &result))
-        found = hs_face_ask_best(req, &result);
+    if (hs_face_run_request(req, app, &param_spec, &result))
+        found = hs_face_require_best(req, &result);
     if (found) {
-        json_t *answer = hs_face_embed_json(found, &result);
-        answer = hs_json_with_member(answer, "bbox", hs_face_ask_bbox(req, found, &result));
-        hs_face_reply_vector(req, hs_request_add_warnings(req, answer));
+        json_t *response = hs_face_embed_json(found, &result);
+        response = hs_json_with_member(response, "bbox", hs_face_response_bbox(req, found, &result));
+        hs_face_reply_embedding(req, hs_request_add_warnings(req, response));
     }
     hs_face_result_finish(&result);
 }
@@ -152,23 +152,25 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
 static void post_recognize(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .embed = true, .gallery = true, .searches = true };
+    const struct hs_face_param_spec param_spec = {
+        .image = "image", .embed = true, .gallery = true, .all_faces = true
+    };
     struct hs_face_result result;
     struct hs_face_recognize how;
     struct hs_error err;
-    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_body(req))
+    if (!hs_face_require_gallery(req, app) || !hs_face_require_body(req))
         return;
     int r = read_recognize(req, app, &how, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;
     }
-    if (hs_face_ask_faces(req, app, &wish, &result)) {
+    if (hs_face_run_request(req, app, &param_spec, &result)) {
         int64_t start_ns = hs_clock_now_ns();
-        json_t *answer = hs_face_recognize_json(app, &result, &how, &err);
+        json_t *response = hs_face_recognize_json(app, &result, &how, &err);
         add_timings(req, &result.timings, hs_ns_to_ms(hs_clock_now_ns() - start_ns));
-        if (answer)
-            hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
+        if (response)
+            hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
         else
             hs_face_reply_failure(req, err.code, &err);
     }
@@ -178,13 +180,14 @@ static void post_recognize(struct hs_http_request *req)
 static void post_compare(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish first = { .image = "image", .embed = true },
-                              second = { .image = "image2", .embed = true };
+    const struct hs_face_param_spec first = { .image = "image", .embed = true },
+                                    second = { .image = "image2", .embed = true };
     struct hs_face_result a, b = { 0 };
-    if (!hs_face_ask_body(req))
+    if (!hs_face_require_body(req))
         return;
-    if (hs_face_ask_faces(req, app, &first, &a) && hs_face_ask_faces(req, app, &second, &b)) {
-        const struct hs_face_found *one = hs_face_ask_best(req, &a), *two = one ? hs_face_ask_best(req, &b) : NULL;
+    if (hs_face_run_request(req, app, &first, &a) && hs_face_run_request(req, app, &second, &b)) {
+        const struct hs_face_found *one = hs_face_require_best(req, &a),
+                                   *two = one ? hs_face_require_best(req, &b) : NULL;
         if (two)
             hs_http_reply_json(req, 200, hs_request_add_warnings(req, hs_face_compare_json(app, one, &a, two, &b)));
     }
@@ -199,7 +202,7 @@ static const char *const two_pictures[] = { "image", "image2", NULL };
 /* Runs before the body is checked, so that "Database not enabled" is the response to any body. */
 static int check_gallery(struct hs_http_request *req)
 {
-    return !hs_face_ask_gallery(req, hs_http_context(req));
+    return !hs_face_require_gallery(req, hs_http_context(req));
 }
 
 #define POST(where, function, pictures, first, how)                                                                    \
@@ -212,7 +215,11 @@ static int check_gallery(struct hs_http_request *req)
     }
 #define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
 #define DELETE(where, function)                                                                                        \
-    { .method = "DELETE", .path = (where), .handle = (function), .is_heavy = hs_face_purges, .flags = HS_HTTP_CHANGES }
+    { .method = "DELETE",                                                                                              \
+      .path = (where),                                                                                                 \
+      .handle = (function),                                                                                            \
+      .is_heavy = hs_face_is_purge,                                                                                    \
+      .flags = HS_HTTP_CHANGES }
 #define IDENTITY "/v1/database/identities/{name}"
 
 const struct hs_http_route hs_face_routes[] = {
@@ -233,12 +240,12 @@ const struct hs_http_route hs_face_routes[] = {
       .path = "/v1/database/remove",
       .handle = hs_face_post_remove,
       .check = check_gallery,
-      .is_heavy = hs_face_purges,
+      .is_heavy = hs_face_is_purge,
       .flags = HS_HTTP_CHANGES,
       .body = HS_BODY_FORM_OR_JSON,
       .spec = { .any_json = true } },
     POST("/v1/database/verify", hs_face_post_verify, one_picture, check_gallery, 0),
-    { .method = "GET", .path = "/v1/database/list", .handle = hs_face_get_list, .is_heavy = hs_face_lists_all },
+    { .method = "GET", .path = "/v1/database/list", .handle = hs_face_get_list, .is_heavy = hs_face_is_full_list },
     GET(IDENTITY, hs_face_get_identity, 0),
     { .method = "PUT",
       .path = IDENTITY,

@@ -13,8 +13,8 @@
 #include "face/routes_database.h"
 #include "gallery/validate.h"
 #include "http/param.h"
-#include "service/answer_warnings.h"
 #include "service/request_options.h"
+#include "service/response_warnings.h"
 
 enum { KEY_MAX = 255 };
 
@@ -45,7 +45,7 @@ static bool read_options(struct add *add)
         r = hs_param_enum(body, "gate", hs_enrol_gates, add->app->settings->database.enrolment, &gate, &err);
     if (r == 0)
         r = hs_param_bool(body, "dry_run", false, &add->dry_run, &err);
-    if (r == 0 && !hs_face_ask_metadata(add->req, &add->metadata))
+    if (r == 0 && !hs_face_read_metadata(add->req, &add->metadata))
         return false;
     if (r == 0 && add->metadata && !add->metadata[0]) {
         free(add->metadata);
@@ -81,25 +81,25 @@ static bool read_key(struct add *add)
 }
 
 /* Hashes the request: two requests are equal if the picture's bytes and all other relevant fields are. */
-static bool sum_body(struct add *add)
+static bool hash_body(struct add *add)
 {
     static const char *const fields[] = { "name", "bbox", "metadata", "gate", "dry_run", "model", "recognition_model" };
     const struct hs_body *body = hs_http_body(add->req);
-    json_t *said = json_object();
+    json_t *hashed = json_object();
     for (size_t i = 0; i < HS_ARRAY_LEN(fields); i++) {
         json_t *value = hs_body_json(body)              ? json_deep_copy(hs_body_value(body, fields[i]))
                         : hs_body_text(body, fields[i]) ? json_string(hs_body_text(body, fields[i]))
                                                         : NULL;
         if (value)
-            said = hs_json_with_member(said, fields[i], value);
+            hashed = hs_json_with_member(hashed, fields[i], value);
     }
-    said = hs_json_with_member(said, "picture", json_string(add->picture_sha256));
-    char *text = json_dumps(said, JSON_COMPACT | JSON_SORT_KEYS);
+    hashed = hs_json_with_member(hashed, "picture", json_string(add->picture_sha256));
+    char *text = json_dumps(hashed, JSON_COMPACT | JSON_SORT_KEYS);
     if (text)
         hs_sha256(text, strlen(text), add->body_sha256);
     else
         hs_http_reply_error(add->req, HS_ENOMEM, NULL, "no memory for the request");
-    json_decref(said);
+    json_decref(hashed);
     free(text);
     return text != NULL;
 }
@@ -107,10 +107,10 @@ static bool sum_body(struct add *add)
 static bool read_request(struct add *add)
 {
     if (!read_options(add) || !read_key(add) ||
-        !hs_face_ask_picture(add->req, "image", &add->picture, &add->picture_len))
+        !hs_face_read_picture(add->req, "image", &add->picture, &add->picture_len))
         return false;
     hs_sha256(add->picture, add->picture_len, add->picture_sha256);
-    return sum_body(add);
+    return hash_body(add);
 }
 
 /* ---- responses ---- */
@@ -120,12 +120,13 @@ static void reply_added(const struct add *add, const char *name, const struct hs
 {
     char message[HS_GALLERY_NAME_MAX + 64];
     hs_str_format(message, sizeof(message), "Identity '%s' added successfully", name);
-    json_t *answer = json_pack("{s:s, s:s, s:I, s:b}", "message", message, "name", name, "embedding_id",
-                               (json_int_t) added->embedding_id, "identity_created", (int) added->identity_created);
+    json_t *response = json_pack("{s:s, s:s, s:I, s:b}", "message", message, "name", name, "embedding_id",
+                                 (json_int_t) added->embedding_id, "identity_created", (int) added->identity_created);
     if (added->embedding_dropped)
-        answer = hs_json_with_member(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
-    answer = hs_json_with_members(answer, more);
-    hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
+        response =
+            hs_json_with_member(response, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
+    response = hs_json_with_members(response, more);
+    hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, response));
 }
 
 static void reply_refused(const struct add *add, const struct hs_face_result *result,
@@ -135,30 +136,31 @@ static void reply_refused(const struct add *add, const struct hs_face_result *re
     hs_enrol_reasons_text(verdict, why, sizeof(why));
     char text[HS_ERROR_MESSAGE_SIZE + 64];
     hs_str_format(text, sizeof(text), "Enrolment of '%s' refused: %s", add->name, why);
-    json_t *answer = json_pack("{s:s, s:s, s:o}", "error", text, "gate", hs_enrol_gates[add->gate], "reasons",
-                               hs_enrol_reasons_json(verdict));
-    hs_http_reply_json(add->req, hs_status_http(HS_EREFUSED), hs_answer_warn_damage(answer, "image", result->damage));
+    json_t *response = json_pack("{s:s, s:s, s:o}", "error", text, "gate", hs_enrol_gates[add->gate], "reasons",
+                                 hs_enrol_reasons_json(verdict));
+    hs_http_reply_json(add->req, hs_status_http(HS_EREFUSED),
+                       hs_response_warn_damage(response, "image", result->damage));
 }
 
 /* Responds with the effect that the addition would have. */
-static void reply_tried(const struct add *add, const struct hs_face_result *result,
-                        const struct hs_enrol_verdict *verdict, const struct hs_enrol_verdict *warnings)
+static void reply_dry_run(const struct add *add, const struct hs_face_result *result,
+                          const struct hs_enrol_verdict *verdict, const struct hs_enrol_verdict *warnings)
 {
     struct hs_gallery_person *person = NULL;
     bool known = hs_gallery_get(add->app->gallery, add->name, false, &person, NULL) == 0;
     size_t count = known ? person->count : 0;
     hs_gallery_person_destroy(person);
     const struct hs_face_found *face = verdict->face;
-    json_t *answer = json_pack("{s:b, s:b, s:s, s:s, s:b, s:I, s:o}", "dry_run", 1, "would_add", verdict->count == 0,
-                               "name", add->name, "gate", hs_enrol_gates[add->gate], "identity_exists", (int) known,
-                               "embedding_count", (json_int_t) count, "reasons", hs_enrol_reasons_json(verdict));
+    json_t *response = json_pack("{s:b, s:b, s:s, s:s, s:b, s:I, s:o}", "dry_run", 1, "would_add", verdict->count == 0,
+                                 "name", add->name, "gate", hs_enrol_gates[add->gate], "identity_exists", (int) known,
+                                 "embedding_count", (json_int_t) count, "reasons", hs_enrol_reasons_json(verdict));
     if (face) {
-        answer = hs_json_with_member(answer, "bbox", hs_face_bbox_json(&face->face.box, result));
-        answer = hs_json_with_member(answer, "confidence", json_real(hs_json_score((double) face->face.score)));
-        answer = hs_json_with_member(answer, "quality", hs_face_quality_json(face));
-        answer = hs_enrol_add_face(answer, face, result, warnings);
+        response = hs_json_with_member(response, "bbox", hs_face_bbox_json(&face->face.box, result));
+        response = hs_json_with_member(response, "confidence", json_real(hs_json_score((double) face->face.score)));
+        response = hs_json_with_member(response, "quality", hs_face_quality_json(face));
+        response = hs_enrol_add_face(response, face, result, warnings);
     }
-    hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
+    hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, response));
 }
 
 /* ---- adding ---- */
@@ -187,7 +189,7 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
     reply_added(add, add->name, &added, hs_enrol_add_face(json_object(), found, result, warnings));
 }
 
-static void judge_and_store(const struct add *add, const struct hs_face_result *result)
+static void check_and_store(const struct add *add, const struct hs_face_result *result)
 {
     const struct hs_enrol_candidate candidate = {
         .name = add->name,
@@ -202,9 +204,9 @@ static void judge_and_store(const struct add *add, const struct hs_face_result *
     if (r < 0)
         hs_face_reply_failure(add->req, r, &err);
     else if (!verdict.face && verdict.count == 0)
-        hs_face_ask_best(add->req, result); /* sends the error response if there is none */
+        hs_face_require_best(add->req, result); /* sends the error response if there is none */
     else if (add->dry_run)
-        reply_tried(add, result, &verdict, &warnings);
+        reply_dry_run(add, result, &verdict, &warnings);
     else if (verdict.count > 0)
         reply_refused(add, result, &verdict);
     else
@@ -213,10 +215,12 @@ static void judge_and_store(const struct add *add, const struct hs_face_result *
 
 static void find_and_store(const struct add *add)
 {
-    const struct hs_face_wish wish = { .image = "image", .boxed = true, .embed = true, .gallery = true };
+    const struct hs_face_param_spec param_spec = {
+        .image = "image", .with_bbox = true, .embed = true, .gallery = true
+    };
     struct hs_face_result result;
-    if (hs_face_ask_faces_in(add->req, add->app, &wish, add->picture, add->picture_len, &result))
-        judge_and_store(add, &result);
+    if (hs_face_run_request_on(add->req, add->app, &param_spec, add->picture, add->picture_len, &result))
+        check_and_store(add, &result);
     hs_face_result_finish(&result);
 }
 
@@ -259,22 +263,22 @@ void hs_face_idempotency_end(struct hs_face_idempotency *idempotency, struct hs_
     pthread_mutex_unlock(&idempotency->lock);
 }
 
-static void replay(const struct add *add, const struct hs_gallery_recalled *recalled)
+static void replay(const struct add *add, const struct hs_gallery_found_request *previous)
 {
-    if (strcmp(recalled->body_sha256, add->body_sha256) != 0) {
+    if (strcmp(previous->body_sha256, add->body_sha256) != 0) {
         hs_http_reply_error(add->req, HS_EREFUSED, NULL,
                             "Idempotency-Key: already used for a request with other fields or another picture");
         return;
     }
     hs_http_add_header(add->req, "Idempotency-Replayed", "true");
-    reply_added(add, recalled->name, &recalled->added, json_object()); /* the face is not stored with the request */
+    reply_added(add, previous->name, &previous->added, json_object()); /* the face is not stored with the request */
 }
 
 /* A refused or failed addition stores nothing, so it may be retried with the same key. */
-static void do_once(const struct add *add)
+static void add_idempotent(const struct add *add)
 {
     struct hs_face_idempotency *idempotency = &add->app->idempotency;
-    struct hs_gallery_recalled recalled;
+    struct hs_gallery_found_request previous;
     struct hs_face_idempotency_key key;
     struct hs_error err;
     if (!hs_face_idempotency_begin(idempotency, add->key_sha256, &key)) {
@@ -282,9 +286,9 @@ static void do_once(const struct add *add)
                             "Idempotency-Key: a request with this key is still in progress");
         return;
     }
-    int r = hs_gallery_recall(add->app->gallery, add->key_sha256, &recalled, &err);
+    int r = hs_gallery_find_request(add->app->gallery, add->key_sha256, &previous, &err);
     if (r == 0)
-        replay(add, &recalled);
+        replay(add, &previous);
     else if (r == HS_ENOTFOUND)
         find_and_store(add);
     else
@@ -295,11 +299,11 @@ static void do_once(const struct add *add)
 void hs_face_post_add(struct hs_http_request *req)
 {
     struct add add = { .req = req, .app = hs_http_context(req) };
-    if (!hs_face_ask_gallery(req, add.app) || !hs_face_ask_name(req, &add.name))
+    if (!hs_face_require_gallery(req, add.app) || !hs_face_require_name(req, &add.name))
         return;
     if (read_request(&add)) {
         if (add.key_sha256[0] && !add.dry_run)
-            do_once(&add);
+            add_idempotent(&add);
         else
             find_and_store(&add);
     }

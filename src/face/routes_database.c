@@ -12,8 +12,8 @@
 #include "face/request_params.h"
 #include "gallery/validate.h"
 #include "http/param.h"
-#include "service/answer_warnings.h"
 #include "service/request_options.h"
+#include "service/response_warnings.h"
 #include "vision/embedding.h"
 
 enum { LIGHT_LIST_MAX = 1000 }; /* identities */
@@ -70,7 +70,7 @@ struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const 
     const struct hs_face_app *app = hs_http_context(req);
     struct hs_gallery_person *person;
     struct hs_error err;
-    if (!hs_face_ask_gallery(req, app))
+    if (!hs_face_require_gallery(req, app))
         return NULL;
     int r = hs_gallery_get(app->gallery, name, with_values, &person, &err);
     if (r == 0)
@@ -83,8 +83,8 @@ struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const 
 
 /* Older backups still contain the erased data, so the response lists those files, or those that
  * were purged. If the purge fails, the removal stays, and the response has the error in addition.
- * Takes `answer` and returns it. */
-static json_t *with_purged(const struct hs_http_request *req, const struct hs_face_app *app, json_t *answer)
+ * Takes `response` and returns it. */
+static json_t *with_purged(const struct hs_http_request *req, const struct hs_face_app *app, json_t *response)
 {
     struct hs_gallery_backups *purged;
     struct hs_error err;
@@ -92,7 +92,7 @@ static json_t *with_purged(const struct hs_http_request *req, const struct hs_fa
     json_t *list = json_array();
     if (hs_gallery_purge_all(app->gallery, backup, &purged, &err) < 0) {
         hs_error_public(err.message, text);
-        answer = hs_json_with_member(answer, "purge_error", json_string(text));
+        response = hs_json_with_member(response, "purge_error", json_string(text));
         hs_log_warning("backup purge failed: %s", err.message);
     } else {
         for (size_t i = 0; i < purged->count; i++)
@@ -100,28 +100,28 @@ static json_t *with_purged(const struct hs_http_request *req, const struct hs_fa
         hs_str_format(text, sizeof(text), "Deleted %zu backup%s", purged->count, purged->count == 1 ? "" : "s");
         hs_face_log_change(req, 0, 0, text);
         hs_gallery_backups_destroy(purged);
-        answer = hs_json_with_member(answer, "erasure_pending", json_false());
-        answer = hs_json_with_member(answer, "older_backups", json_array());
+        response = hs_json_with_member(response, "erasure_pending", json_false());
+        response = hs_json_with_member(response, "older_backups", json_array());
         if (backup[0])
-            answer = hs_json_with_member(answer, "backup", json_string(hs_path_base(backup)));
+            response = hs_json_with_member(response, "backup", json_string(hs_path_base(backup)));
     }
-    return hs_json_with_member(answer, "purged_backups", list);
+    return hs_json_with_member(response, "purged_backups", list);
 }
 
-void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *answer,
+void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *response,
                           struct hs_gallery_erased *erased, bool purge)
 {
     json_t *files = json_array();
     for (size_t i = 0; i < erased->file_count; i++)
         files = hs_json_with_item(files, json_string(hs_path_base(erased->files[i])));
-    answer = hs_json_with_member(answer, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
-    answer = hs_json_with_member(answer, "erasure_pending", json_boolean(erased->pending));
-    answer = hs_json_with_member(answer, "older_backups", files);
+    response = hs_json_with_member(response, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
+    response = hs_json_with_member(response, "erasure_pending", json_boolean(erased->pending));
+    response = hs_json_with_member(response, "older_backups", files);
     hs_gallery_erased_finish(erased);
     if (purge)
-        answer = with_purged(req, app, answer);
+        response = with_purged(req, app, response);
     hs_face_maintenance_erased(app->maintenance);
-    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
 }
 
 void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app *app, const char *name, bool purge)
@@ -141,7 +141,7 @@ void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app 
     hs_face_reply_erased(req, app, json_pack("{s:s, s:s}", "message", message, "name", name), &erased, purge);
 }
 
-bool hs_face_purges(struct hs_http_request *req)
+bool hs_face_is_purge(struct hs_http_request *req)
 {
     const struct hs_body *body = hs_http_body(req);
     const char *text = hs_http_peek_query(req, "purge_backups");
@@ -157,14 +157,14 @@ void hs_face_post_remove(struct hs_http_request *req)
     struct hs_error err;
     const char *name;
     bool purge, by_query;
-    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_name(req, &name) ||
-        !hs_face_ask_query_bool(req, "purge_backups", &by_query))
+    if (!hs_face_require_gallery(req, app) || !hs_face_require_name(req, &name) ||
+        !hs_face_read_query_bool(req, "purge_backups", &by_query))
         return;
     /* Also accept the query parameter, as the DELETE routes do, so that a misplaced one is not
      * ignored during an erasure. */
     if (hs_param_bool(hs_http_body(req), "purge_backups", false, &purge, &err) < 0)
         hs_face_reply_failure(req, HS_EINVAL, &err);
-    else if (hs_face_ask_purge(req, purge || by_query))
+    else if (hs_face_read_purge(req, purge || by_query))
         hs_face_remove_named(req, app, name, purge || by_query);
 }
 
@@ -196,25 +196,28 @@ static void reply_verified(struct hs_http_request *req, const struct hs_face_app
     if (!person)
         return;
     bool any = best_score(app, person, found->embedding, &score);
-    json_t *answer = json_pack("{s:s, s:b, s:f, s:f, s:o}", "name", name, "verified",
-                               any && score > app->recognition_threshold, "score", hs_json_score(score), "threshold",
-                               hs_json_score(app->recognition_threshold), "bbox", hs_face_ask_bbox(req, found, result));
-    answer = hs_answer_warn_damage(answer, "image", result->damage);
-    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
+    json_t *response =
+        json_pack("{s:s, s:b, s:f, s:f, s:o}", "name", name, "verified", any && score > app->recognition_threshold,
+                  "score", hs_json_score(score), "threshold", hs_json_score(app->recognition_threshold), "bbox",
+                  hs_face_response_bbox(req, found, result));
+    response = hs_response_warn_damage(response, "image", result->damage);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
     hs_gallery_person_destroy(person);
 }
 
 void hs_face_post_verify(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .boxed = true, .embed = true, .gallery = true };
+    const struct hs_face_param_spec param_spec = {
+        .image = "image", .with_bbox = true, .embed = true, .gallery = true
+    };
     struct hs_face_result result;
     const char *name;
-    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_name(req, &name))
+    if (!hs_face_require_gallery(req, app) || !hs_face_require_name(req, &name))
         return;
     const struct hs_face_found *found = NULL;
-    if (hs_face_ask_faces(req, app, &wish, &result))
-        found = hs_face_ask_best(req, &result);
+    if (hs_face_run_request(req, app, &param_spec, &result))
+        found = hs_face_require_best(req, &result);
     if (found)
         reply_verified(req, app, name, found, &result);
     hs_face_result_finish(&result);
@@ -237,7 +240,7 @@ static const char *next_cursor(const json_t *identities, const char *cursor)
     return last && (!cursor || strcmp(last, cursor) > 0) ? last : NULL;
 }
 
-bool hs_face_lists_all(struct hs_http_request *req)
+bool hs_face_is_full_list(struct hs_http_request *req)
 {
     const char *text = hs_http_peek_query(req, "limit");
     int64_t limit;
@@ -251,7 +254,7 @@ void hs_face_get_list(struct hs_http_request *req)
     struct hs_error err = { .message = "no memory for the list" };
     int64_t limit = INT64_MAX;
     bool more;
-    if (!hs_face_ask_gallery(req, app))
+    if (!hs_face_require_gallery(req, app))
         return;
     if (limit_text && (!hs_str_to_int64(limit_text, &limit) || limit < 1)) {
         hs_http_reply_error(req, HS_EINVAL, "limit", "limit: must be a whole number above 0");
@@ -267,10 +270,10 @@ void hs_face_get_list(struct hs_http_request *req)
     }
     size_t count = json_array_size(identities);
     const char *next = more ? next_cursor(identities, cursor) : NULL;
-    json_t *answer = json_pack("{s:O, s:I}", "identities", identities, "count", (json_int_t) count);
+    json_t *response = json_pack("{s:O, s:I}", "identities", identities, "count", (json_int_t) count);
     /* Without the cursor a client would take the list for complete. */
     if (next)
-        answer = hs_json_with_member(answer, "next_cursor", json_string(next));
-    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
+        response = hs_json_with_member(response, "next_cursor", json_string(next));
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
     json_decref(identities);
 }

@@ -18,10 +18,10 @@ void hs_face_post_verify(struct hs_http_request *req);
 void hs_face_get_list(struct hs_http_request *req);
 
 /* is_heavy of the routes that remove: purging backups makes a new backup of the whole gallery. */
-bool hs_face_purges(struct hs_http_request *req);
+bool hs_face_is_purge(struct hs_http_request *req);
 
 /* is_heavy of the list: true if the request is for all identities, or for more than a thousand. */
-bool hs_face_lists_all(struct hs_http_request *req);
+bool hs_face_is_full_list(struct hs_http_request *req);
 
 /* routes_identity.c: /v1/database/identities/{name} and the paths below it */
 void hs_face_get_identity(struct hs_http_request *req);
@@ -61,9 +61,9 @@ struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const 
 /* Removes an identity and, if `purge`, the backups that contain it; sends the response. */
 void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app *app, const char *name, bool purge);
 
-/* Adds to `answer` what was erased, and the files that still contain it or were purged, and sends
- * it. Takes `answer` and finishes `erased`. */
-void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *answer,
+/* Adds to `response` what was erased, and the files that still contain it or were purged, and sends
+ * it. Takes `response` and finishes `erased`. */
+void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *response,
                           struct hs_gallery_erased *erased, bool purge);
 
 #endif

@@ -69,8 +69,8 @@ void hs_face_delete_identity(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
     bool purge;
-    if (hs_face_ask_gallery(req, app) && hs_face_ask_query_bool(req, "purge_backups", &purge) &&
-        hs_face_ask_purge(req, purge))
+    if (hs_face_require_gallery(req, app) && hs_face_read_query_bool(req, "purge_backups", &purge) &&
+        hs_face_read_purge(req, purge))
         hs_face_remove_named(req, app, hs_http_param(req, 0), purge);
 }
 
@@ -81,7 +81,7 @@ void hs_face_put_identity(struct hs_http_request *req)
     struct hs_gallery_update update = { 0 };
     struct hs_error err;
     char *metadata, new_name[HS_GALLERY_NAME_MAX + 1];
-    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_body(req))
+    if (!hs_face_require_gallery(req, app) || !hs_face_require_body(req))
         return;
     int r = hs_param_string(hs_http_body(req), "name", NULL, &update.new_name, &err);
     if (r == 0 && update.new_name)
@@ -90,7 +90,7 @@ void hs_face_put_identity(struct hs_http_request *req)
         hs_face_reply_failure(req, r, &err);
         return;
     }
-    if (!hs_face_ask_metadata(req, &metadata))
+    if (!hs_face_read_metadata(req, &metadata))
         return;
     if (!update.new_name && !metadata) {
         hs_http_reply_error(req, HS_EINVAL, NULL, "name or metadata: at least one is required");
@@ -118,16 +118,16 @@ void hs_face_get_embeddings(struct hs_http_request *req)
     struct hs_gallery_person *person = hs_face_get_person(req, hs_http_param(req, 0), false);
     if (!person)
         return;
-    json_t *answer = json_pack("{s:o, s:o, s:I}", "name", hs_face_text_json(person->identity.name), "embeddings",
-                               embeddings_json(person), "count", (json_int_t) person->count);
-    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
+    json_t *response = json_pack("{s:o, s:o, s:I}", "name", hs_face_text_json(person->identity.name), "embeddings",
+                                 embeddings_json(person), "count", (json_int_t) person->count);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
     hs_gallery_person_destroy(person);
 }
 
 /* Finds the embedding in the path, and its identity, which the caller frees. Returns NULL after
  * sending an error response. */
-static const struct hs_gallery_embedding *ask_embedding(struct hs_http_request *req, bool with_values,
-                                                        struct hs_gallery_person **ret_person)
+static const struct hs_gallery_embedding *require_embedding(struct hs_http_request *req, bool with_values,
+                                                            struct hs_gallery_person **ret_person)
 {
     const char *text = hs_http_param(req, 1);
     struct hs_gallery_person *person = hs_face_get_person(req, hs_http_param(req, 0), with_values);
@@ -146,15 +146,15 @@ void hs_face_get_embedding(struct hs_http_request *req)
 {
     struct hs_gallery_person *person;
     bool vector;
-    if (!hs_face_ask_query_bool(req, "vector", &vector))
+    if (!hs_face_read_query_bool(req, "vector", &vector))
         return;
-    const struct hs_gallery_embedding *e = ask_embedding(req, vector, &person);
+    const struct hs_gallery_embedding *e = require_embedding(req, vector, &person);
     if (e) {
-        json_t *answer = embedding_json(e);
-        answer = hs_json_with_member(answer, "name", hs_face_text_json(person->identity.name));
+        json_t *response = embedding_json(e);
+        response = hs_json_with_member(response, "name", hs_face_text_json(person->identity.name));
         if (vector)
-            answer = hs_json_with_member(answer, "embedding", hs_face_vector_json(e->values, e->dimension));
-        hs_face_reply_vector(req, hs_request_add_warnings(req, answer));
+            response = hs_json_with_member(response, "embedding", hs_face_vector_json(e->values, e->dimension));
+        hs_face_reply_embedding(req, hs_request_add_warnings(req, response));
     }
     hs_gallery_person_destroy(person);
 }
@@ -173,9 +173,9 @@ static void remove_embedding(struct hs_http_request *req, const char *name, int6
     } else {
         hs_face_log_change(req, erased.identity_id, id, "Removed a face of an identity");
         hs_str_format(message, sizeof(message), "Embedding %lld of '%s' removed successfully", (long long) id, name);
-        json_t *answer = json_pack("{s:s, s:s, s:I, s:I}", "message", message, "name", name, "id", (json_int_t) id,
-                                   "embedding_count", (json_int_t) left);
-        hs_face_reply_erased(req, app, answer, &erased, purge);
+        json_t *response = json_pack("{s:s, s:s, s:I, s:I}", "message", message, "name", name, "id", (json_int_t) id,
+                                     "embedding_count", (json_int_t) left);
+        hs_face_reply_erased(req, app, response, &erased, purge);
     }
 }
 
@@ -183,9 +183,9 @@ void hs_face_delete_embedding(struct hs_http_request *req)
 {
     struct hs_gallery_person *person;
     bool purge;
-    if (!hs_face_ask_query_bool(req, "purge_backups", &purge) || !hs_face_ask_purge(req, purge))
+    if (!hs_face_read_query_bool(req, "purge_backups", &purge) || !hs_face_read_purge(req, purge))
         return;
-    const struct hs_gallery_embedding *e = ask_embedding(req, false, &person);
+    const struct hs_gallery_embedding *e = require_embedding(req, false, &person);
     if (e)
         remove_embedding(req, person->identity.name, e->id, (int64_t) person->count - 1, purge);
     hs_gallery_person_destroy(person);

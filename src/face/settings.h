@@ -15,7 +15,7 @@ struct hs_face_section {
 };
 
 /* Settings of the predecessor service, accepted for compatibility; all except `debug` are ignored. */
-struct hs_face_older_settings {
+struct hs_face_legacy_settings {
     bool debug; /* pretty-printed responses */
     int device, batch_size, device_timeout_ms;
     char *database_path;
@@ -37,7 +37,7 @@ struct hs_face_settings {
     HS_COMMON_SECTIONS /* without model.name; inference has only device and memory */
         struct hs_face_section face_recognition;
     struct hs_database_section database;
-    struct hs_face_older_settings older;
+    struct hs_face_legacy_settings legacy;
 };
 
 extern const struct hs_schema hs_face_schema;

@@ -214,7 +214,7 @@ int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char
 {
     if (!hs_str_format(ret_path, PATH_MAX, "%s" UNPACKED "XXXXXX", gallery->path))
         return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->path);
-    int r = hs_gallery_temporary(ret_path, err);
+    int r = hs_gallery_make_temp_file(ret_path, err);
     if (r < 0)
         return r;
     r = hs_gallery_uncompress(backup, ret_path, err);

@@ -100,7 +100,7 @@ static void roll_back(struct hs_gallery_conn *conn)
 /* ---- readers ---- */
 
 /* Returns an idle reader, or NULL if the caller must create one; reader_count already includes it. */
-static struct hs_gallery_conn *take_reader(struct hs_gallery *gallery)
+static struct hs_gallery_conn *acquire_reader(struct hs_gallery *gallery)
 {
     pthread_mutex_lock(&gallery->readers_lock);
     while (!gallery->idle && gallery->reader_count == HS_GALLERY_READERS)
@@ -115,7 +115,7 @@ static struct hs_gallery_conn *take_reader(struct hs_gallery *gallery)
 }
 
 /* Drops the cached pages of a connection, if something was erased since it last did so. */
-static void drop_pages(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
+static void drop_page_cache(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
 {
     unsigned erasures = gallery->erasures;
     if (conn->erasures != erasures)
@@ -124,21 +124,21 @@ static void drop_pages(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
 }
 
 /* Readers in use drop their pages when they are released. */
-static void drop_pages_of_all(struct hs_gallery *gallery)
+static void drop_all_page_caches(struct hs_gallery *gallery)
 {
-    drop_pages(gallery, gallery->writer);
+    drop_page_cache(gallery, gallery->writer);
     pthread_mutex_lock(&gallery->readers_lock);
     for (struct hs_gallery_conn *conn = gallery->idle; conn; conn = conn->next)
-        drop_pages(gallery, conn);
+        drop_page_cache(gallery, conn);
     pthread_mutex_unlock(&gallery->readers_lock);
 }
 
 /* Releases a reader; NULL: creating it failed. */
-static void give_reader(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
+static void release_reader(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
 {
     pthread_mutex_lock(&gallery->readers_lock);
     if (conn)
-        drop_pages(gallery, conn);
+        drop_page_cache(gallery, conn);
     if (conn) {
         conn->next = gallery->idle;
         gallery->idle = conn;
@@ -151,7 +151,7 @@ static void give_reader(struct hs_gallery *gallery, struct hs_gallery_conn *conn
 
 int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn, struct hs_error *err)
 {
-    struct hs_gallery_conn *conn = take_reader(gallery);
+    struct hs_gallery_conn *conn = acquire_reader(gallery);
     int r = 0;
     if (!conn) {
         r = hs_gallery_connect(gallery, gallery->path, true, &conn, NULL, err);
@@ -165,7 +165,7 @@ int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **r
     if (r == 0)
         r = hs_sql_run(conn->statements[HS_STMT_BEGIN_READ], err);
     if (r < 0) {
-        give_reader(gallery, conn);
+        release_reader(gallery, conn);
         return r;
     }
     *ret_conn = conn;
@@ -175,7 +175,7 @@ int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **r
 void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
 {
     roll_back(conn);
-    give_reader(gallery, conn);
+    release_reader(gallery, conn);
 }
 
 /* ---- the change lock ---- */
@@ -259,7 +259,7 @@ int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *
 }
 
 /* Inside a transaction of the writer. A restore increases the change number so far that `resets` decreases. */
-static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
+static int read_change_in_txn(struct hs_gallery *gallery, struct hs_error *err)
 {
     struct hs_gallery_version version;
     int r = hs_gallery_read_version(gallery, gallery->writer, &version, err);
@@ -273,7 +273,7 @@ static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
 }
 
 /* Invalid requests and lock timeouts do not indicate a problem with the file. */
-static void note_outcome(struct hs_gallery *gallery, int r)
+static void record_outcome(struct hs_gallery *gallery, int r)
 {
     if (r == 0 || r == HS_EIO)
         gallery->failing = r == HS_EIO;
@@ -295,10 +295,10 @@ int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
         sqlite3_busy_timeout(conn->db, gallery->busy_timeout_ms);
     }
     if (r == 0)
-        r = notice_inside(gallery, err);
+        r = read_change_in_txn(gallery, err);
     gallery->logged = false;
     if (r < 0) {
-        note_outcome(gallery, r);
+        record_outcome(gallery, r);
         roll_back(conn);
         hs_gallery_unlock_change(gallery);
     }
@@ -318,10 +318,10 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
     if (r == 0 && gallery->logged)
         r = HS_GALLERY_RUN(gallery, HS_STMT_SET_CHANGE, err, HS_NUMBER(change));
     if (r == 0 && gallery->logged)
-        r = HS_GALLERY_RUN(gallery, HS_STMT_FORGET_CHANGES, err, HS_NUMBER(change - HS_GALLERY_CHANGES_MAX));
+        r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_CHANGES, err, HS_NUMBER(change - HS_GALLERY_CHANGES_MAX));
     if (r == 0)
         r = hs_sql_run(gallery->writer->statements[HS_STMT_COMMIT], err);
-    note_outcome(gallery, r);
+    record_outcome(gallery, r);
     if (r < 0) {
         roll_back(gallery->writer);
     } else {
@@ -329,7 +329,7 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
         gallery->erasures += erases;
         if (erases || gallery->erase_pending)
             hs_gallery_empty_log(gallery, false, NULL);
-        drop_pages_of_all(gallery);
+        drop_all_page_caches(gallery);
     }
     hs_gallery_unlock_change(gallery);
     return r;

@@ -20,9 +20,9 @@ struct hs_prune_item {
     bool alone; /* no other item in the same space */
 };
 
-void hs_prune_init(struct hs_prune *kept, size_t max)
+void hs_prune_init(struct hs_prune *prune, size_t max)
 {
-    *kept = (struct hs_prune) { .max = max };
+    *prune = (struct hs_prune) { .max = max };
 }
 
 static void finish_one(struct hs_prune_item *one)
@@ -33,12 +33,12 @@ static void finish_one(struct hs_prune_item *one)
     free(one->values);
 }
 
-void hs_prune_finish(struct hs_prune *kept)
+void hs_prune_finish(struct hs_prune *prune)
 {
-    for (size_t i = 0; i < kept->count; i++)
-        finish_one(&kept->items[i]);
-    free(kept->items);
-    free(kept->dropped);
+    for (size_t i = 0; i < prune->count; i++)
+        finish_one(&prune->items[i]);
+    free(prune->items);
+    free(prune->dropped);
 }
 
 static bool same_space(const struct hs_prune_item *a, const struct hs_prune_item *b)
@@ -69,13 +69,13 @@ static void offer(struct hs_prune_item *one, size_t other, float value)
 }
 
 /* Recomputes the nearest neighbour of one item. */
-static void find_nearest(struct hs_prune *kept, size_t at)
+static void find_nearest(struct hs_prune *prune, size_t at)
 {
-    struct hs_prune_item *one = &kept->items[at];
+    struct hs_prune_item *one = &prune->items[at];
     one->alone = true;
-    for (size_t i = 0; i < kept->count; i++)
-        if (i != at && same_space(one, &kept->items[i]))
-            offer(one, i, similarity(one, &kept->items[i]));
+    for (size_t i = 0; i < prune->count; i++)
+        if (i != at && same_space(one, &prune->items[i]))
+            offer(one, i, similarity(one, &prune->items[i]));
 }
 
 static bool is_worse(const struct hs_prune_item *a, const struct hs_prune_item *b)
@@ -88,39 +88,39 @@ static bool is_worse(const struct hs_prune_item *a, const struct hs_prune_item *
 }
 
 /* Returns the worse one of the most similar pair in the space of the last item. */
-static size_t choose(const struct hs_prune *kept)
+static size_t choose(const struct hs_prune *prune)
 {
-    const struct hs_prune_item *last = &kept->items[kept->count - 1];
-    size_t best = kept->count - 1;
-    for (size_t i = 0; i < kept->count; i++) {
-        const struct hs_prune_item *one = &kept->items[i];
-        if (same_space(one, last) && one->similarity > kept->items[best].similarity)
+    const struct hs_prune_item *last = &prune->items[prune->count - 1];
+    size_t best = prune->count - 1;
+    for (size_t i = 0; i < prune->count; i++) {
+        const struct hs_prune_item *one = &prune->items[i];
+        if (same_space(one, last) && one->similarity > prune->items[best].similarity)
             best = i;
     }
-    size_t nearest = kept->items[best].nearest;
-    return kept->items[best].alone || is_worse(&kept->items[best], &kept->items[nearest]) ? best : nearest;
+    size_t nearest = prune->items[best].nearest;
+    return prune->items[best].alone || is_worse(&prune->items[best], &prune->items[nearest]) ? best : nearest;
 }
 
-static void drop(struct hs_prune *kept, size_t at)
+static void drop(struct hs_prune *prune, size_t at)
 {
-    kept->dropped[kept->dropped_count++] = kept->items[at].id;
-    finish_one(&kept->items[at]);
-    kept->count--;
-    memmove(&kept->items[at], &kept->items[at + 1], (kept->count - at) * sizeof(*kept->items));
-    for (size_t i = 0; i < kept->count; i++) {
-        struct hs_prune_item *one = &kept->items[i];
+    prune->dropped[prune->dropped_count++] = prune->items[at].id;
+    finish_one(&prune->items[at]);
+    prune->count--;
+    memmove(&prune->items[at], &prune->items[at + 1], (prune->count - at) * sizeof(*prune->items));
+    for (size_t i = 0; i < prune->count; i++) {
+        struct hs_prune_item *one = &prune->items[i];
         if (one->alone || one->nearest == at)
-            find_nearest(kept, i);
+            find_nearest(prune, i);
         else if (one->nearest > at)
             one->nearest--;
     }
 }
 
-int hs_prune_add(struct hs_prune *kept, int64_t id, const char *space, const float *values, size_t dimension,
+int hs_prune_add(struct hs_prune *prune, int64_t id, const char *space, const float *values, size_t dimension,
                  double score)
 {
-    if (!HS_ARRAY_RESERVE(kept->items, kept->room, kept->count + 1) ||
-        !HS_ARRAY_RESERVE(kept->dropped, kept->dropped_room, kept->dropped_count + 1))
+    if (!HS_ARRAY_RESERVE(prune->items, prune->capacity, prune->count + 1) ||
+        !HS_ARRAY_RESERVE(prune->dropped, prune->dropped_capacity, prune->dropped_count + 1))
         return HS_ENOMEM;
     struct hs_prune_item one = { .id = id, .dimension = dimension, .score = score, .alone = true };
     one.space = strdup(space);
@@ -131,17 +131,17 @@ int hs_prune_add(struct hs_prune *kept, int64_t id, const char *space, const flo
     }
     if (dimension > 0)
         memcpy(one.values, values, dimension * sizeof(float));
-    size_t at = kept->count, in_space = 1;
-    kept->items[kept->count++] = one;
+    size_t at = prune->count, in_space = 1;
+    prune->items[prune->count++] = one;
     for (size_t i = 0; i < at; i++) {
-        if (!same_space(&kept->items[i], &one))
+        if (!same_space(&prune->items[i], &one))
             continue;
         in_space++;
-        float value = similarity(&kept->items[i], &one);
-        offer(&kept->items[i], at, value);
-        offer(&kept->items[at], i, value);
+        float value = similarity(&prune->items[i], &one);
+        offer(&prune->items[i], at, value);
+        offer(&prune->items[at], i, value);
     }
-    if (in_space > kept->max)
-        drop(kept, choose(kept));
+    if (in_space > prune->max)
+        drop(prune, choose(prune));
     return 0;
 }

@@ -33,7 +33,7 @@ static int append(const char *data, size_t len, void *buf)
 /* Writes the JSON text of a value, NUL-terminated, to a buffer. The caller always finishes the
  * buffer. json_dumps may return an incomplete text if memory is short, because it does not check
  * each append; struct hs_buf keeps the error. Returns 0 or HS_ENOMEM. */
-static int dump(const json_t *value, struct hs_buf *ret_text, struct hs_error *err)
+static int dump_json(const json_t *value, struct hs_buf *ret_text, struct hs_error *err)
 {
     hs_buf_init(ret_text, SIZE_MAX);
     ret_text->wipe = true;
@@ -45,7 +45,7 @@ static int dump(const json_t *value, struct hs_buf *ret_text, struct hs_error *e
 static int write_line(struct writer *writer, json_t *object, struct hs_error *err)
 {
     struct hs_buf text;
-    int r = dump(object, &text, err);
+    int r = dump_json(object, &text, err);
     json_decref(object);
     if (r == 0 && hs_buf_append(&text, "\n", 1) < 0)
         r = hs_gallery_no_memory(err);
@@ -70,7 +70,7 @@ static json_t *parse_stored(const char *text, int (*check)(const char *text, str
 }
 
 /* Returns a valid time, or NULL if the column is empty or another program stored something else. */
-static const char *given(const char *time)
+static const char *valid_time(const char *time)
 {
     return hs_gallery_check_time("", time, NULL) == 0 ? time : NULL;
 }
@@ -100,7 +100,7 @@ static json_t *embedding_json(const struct hs_gallery_embedding *e)
     object = with_text(object, "model", e->model);
     object = with_value(object, "quality", quality);
     object = with_text(object, "source_sha256", e->source_sha256);
-    object = with_text(object, "created_at", given(e->created_at));
+    object = with_text(object, "created_at", valid_time(e->created_at));
     hs_mem_free_wiped(vector, room);
     json_decref(quality);
     return object;
@@ -115,8 +115,8 @@ static json_t *person_json(const struct hs_gallery_person *person)
     for (size_t i = 0; !bad && i < person->count; i++)
         embeddings = hs_json_with_item(embeddings, embedding_json(&person->embeddings[i]));
     object = with_text(object, "name", of->name);
-    object = with_text(object, "created_at", given(of->created_at));
-    object = with_text(object, "updated_at", given(of->updated_at));
+    object = with_text(object, "created_at", valid_time(of->created_at));
+    object = with_text(object, "updated_at", valid_time(of->updated_at));
     object = with_value(object, "metadata", metadata);
     json_decref(metadata);
     return hs_json_with_member(object, "embeddings", embeddings);
@@ -182,7 +182,7 @@ static int parse_line(const char *line, size_t len, json_t **ret_object, struct 
 }
 
 /* Checks the bytes before the last line against the checksum in that line. *ret_len is their number. */
-static int check_sum(const char *data, size_t len, size_t *ret_len, struct hs_error *err)
+static int verify_checksum(const char *data, size_t len, size_t *ret_len, struct hs_error *err)
 {
     size_t end = len;
     while (end > 0 && data[end - 1] == '\n')
@@ -247,13 +247,13 @@ static int add_checked(struct importer *importer, const struct person *person, c
 {
     struct hs_gallery_added added = { 0 };
     bool present;
-    int r = hs_gallery_has_inside(importer->gallery, person->name, e, &present, err);
+    int r = hs_gallery_has_in_txn(importer->gallery, person->name, e, &present, err);
     if (r == 0 && present) {
         importer->done->present++;
         return 0;
     }
     if (r == 0)
-        r = hs_gallery_add_inside(importer->gallery, person->name, person->metadata, e, &added, err);
+        r = hs_gallery_add_in_txn(importer->gallery, person->name, person->metadata, e, &added, err);
     if (r == 0 && added.identity_created)
         importer->created_id = added.identity_id;
     if (r == 0 && added.identity_id == importer->created_id)
@@ -296,7 +296,7 @@ static int import_embedding(struct importer *importer, const struct person *pers
         return hs_error_set(err, HS_EINVAL, "vector: size is not a multiple of 4 bytes");
     e.dimension = size / sizeof(float);
     struct hs_buf quality_text = { 0 };
-    int r = quality ? dump(quality, &quality_text, err) : 0;
+    int r = quality ? dump_json(quality, &quality_text, err) : 0;
     e.quality = (const char *) quality_text.data;
     if (r == 0)
         r = hs_gallery_check_embedding(&e, err);
@@ -344,7 +344,7 @@ static int import_identity(struct importer *importer, const char *line, size_t l
     json_t *metadata = json_object_get(object, "metadata"), *list = json_object_get(object, "embeddings");
     struct hs_buf metadata_text = { 0 };
     if (metadata)
-        r = dump(metadata, &metadata_text, err);
+        r = dump_json(metadata, &metadata_text, err);
     const struct person person = { .name = optional_text(object, "name", &bad),
                                    .metadata = (const char *) metadata_text.data,
                                    .created_at = optional_text(object, "created_at", &bad),
@@ -383,7 +383,7 @@ int hs_gallery_import(struct hs_gallery *gallery, const char *data, size_t len,
                       struct hs_gallery_imported *ret_imported, struct hs_error *err)
 {
     size_t content_len = 0;
-    int r = check_sum(data, len, &content_len, err);
+    int r = verify_checksum(data, len, &content_len, err);
     if (r < 0)
         return r;
     struct hs_gallery_imported done = { 0 };

@@ -22,7 +22,7 @@
 
 /* Files that SQLite keeps beside a database: the log, its index, the journal. */
 static const char *const side_files[] = { "-wal", "-shm", "-journal" };
-static const char backup_prefix[] = "faces-", backup_suffix[] = ".db.gz", aside_mark[] = ".corrupt-";
+static const char backup_prefix[] = "faces-", backup_suffix[] = ".db.gz", corrupt_mark[] = ".corrupt-";
 enum { STAMP_LEN = HS_GALLERY_STAMP_SIZE - 1, UID_LEN = HS_GALLERY_UID_SIZE - 1 };
 
 int hs_gallery_file_error(const char *path, struct hs_error *err)
@@ -74,7 +74,7 @@ void hs_gallery_sync_folder(const char *path)
 }
 
 /* `fd` is a new file, or -1. */
-static int finish_new(int fd, const char *path, struct hs_error *err)
+static int init_new_file(int fd, const char *path, struct hs_error *err)
 {
     int r = fd < 0 || hs_file_give_to_owner(fd, path) < 0 ? hs_gallery_file_error(path, err) : 0;
     if (fd >= 0)
@@ -87,12 +87,12 @@ static int finish_new(int fd, const char *path, struct hs_error *err)
 int hs_gallery_make_file(const char *path, struct hs_error *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    return finish_new(fd, path, err);
+    return init_new_file(fd, path, err);
 }
 
-int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err)
+int hs_gallery_make_temp_file(char path[PATH_MAX], struct hs_error *err)
 {
-    return finish_new(mkostemp(path, O_CLOEXEC), path, err);
+    return init_new_file(mkostemp(path, O_CLOEXEC), path, err);
 }
 
 void hs_gallery_delete_database(const char *path)
@@ -151,7 +151,7 @@ int64_t hs_gallery_backup_change(const char *path)
 enum { PIECE_SIZE = 65536 };
 
 /* Opens an existing file that this program created. */
-static int open_made(const char *path, struct hs_error *err)
+static int open_own_file(const char *path, struct hs_error *err)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     return fd < 0 ? hs_gallery_file_error(path, err) : fd;
@@ -171,12 +171,12 @@ static void deflate_free(void *arg, void *data)
     free(data);
 }
 
-struct compressing {
+struct compressor {
     z_stream stream;
     uint8_t in[PIECE_SIZE], out[PIECE_SIZE];
 };
 
-static int compress_all(struct compressing *c, int from_fd, const char *from, int to_fd, const char *to,
+static int compress_all(struct compressor *c, int from_fd, const char *from, int to_fd, const char *to,
                         struct hs_error *err)
 {
     ssize_t n;
@@ -200,7 +200,7 @@ static int compress_all(struct compressing *c, int from_fd, const char *from, in
 static int compress_into(int from_fd, const char *from, int to_fd, const char *to, struct hs_error *err)
 {
     enum { LEVEL = 6, GZIP_WINDOW = 16 + MAX_WBITS, MEMORY = 8 };
-    struct compressing *c = calloc(1, sizeof(*c));
+    struct compressor *c = calloc(1, sizeof(*c));
     if (!c)
         return hs_gallery_no_memory(err);
     c->stream = (z_stream) { .zalloc = deflate_alloc, .zfree = deflate_free };
@@ -220,7 +220,7 @@ int hs_gallery_compress(const char *from, const char *to, int64_t change, struct
     int in, fd = -1, r = hs_file_open(from, &in, err);
     if (r < 0)
         return r;
-    fd = open_made(to, err);
+    fd = open_own_file(to, err);
     r = fd < 0 ? fd : 0;
     if (r == 0 && change >= 0 && write_change(fd, change) < 0)
         r = hs_gallery_file_error(to, err);
@@ -254,8 +254,8 @@ static uint64_t size_of_database(const uint8_t *head, size_t len)
     if (page < PAGE_MIN || (page & (page - 1)) != 0)
         return 0;
     uint32_t pages = read_big_endian(head + PAGES_AT);
-    bool said = pages > 0 && read_big_endian(head + CHANGES_AT) == read_big_endian(head + VALID_FOR_AT);
-    return said ? (uint64_t) page * pages : HS_GALLERY_UNPACKED_MAX;
+    bool size_valid = pages > 0 && read_big_endian(head + CHANGES_AT) == read_big_endian(head + VALID_FOR_AT);
+    return size_valid ? (uint64_t) page * pages : HS_GALLERY_UNPACKED_MAX;
 }
 
 /* The content is written twice: to a separate file, and then to the gallery's log. */
@@ -302,7 +302,7 @@ int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err
         return r == HS_EIO && stat(from, &st) == 0 && !S_ISREG(st.st_mode) ? HS_EDECODE : r;
     uint8_t *piece = malloc(PIECE_SIZE);
     gzFile in = gzdopen(source, "rb");
-    int fd = open_made(to, err);
+    int fd = open_own_file(to, err);
     if (!in)
         close(source);
     r = !piece || !in ? hs_gallery_no_memory(err) : fd < 0 ? fd : uncompress_into(in, from, fd, to, piece, err);
@@ -402,7 +402,7 @@ static int append_file(struct hs_gallery_backups *files, const char *folder, con
     return 0;
 }
 
-struct finding {
+struct file_scan {
     const struct hs_gallery *gallery;
     struct hs_gallery_backups *files;
     char folder[PATH_MAX], prefix[PATH_MAX]; /* folder and name prefix of set-aside files */
@@ -411,13 +411,13 @@ struct finding {
     struct hs_error *err;
 };
 
-static int take_backup(void *arg, const char *name)
+static int add_backup(void *arg, const char *name)
 {
-    struct finding *finding = arg;
-    const struct hs_gallery *gallery = finding->gallery;
+    struct file_scan *file_scan = arg;
+    const struct hs_gallery *gallery = file_scan->gallery;
     struct hs_gallery_backup file = { .path = NULL };
     char whole[NAME_MAX + 1], uid[HS_GALLERY_UID_SIZE];
-    if (finding->unfinished) {
+    if (file_scan->unfinished) {
         if (name[0] != '.' || !hs_str_starts(name + 1, backup_prefix) || !hs_str_ends(name, ".copy"))
             return 0;
         hs_str_copy_n(whole, sizeof(whole), name + 1, strlen(name) - 1 - strlen(".copy"));
@@ -426,20 +426,20 @@ static int take_backup(void *arg, const char *name)
     if (!read_backup_name(name, &file, uid))
         return 0;
     if (!uid[0] || strcmp(uid, gallery->uid) == 0)
-        return append_file(finding->files, gallery->backup_dir, name, file, finding->unfinished, finding->err);
-    finding->others = true;
+        return append_file(file_scan->files, gallery->backup_dir, name, file, file_scan->unfinished, file_scan->err);
+    file_scan->others = true;
     return 0;
 }
 
-static int take_set_aside(void *arg, const char *name)
+static int add_set_aside(void *arg, const char *name)
 {
-    struct finding *finding = arg;
+    struct file_scan *file_scan = arg;
     struct hs_gallery_backup file = { .set_aside = true, .number = INT64_MIN };
-    const char *stamp = name + strlen(finding->prefix);
-    if (!hs_str_starts(name, finding->prefix) || !read_stamp(stamp, file.created_at) ||
+    const char *stamp = name + strlen(file_scan->prefix);
+    if (!hs_str_starts(name, file_scan->prefix) || !read_stamp(stamp, file.created_at) ||
         !read_rest(stamp + STAMP_LEN, ""))
         return 0;
-    return append_file(finding->files, finding->folder, name, file, false, finding->err);
+    return append_file(file_scan->files, file_scan->folder, name, file, false, file_scan->err);
 }
 
 /* Orders newest first. Backups without numbers are ordered by time, and within a second by "-n",
@@ -457,7 +457,7 @@ static int compare_files(const void *pa, const void *pb)
 }
 
 /* Removes duplicate paths, and in a shared folder backups without a number. */
-static void sift(struct hs_gallery_backups *files, bool shared)
+static void filter_files(struct hs_gallery_backups *files, bool shared)
 {
     size_t kept = 0;
     for (size_t i = 0; i < files->count; i++) {
@@ -484,29 +484,29 @@ void hs_gallery_backups_destroy(struct hs_gallery_backups *backups)
 int hs_gallery_find_files(const struct hs_gallery *gallery, bool unfinished, struct hs_gallery_backups **ret_files,
                           struct hs_error *err)
 {
-    struct finding finding = { .gallery = gallery, .unfinished = unfinished, .err = err };
-    if (!hs_path_parent(finding.folder, PATH_MAX, gallery->path) ||
-        !hs_str_format(finding.prefix, PATH_MAX, "%s%s", hs_path_base(gallery->path), aside_mark))
+    struct file_scan file_scan = { .gallery = gallery, .unfinished = unfinished, .err = err };
+    if (!hs_path_parent(file_scan.folder, PATH_MAX, gallery->path) ||
+        !hs_str_format(file_scan.prefix, PATH_MAX, "%s%s", hs_path_base(gallery->path), corrupt_mark))
         return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->path);
-    finding.files = calloc(1, sizeof(*finding.files));
-    if (!finding.files)
+    file_scan.files = calloc(1, sizeof(*file_scan.files));
+    if (!file_scan.files)
         return hs_gallery_no_memory(err);
     /* Unfinished backups are listed first, so that a backup which completes meanwhile is found at
      * least once. */
-    int r = gallery->backup_dir && unfinished ? for_each_name(gallery->backup_dir, take_backup, &finding, err) : 0;
-    finding.unfinished = false;
+    int r = gallery->backup_dir && unfinished ? for_each_name(gallery->backup_dir, add_backup, &file_scan, err) : 0;
+    file_scan.unfinished = false;
     if (gallery->backup_dir && r == 0)
-        r = for_each_name(gallery->backup_dir, take_backup, &finding, err);
+        r = for_each_name(gallery->backup_dir, add_backup, &file_scan, err);
     if (r == 0 || r == HS_ENOTFOUND)
-        r = for_each_name(finding.folder, take_set_aside, &finding, err);
+        r = for_each_name(file_scan.folder, add_set_aside, &file_scan, err);
     if (r < 0) {
-        hs_gallery_backups_destroy(finding.files);
+        hs_gallery_backups_destroy(file_scan.files);
         return r;
     }
-    if (finding.files->count > 0)
-        qsort(finding.files->items, finding.files->count, sizeof(*finding.files->items), compare_files);
-    sift(finding.files, finding.others);
-    *ret_files = finding.files;
+    if (file_scan.files->count > 0)
+        qsort(file_scan.files->items, file_scan.files->count, sizeof(*file_scan.files->items), compare_files);
+    filter_files(file_scan.files, file_scan.others);
+    *ret_files = file_scan.files;
     return 0;
 }
 
@@ -534,7 +534,7 @@ struct search {
     size_t len;
 };
 
-static int look_for_uid(void *arg, const char *name)
+static int scan_for_uid(void *arg, const char *name)
 {
     struct search *search = arg;
     struct hs_gallery_backup file;
@@ -557,7 +557,7 @@ void hs_gallery_find_uid(struct hs_gallery *gallery, const char *damaged)
     if (data == MAP_FAILED)
         return;
     struct search search = { gallery, data, (size_t) st.st_size };
-    for_each_name(gallery->backup_dir, look_for_uid, &search, NULL);
+    for_each_name(gallery->backup_dir, scan_for_uid, &search, NULL);
     munmap(data, (size_t) st.st_size);
 }
 

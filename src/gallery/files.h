@@ -21,9 +21,9 @@ int hs_gallery_lock_folder(const char *path, int *ret_lock, struct hs_error *err
 void hs_gallery_unlock_folder(int lock);
 
 /* Both create an empty file with mode 0600. hs_gallery_make_file fails if the file exists; the path
- * for hs_gallery_temporary ends in XXXXXX, which it replaces. */
+ * for hs_gallery_make_temp_file ends in XXXXXX, which it replaces. */
 int hs_gallery_make_file(const char *path, struct hs_error *err);
-int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err);
+int hs_gallery_make_temp_file(char path[PATH_MAX], struct hs_error *err);
 
 /* Deletes a database with its log, log index and journal. */
 void hs_gallery_delete_database(const char *path);

@@ -117,15 +117,15 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
 int hs_gallery_resolve_name(struct hs_gallery *gallery, const char *name, char ret_name[HS_GALLERY_NAME_MAX + 1],
                             struct hs_error *err);
 
-struct hs_gallery_recalled {
+struct hs_gallery_found_request {
     char body_sha256[65];
     char name[HS_GALLERY_NAME_MAX + 1]; /* the identity's current name */
     struct hs_gallery_added added;
 };
 
 /* Returns the result of the request with that key. HS_ENOTFOUND: no such request is remembered. */
-int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct hs_gallery_recalled *ret_recalled,
-                      struct hs_error *err);
+int hs_gallery_find_request(struct hs_gallery *gallery, const char *key_sha256,
+                            struct hs_gallery_found_request *ret_found, struct hs_error *err);
 
 /* ---- reading ---- */
 
@@ -321,7 +321,7 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err);
 
-/* ---- read-only inspection of a file: does not migrate, repair or create it; see also survey.h ---- */
+/* ---- read-only inspection of a file: does not migrate, repair or create it; see also audit.h ---- */
 
 /* Finds the space with the most embeddings in the file, ignoring HS_GALLERY_NO_SPACE. *ret_space is
  * "" if the file does not exist, no embedding has a space, or the file cannot be read. Performs no

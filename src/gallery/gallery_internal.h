@@ -63,17 +63,17 @@
     X(CHANGED_IDENTITIES, "SELECT DISTINCT identity_id FROM changes WHERE number > ?1")                                \
     X(COUNT_CHANGES, "SELECT count(DISTINCT number), count(*) FROM changes WHERE number > ?1")                         \
     X(LOG_CHANGE, "INSERT OR IGNORE INTO changes (number, identity_id) VALUES (?1, ?2)")                               \
-    X(FORGET_CHANGES, "DELETE FROM changes WHERE number <= ?1")                                                        \
+    X(DELETE_CHANGES, "DELETE FROM changes WHERE number <= ?1")                                                        \
     X(GET_CHANGE, "SELECT change FROM gallery")                                                                        \
     X(SET_CHANGE, "UPDATE gallery SET change = ?1")                                                                    \
     X(VALUES_OF, "SELECT embedding FROM embeddings WHERE id = ?1")                                                     \
     X(HAS_EMBEDDING, "SELECT EXISTS (SELECT 1 FROM embeddings WHERE identity_id = ?1 AND embedding = ?2"               \
                      " AND coalesce(space, ?9) = ?3)")                                                                 \
-    X(FORGET_REQUESTS, "DELETE FROM requests WHERE created_at <= datetime('now', '-24 hours')"                         \
+    X(DELETE_REQUESTS, "DELETE FROM requests WHERE created_at <= datetime('now', '-24 hours')"                         \
                        " OR rowid <= (SELECT max(rowid) FROM requests) - ?1")                                          \
-    X(REMEMBER_REQUEST, "INSERT INTO requests (key_sha256, body_sha256, identity_id, embedding_id, identity_created,"  \
-                        " embedding_dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                         \
-    X(RECALL_REQUEST,                                                                                                  \
+    X(INSERT_REQUEST, "INSERT INTO requests (key_sha256, body_sha256, identity_id, embedding_id, identity_created,"    \
+                      " embedding_dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                           \
+    X(GET_REQUEST,                                                                                                     \
       "SELECT body_sha256, identity_id, embedding_id, identity_created, embedding_dropped, name FROM requests r"       \
       " JOIN identities i ON i.id = r.identity_id WHERE key_sha256 = ?1"                                               \
       " AND r.created_at > datetime('now', '-24 hours')")                                                              \
@@ -187,13 +187,13 @@ int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *
  * `thoroughly`, because that is slow. */
 int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err);
 
-/* Inside a change, with all arguments checked except the name: hs_gallery_add_inside does the work
- * of hs_gallery_add; hs_gallery_has_inside checks if the identity `name` already has an identical
+/* Inside a change, with all arguments checked except the name: hs_gallery_add_in_txn does the work
+ * of hs_gallery_add; hs_gallery_has_in_txn checks if the identity `name` already has an identical
  * embedding. */
-int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
+int hs_gallery_add_in_txn(struct hs_gallery *gallery, const char *name, const char *metadata,
                           const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
                           struct hs_error *err);
-int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
+int hs_gallery_has_in_txn(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err);
 
 /* Inside a change: finds the identity with exactly this name, or else with the normalized name.

@@ -209,7 +209,7 @@ int hs_gallery_resolve_name(struct hs_gallery *gallery, const char *name, char r
 
 /* Inside a change: drops embeddings of an identity until no space exceeds the limit. *ret_dropped
  * is the id of the last one dropped, or 0. */
-static int trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err)
+static int enforce_limit(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err)
 {
     if (gallery->max_embeddings_per_identity == 0)
         return 0;
@@ -242,7 +242,7 @@ static int trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dr
     return r;
 }
 
-int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
+int hs_gallery_add_in_txn(struct hs_gallery *gallery, const char *name, const char *metadata,
                           const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
                           struct hs_error *err)
 {
@@ -270,10 +270,10 @@ int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const ch
     if (r < 0)
         return r;
     added->embedding_id = sqlite3_last_insert_rowid(gallery->writer->db);
-    return trim(gallery, added->identity_id, &added->embedding_dropped, err);
+    return enforce_limit(gallery, added->identity_id, &added->embedding_dropped, err);
 }
 
-int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
+int hs_gallery_has_in_txn(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err)
 {
     int64_t id, present = 0;
@@ -290,13 +290,13 @@ int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
 }
 
 /* Inside a change: stores the request with its result. */
-static int remember(struct hs_gallery *gallery, const struct hs_gallery_request *request,
-                    const struct hs_gallery_added *added, struct hs_error *err)
+static int store_request(struct hs_gallery *gallery, const struct hs_gallery_request *request,
+                         const struct hs_gallery_added *added, struct hs_error *err)
 {
-    int r = HS_GALLERY_RUN(gallery, HS_STMT_FORGET_REQUESTS, err, HS_NUMBER(HS_GALLERY_REQUESTS_MAX - 1));
+    int r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_REQUESTS, err, HS_NUMBER(HS_GALLERY_REQUESTS_MAX - 1));
     if (r < 0)
         return r;
-    return HS_GALLERY_RUN(gallery, HS_STMT_REMEMBER_REQUEST, err, HS_TEXT(request->key_sha256),
+    return HS_GALLERY_RUN(gallery, HS_STMT_INSERT_REQUEST, err, HS_TEXT(request->key_sha256),
                           HS_TEXT(request->body_sha256), HS_NUMBER(added->identity_id), HS_NUMBER(added->embedding_id),
                           HS_NUMBER(added->identity_created), HS_NUMBER(added->embedding_dropped));
 }
@@ -320,16 +320,16 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
     r = hs_gallery_begin(gallery, err);
     if (r < 0)
         return r;
-    r = hs_gallery_add_inside(gallery, name, metadata, embedding, &added, err);
+    r = hs_gallery_add_in_txn(gallery, name, metadata, embedding, &added, err);
     if (r == 0 && request)
-        r = remember(gallery, request, &added, err);
+        r = store_request(gallery, request, &added, err);
     r = hs_gallery_end(gallery, r, added.embedding_dropped != 0, err);
     if (r == 0 && ret_added)
         *ret_added = added;
     return r;
 }
 
-static void read_request(sqlite3_stmt *stmt, struct hs_gallery_recalled *ret)
+static void read_request(sqlite3_stmt *stmt, struct hs_gallery_found_request *ret)
 {
     const char *body = (const char *) sqlite3_column_text(stmt, 0), *name = (const char *) sqlite3_column_text(stmt, 5);
     hs_str_copy(ret->body_sha256, sizeof(ret->body_sha256), body ? body : "");
@@ -342,8 +342,8 @@ static void read_request(sqlite3_stmt *stmt, struct hs_gallery_recalled *ret)
     };
 }
 
-int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct hs_gallery_recalled *ret_recalled,
-                      struct hs_error *err)
+int hs_gallery_find_request(struct hs_gallery *gallery, const char *key_sha256,
+                            struct hs_gallery_found_request *ret_found, struct hs_error *err)
 {
     int r = hs_gallery_check_sha256("key_sha256", key_sha256, err);
     if (r < 0)
@@ -352,10 +352,10 @@ int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct
     r = hs_gallery_begin_read(gallery, &conn, err);
     if (r < 0)
         return r;
-    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_RECALL_REQUEST, HS_TEXT(key_sha256));
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_GET_REQUEST, HS_TEXT(key_sha256));
     r = hs_sql_step(stmt, err);
     if (r > 0)
-        read_request(stmt, ret_recalled);
+        read_request(stmt, ret_found);
     hs_sql_release(stmt);
     hs_gallery_end_read(gallery, conn);
     if (r < 0)
@@ -365,7 +365,7 @@ int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct
 
 /* ---- changing ---- */
 
-static int update_inside(struct hs_gallery *gallery, const char *name, const char *new_name,
+static int update_in_txn(struct hs_gallery *gallery, const char *name, const char *new_name,
                          const struct hs_gallery_update *update, struct hs_error *err)
 {
     int64_t id;
@@ -391,7 +391,7 @@ int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct
         r = hs_gallery_check_metadata(update->metadata, err);
     if (r == 0)
         r = hs_gallery_begin(gallery, err);
-    return r < 0 ? r : hs_gallery_end(gallery, update_inside(gallery, name, new_name, update, err), false, err);
+    return r < 0 ? r : hs_gallery_end(gallery, update_in_txn(gallery, name, new_name, update, err), false, err);
 }
 
 int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err)
@@ -399,7 +399,7 @@ int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *
     return hs_gallery_update(gallery, name, &(struct hs_gallery_update) { .new_name = new_name }, err);
 }
 
-static int merge_inside(struct hs_gallery *gallery, const char *from, const char *into, int64_t *ret_dropped,
+static int merge_in_txn(struct hs_gallery *gallery, const char *from, const char *into, int64_t *ret_dropped,
                         struct hs_error *err)
 {
     static const enum hs_gallery_statement moves[] = { HS_STMT_MOVE_EMBEDDINGS, HS_STMT_MOVE_METADATA,
@@ -418,7 +418,7 @@ static int merge_inside(struct hs_gallery *gallery, const char *from, const char
         r = hs_gallery_touch(gallery, from_id, err);
     if (r == 0)
         r = hs_gallery_touch(gallery, into_id, err);
-    return r < 0 ? r : trim(gallery, into_id, ret_dropped, err);
+    return r < 0 ? r : enforce_limit(gallery, into_id, ret_dropped, err);
 }
 
 int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err)
@@ -427,6 +427,6 @@ int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *i
     int r = hs_gallery_begin(gallery, err);
     if (r < 0)
         return r;
-    r = merge_inside(gallery, from, into, &dropped, err);
+    r = merge_in_txn(gallery, from, into, &dropped, err);
     return hs_gallery_end(gallery, r, dropped != 0, err);
 }

@@ -182,24 +182,24 @@ int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err)
 /* ---- names ---- */
 
 /* A name that is not UTF-8 cannot be looked up: invalid bytes become '?', and the id makes the name unique. */
-static int mend_name(sqlite3 *db, int64_t id, const char *text, int len, struct hs_error *err)
+static int normalize_name(sqlite3 *db, int64_t id, const char *text, int len, struct hs_error *err)
 {
-    char name[HS_GALLERY_NAME_MAX + 1], mended[HS_GALLERY_NAME_MAX + 32], sql[80];
+    char name[HS_GALLERY_NAME_MAX + 1], normalized[HS_GALLERY_NAME_MAX + 32], sql[80];
     sqlite3_stmt *update;
     hs_str_copy_n(name, sizeof(name), text, (size_t) len);
     hs_str_make_line(name);
-    hs_str_format(mended, sizeof(mended), "%s#%lld", name, (long long) id);
+    hs_str_format(normalized, sizeof(normalized), "%s#%lld", name, (long long) id);
     hs_str_format(sql, sizeof(sql), "UPDATE identities SET name = ?1 WHERE id = %lld", (long long) id);
     int r = hs_sql_prepare(db, sql, &update, err);
     if (r < 0)
         return r;
-    sqlite3_bind_text(update, 1, mended, -1, SQLITE_STATIC);
+    sqlite3_bind_text(update, 1, normalized, -1, SQLITE_STATIC);
     r = hs_sql_run(update, err);
     sqlite3_finalize(update);
     return r;
 }
 
-static int mend_names(sqlite3 *db, struct hs_error *err)
+static int normalize_names(sqlite3 *db, struct hs_error *err)
 {
     sqlite3_stmt *stmt;
     int r = hs_sql_prepare(db, "SELECT id, name FROM identities WHERE name GLOB '*[^ -~]*'", &stmt, err);
@@ -209,7 +209,7 @@ static int mend_names(sqlite3 *db, struct hs_error *err)
         if (!name)
             r = hs_gallery_no_memory(err);
         else if (!hs_utf8_valid(name, (size_t) len))
-            r = mend_name(db, sqlite3_column_int64(stmt, 0), name, len, err);
+            r = normalize_name(db, sqlite3_column_int64(stmt, 0), name, len, err);
     }
     sqlite3_finalize(stmt);
     return r;
@@ -227,7 +227,7 @@ int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, const char *uid, i
     for (version = version < 0 ? 0 : version; version < HS_GALLERY_SCHEMA && r == 0; version++)
         r = run_step(db, version, version == 4 ? uid : legacy_space, err);
     if (r == 0 && from >= 0 && from < HS_GALLERY_SCHEMA)
-        r = mend_names(db, err);
+        r = normalize_names(db, err);
     if (r == 0)
         r = erase_orphans(db, &orphans, err);
     /* Older programs deleted without overwriting, so also clear what they left in free pages. */

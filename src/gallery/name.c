@@ -53,7 +53,7 @@ static int check_characters(const ucs4_t *text, size_t len, struct hs_error *err
     return 0;
 }
 
-static int not_converted(struct hs_error *err)
+static int fail_conversion(struct hs_error *err)
 {
     return errno == ENOMEM ? hs_error_set(err, HS_ENOMEM, "no memory for a name")
                            : hs_error_set(err, HS_EINVAL, "name: not UTF-8");
@@ -62,15 +62,15 @@ static int not_converted(struct hs_error *err)
 /* ---- names ---- */
 
 /* Compatibility forms and case look the same to a reader: "ＵＮＫＮＯＷＮ". */
-static int check_meaning(const uint8_t *name, size_t len, struct hs_error *err)
+static int check_reserved(const uint8_t *name, size_t len, struct hs_error *err)
 {
-    static const char nobody[] = HS_GALLERY_NOBODY;
+    static const char nobody[] = HS_GALLERY_UNKNOWN;
     if ((len == 1 && name[0] == '.') || (len == 2 && memcmp(name, "..", 2) == 0))
         return hs_error_set(err, HS_EINVAL, "name: must not be '.' or '..', which are reserved in paths");
     size_t folded_len;
     uint8_t *folded = u8_casefold(name, len, NULL, UNINORM_NFKC, NULL, &folded_len);
     if (!folded)
-        return not_converted(err);
+        return fail_conversion(err);
     bool same = folded_len == sizeof(nobody) - 1 && memcmp(folded, nobody, folded_len) == 0;
     free(folded);
     return same ? hs_error_set(err, HS_EINVAL, "name: '%s' is reserved for faces without a match", nobody) : 0;
@@ -94,13 +94,13 @@ static int normalize(const ucs4_t *text, size_t len, char ret_name[HS_GALLERY_NA
     size_t composed_len, bytes_len;
     ucs4_t *composed = u32_normalize(UNINORM_NFC, text, len, NULL, &composed_len);
     uint8_t *bytes = composed ? u32_to_u8(composed, composed_len, NULL, &bytes_len) : NULL;
-    int r = bytes ? 0 : not_converted(err);
+    int r = bytes ? 0 : fail_conversion(err);
     if (r == 0 && bytes_len > HS_GALLERY_NAME_MAX)
         r = hs_error_set(err, HS_EINVAL, "name: longer than %d bytes", HS_GALLERY_NAME_MAX);
     if (r == 0)
         r = check_characters(composed, composed_len, err);
     if (r == 0)
-        r = check_meaning(bytes, bytes_len, err);
+        r = check_reserved(bytes, bytes_len, err);
     if (r == 0)
         hs_str_copy_n(ret_name, HS_GALLERY_NAME_MAX + 1, (const char *) bytes, bytes_len);
     free(composed);
@@ -119,7 +119,7 @@ int hs_gallery_clean_name(const char *name, char ret_name[HS_GALLERY_NAME_MAX + 
         return hs_error_set(err, HS_EINVAL, "name: must not be empty");
     ucs4_t *text = u8_to_u32((const uint8_t *) name, size, NULL, &len);
     if (!text)
-        return not_converted(err);
+        return fail_conversion(err);
     const ucs4_t *trimmed = trim(text, &len);
     int r = len == 0 ? hs_error_set(err, HS_EINVAL, "name: must not be empty or only white space")
                      : normalize(trimmed, len, ret_name, err);

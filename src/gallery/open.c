@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "gallery/files.h"
 
-enum { MOST_EMBEDDINGS = 1000, FREE_NAMES = 1000 };
+enum { MAX_EMBEDDINGS = 1000, FREE_NAMES = 1000 };
 
 static int check_options(const struct hs_gallery_options *options, struct hs_error *err)
 {
@@ -23,8 +23,8 @@ static int check_options(const struct hs_gallery_options *options, struct hs_err
         return hs_error_set(err, HS_EINVAL, "the gallery has no path; set database.db_file");
     if (options->backup_dir && options->keep_backups < 1)
         return hs_error_set(err, HS_EINVAL, "gallery: keep_backups must be at least 1");
-    if (options->max_embeddings_per_identity < 0 || options->max_embeddings_per_identity > MOST_EMBEDDINGS)
-        return hs_error_set(err, HS_EINVAL, "gallery: max_embeddings_per_identity must be 0 to %d", MOST_EMBEDDINGS);
+    if (options->max_embeddings_per_identity < 0 || options->max_embeddings_per_identity > MAX_EMBEDDINGS)
+        return hs_error_set(err, HS_EINVAL, "gallery: max_embeddings_per_identity must be 0 to %d", MAX_EMBEDDINGS);
     if (options->busy_timeout_ms < 0)
         return hs_error_set(err, HS_EINVAL, "gallery: busy_timeout_ms must not be negative");
     return 0;
@@ -48,17 +48,17 @@ static int write_uid(const struct hs_gallery *gallery, struct hs_error *err)
     char path[PATH_MAX];
     if (!hs_str_format(path, sizeof(path), "%s.uid", gallery->path))
         return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->path);
-    struct hs_file_draft draft;
-    int r = hs_file_draft_begin(&draft, path, err);
+    struct hs_atomic_file file;
+    int r = hs_atomic_file_begin(&file, path, err);
     if (r < 0)
         return r;
-    if (hs_file_write_all(draft.fd, gallery->uid, HS_GALLERY_UID_SIZE - 1) < 0 ||
-        hs_file_give_to_owner(draft.fd, path) < 0) {
+    if (hs_file_write_all(file.fd, gallery->uid, HS_GALLERY_UID_SIZE - 1) < 0 ||
+        hs_file_give_to_owner(file.fd, path) < 0) {
         r = hs_gallery_file_error(path, err);
-        hs_file_draft_drop(&draft);
+        hs_atomic_file_abort(&file);
         return r;
     }
-    return hs_file_draft_commit(&draft, 0600, err);
+    return hs_atomic_file_commit(&file, 0600, err);
 }
 
 /* Reads the gallery's uid from the file beside the database, or else creates a random one. */
@@ -138,9 +138,9 @@ void hs_gallery_close(struct hs_gallery *gallery)
 /* Returns the user's name, or the numeric id if the user has no name. */
 static const char *name_user(uid_t uid, char ret_name[64])
 {
-    char room[1024];
+    char buffer[1024];
     struct passwd entry, *found = NULL;
-    if (getpwuid_r(uid, &entry, room, sizeof(room), &found) == 0 && found)
+    if (getpwuid_r(uid, &entry, buffer, sizeof(buffer), &found) == 0 && found)
         hs_str_copy(ret_name, 64, found->pw_name);
     else
         hs_str_format(ret_name, 64, "user %lld", (long long) uid);
@@ -267,7 +267,7 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
 
 /* Some file systems cannot refuse to replace; then the folder's lock excludes other instances of
  * this program. */
-static int rename_new(const char *from, const char *to)
+static int rename_noreplace(const char *from, const char *to)
 {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
         return 0;
@@ -281,13 +281,13 @@ static int rename_new(const char *from, const char *to)
 }
 
 /* Renames `from` to "<base>[-n]", the first free name. Never replaces a file. */
-static int rename_free(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err)
+static int rename_to_free_name(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err)
 {
     bool fits = hs_str_copy(ret_path, PATH_MAX, base);
-    int r = fits ? rename_new(from, ret_path) : 0;
+    int r = fits ? rename_noreplace(from, ret_path) : 0;
     for (int n = 1; fits && r < 0 && errno == EEXIST && n < FREE_NAMES; n++) {
         fits = hs_str_format(ret_path, PATH_MAX, "%s-%d", base, n);
-        r = fits ? rename_new(from, ret_path) : 0;
+        r = fits ? rename_noreplace(from, ret_path) : 0;
     }
     if (!fits)
         return hs_error_set(err, HS_EINVAL, "the path is too long: %s", base);
@@ -300,17 +300,17 @@ static int rename_free(const char *from, const char *base, char ret_path[PATH_MA
 /* Renames the damaged file and its log, so that they can still be examined. */
 static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
-    char base[PATH_MAX], log[PATH_MAX], log_aside[PATH_MAX], index[PATH_MAX], stamp[HS_GALLERY_STAMP_SIZE];
+    char base[PATH_MAX], log[PATH_MAX], renamed_log[PATH_MAX], index[PATH_MAX], stamp[HS_GALLERY_STAMP_SIZE];
     hs_gallery_stamp(stamp);
     if (!hs_str_format(base, sizeof(base), "%s.corrupt-%s", gallery->path, stamp) ||
         !hs_str_format(log, sizeof(log), "%s-wal", gallery->path) ||
         !hs_str_format(index, sizeof(index), "%s-shm", gallery->path))
         return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->path);
-    int r = rename_free(gallery->path, base, ret_path, err);
+    int r = rename_to_free_name(gallery->path, base, ret_path, err);
     if (r < 0)
         return r;
     unlink(index);
-    if (hs_str_format(log_aside, sizeof(log_aside), "%s-wal", ret_path) && rename(log, log_aside) < 0)
+    if (hs_str_format(renamed_log, sizeof(renamed_log), "%s-wal", ret_path) && rename(log, renamed_log) < 0)
         unlink(log);
     return 0;
 }

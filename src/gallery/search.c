@@ -39,7 +39,7 @@
 #include "gallery/search_scan.h"
 
 /* The calling thread scans galleries of up to this many rows alone. */
-enum { ALONE_ROWS = 50000 };
+enum { SINGLE_THREAD_ROWS = 50000 };
 
 struct hs_search {
     size_t dimension;
@@ -189,7 +189,7 @@ static void scan_blocks(struct work *work, struct hs_search_scan *scan)
         hs_search_scan_block(scan, work->rows, work->query, block);
 }
 
-static void help(void *arg)
+static void run_helper(void *arg)
 {
     struct helper *helper = arg;
     struct work *work = helper->work;
@@ -211,7 +211,7 @@ static int start(struct hs_pool *pool, struct work *work, struct helper *helpers
         struct helper *helper = &helpers[count];
         helper->work = work;
         started = hs_search_scan_init(&helper->scan, best->k, best->floor) == 0 &&
-                  hs_pool_submit(pool, help, helper, HS_NO_DEADLINE) == 0;
+                  hs_pool_submit(pool, run_helper, helper, HS_NO_DEADLINE) == 0;
         if (started)
             count++;
         else
@@ -220,7 +220,7 @@ static int start(struct hs_pool *pool, struct work *work, struct helper *helpers
     return count;
 }
 
-static void scan_together(struct hs_search *search, struct work *work, struct hs_search_scan *scan)
+static void scan_parallel(struct hs_search *search, struct work *work, struct hs_search_scan *scan)
 {
     struct hs_pool *pool = pool_of(search);
     struct helper *helpers = pool ? calloc((size_t) search->threads - 1, sizeof(*helpers)) : NULL;
@@ -250,8 +250,8 @@ static int scan_all(struct hs_search *search, const struct hs_search_query *quer
     struct work work = { .rows = &search->rows, .query = query };
     int r = hs_search_scan_init(&scan, best->k, best->floor);
     if (r == 0) {
-        if (search->threads > 1 && search->rows.count > ALONE_ROWS)
-            scan_together(search, &work, &scan);
+        if (search->threads > 1 && search->rows.count > SINGLE_THREAD_ROWS)
+            scan_parallel(search, &work, &scan);
         else
             scan_blocks(&work, &scan);
         r = hs_search_scan_findings(&scan, &search->rows, query, ret_findings, ret_count);
@@ -262,19 +262,19 @@ static int scan_all(struct hs_search *search, const struct hs_search_query *quer
 
 /* ---- queries ---- */
 
-/* Scores the findings until no other can be among the best k. *ret_gone is set if the store no
+/* Scores the findings until no other can be among the best k. *ret_deleted is set if the store no
  * longer has one of them; its id is added to the query. */
-static int decide(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
-                  const struct hs_search_finding *findings, size_t count, struct hs_top_k *best, bool *ret_gone,
-                  struct hs_error *err)
+static int rescore(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
+                   const struct hs_search_finding *findings, size_t count, struct hs_top_k *best, bool *ret_deleted,
+                   struct hs_error *err)
 {
-    *ret_gone = false;
+    *ret_deleted = false;
     hs_top_k_clear(best);
     for (size_t i = 0; i < count && findings[i].upper >= hs_top_k_limit(best); i++) {
         int r = search->fetch(search->ctx, findings[i].id, fetched, err);
         if (r == HS_ENOTFOUND) {
-            *ret_gone = true;
-            r = hs_search_query_add_gone(query, findings[i].id);
+            *ret_deleted = true;
+            r = hs_search_query_add_deleted(query, findings[i].id);
             if (r < 0)
                 return hs_error_set(err, r, "no memory for a search");
             continue;
@@ -288,8 +288,8 @@ static int decide(struct hs_search *search, struct hs_search_query *query, const
 }
 
 /* Scans the rows once and computes the exact scores of the findings. */
-static int pass(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
-                struct hs_top_k *best, bool *ret_again, struct hs_error *err)
+static int search_pass(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
+                       struct hs_top_k *best, bool *ret_again, struct hs_error *err)
 {
     struct hs_search_finding *findings = NULL;
     size_t count = 0;
@@ -298,7 +298,7 @@ static int pass(struct hs_search *search, struct hs_search_query *query, const f
     pthread_rwlock_unlock(&search->lock);
     if (r < 0)
         return hs_error_set(err, r, "no memory for a search");
-    r = decide(search, query, vector, fetched, findings, count, best, ret_again, err);
+    r = rescore(search, query, vector, fetched, findings, count, best, ret_again, err);
     free(findings);
     return r;
 }
@@ -312,7 +312,7 @@ static int search_best(struct hs_search *search, const float *vector, struct hs_
         r = hs_error_set(err, HS_ENOMEM, "no memory for a search");
     bool again = true;
     while (r == 0 && again)
-        r = pass(search, &query, vector, fetched, best, &again, err);
+        r = search_pass(search, &query, vector, fetched, best, &again, err);
     hs_search_query_finish(&query);
     hs_mem_free_wiped(fetched, search->dimension * sizeof(*fetched));
     return r;

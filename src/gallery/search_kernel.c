@@ -12,7 +12,7 @@ const struct hs_search_kernel *const *hs_search_kernels(void)
 #endif
         &hs_search_neon,
 #endif
-        &hs_search_plain,
+        &hs_search_portable,
         NULL,
     };
     return all;
@@ -41,4 +41,4 @@ static void dots(const int8_t *query, const int8_t *rows, size_t stride, size_t 
     }
 }
 
-const struct hs_search_kernel hs_search_plain = { "plain", always, dots };
+const struct hs_search_kernel hs_search_portable = { "plain", always, dots };

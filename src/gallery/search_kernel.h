@@ -28,7 +28,7 @@ const struct hs_search_kernel *hs_search_kernel_best(void);
 
 /* Each SIMD kernel is defined in the file of its name, if the compiler supports the instructions. */
 extern const struct hs_search_kernel hs_search_avx512vnni, hs_search_avx2, hs_search_dotprod, hs_search_neon,
-    hs_search_plain;
+    hs_search_portable;
 
 /* Older compilers cannot enable the dotprod instructions for a single function. */
 #if defined(__aarch64__) && (!defined(__clang__) || __clang_major__ >= 16)

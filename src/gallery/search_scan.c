@@ -35,23 +35,23 @@ int hs_search_query_init(struct hs_search_query *query, const struct hs_search_r
 void hs_search_query_finish(struct hs_search_query *query)
 {
     hs_mem_free_wiped(query->coarse, 2 * query->stride);
-    free(query->gone);
+    free(query->deleted);
 }
 
-int hs_search_query_add_gone(struct hs_search_query *query, int64_t id)
+int hs_search_query_add_deleted(struct hs_search_query *query, int64_t id)
 {
-    int64_t *gone = realloc(query->gone, (query->gone_count + 1) * sizeof(*gone));
-    if (!gone)
+    int64_t *deleted = realloc(query->deleted, (query->deleted_count + 1) * sizeof(*deleted));
+    if (!deleted)
         return HS_ENOMEM;
-    query->gone = gone;
-    query->gone[query->gone_count++] = id;
+    query->deleted = deleted;
+    query->deleted[query->deleted_count++] = id;
     return 0;
 }
 
-static bool is_gone(const struct hs_search_query *query, int64_t id)
+static bool is_deleted(const struct hs_search_query *query, int64_t id)
 {
-    for (size_t i = 0; i < query->gone_count; i++)
-        if (query->gone[i] == id)
+    for (size_t i = 0; i < query->deleted_count; i++)
+        if (query->deleted[i] == id)
             return true;
     return false;
 }
@@ -113,7 +113,7 @@ struct slice {
 static void take(struct hs_search_scan *scan, const struct hs_search_block *block, const struct hs_search_query *query,
                  const struct slice *slice, size_t i, size_t at, uint32_t row)
 {
-    if (query->gone_count && is_gone(query, block->ids[at]))
+    if (query->deleted_count && is_deleted(query, block->ids[at]))
         return;
     push(scan, (struct hs_search_candidate) { .row = row, .upper = slice->scores[i] + slice->margins[i] });
     double lower = (double) slice->scores[i] - slice->margins[i];

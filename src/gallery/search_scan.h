@@ -45,13 +45,13 @@ struct hs_search_query {
     struct hs_search_scale coarse_scale, fine_scale;
     double norm;
     /* ids that the store no longer has; the scan skips their rows */
-    int64_t *gone;
-    size_t gone_count;
+    int64_t *deleted;
+    size_t deleted_count;
 };
 
 int hs_search_query_init(struct hs_search_query *query, const struct hs_search_rows *rows, const float *vector);
 void hs_search_query_finish(struct hs_search_query *query);
-int hs_search_query_add_gone(struct hs_search_query *query, int64_t id); /* HS_ENOMEM */
+int hs_search_query_add_deleted(struct hs_search_query *query, int64_t id); /* HS_ENOMEM */
 
 struct hs_search_candidate {
     uint32_t row;

@@ -41,7 +41,7 @@ static int status_of(int code)
     }
 }
 
-static const char *sentence_of(int status, int code)
+static const char *message_of(int status, int code)
 {
     if ((code & 0xff) == SQLITE_FULL)
         return "cannot write the gallery: the disk is full";
@@ -62,7 +62,7 @@ int hs_sql_error(int code, const char *what, struct hs_error *err)
     int status = status_of(code);
     if (status == HS_EBUSY)
         return hs_error_set(err, status, "The gallery is busy with a change by another process; try again");
-    return hs_error_set(err, status, "%s" HS_DETAIL "%s%s%s (SQLite %d)", sentence_of(status, code), what ? what : "",
+    return hs_error_set(err, status, "%s" HS_DETAIL "%s%s%s (SQLite %d)", message_of(status, code), what ? what : "",
                         what ? ": " : "", sqlite3_errstr(code), code);
 }
 
@@ -95,7 +95,7 @@ static void *wipe_and_resize(void *data, int size)
 /* The default page cache preallocates pages for each connection and never frees them; turn that
  * off, so that all pages are wiped. If the program has used SQLite before, the configuration fails
  * and stays as it was. */
-static void set_memory_up(void)
+static void configure_memory(void)
 {
     sqlite3_mem_methods wiping;
     if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &plain) != SQLITE_OK)
@@ -108,7 +108,7 @@ static void set_memory_up(void)
 }
 
 /* A foreign file may name functions in its schema. Never run any of them. */
-static void distrust_schema(sqlite3 *db)
+static void disable_schema_functions(sqlite3 *db)
 {
     sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
@@ -122,7 +122,7 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
     static pthread_once_t memory_is_set_up = PTHREAD_ONCE_INIT;
     sqlite3 *db = NULL;
     struct stat st;
-    pthread_once(&memory_is_set_up, set_memory_up);
+    pthread_once(&memory_is_set_up, configure_memory);
     *ret_code = SQLITE_CANTOPEN;
     /* SQLite would block until the other end of a pipe is opened. */
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
@@ -134,7 +134,7 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
         sqlite3_close(db);
         return r;
     }
-    distrust_schema(db);
+    disable_schema_functions(db);
     sqlite3_busy_timeout(db, busy_timeout_ms);
     *ret_db = db;
     return 0;
@@ -221,7 +221,7 @@ int hs_sql_text(sqlite3 *db, const char *sql, char *ret_text, size_t size, struc
 }
 
 /* An unreadable page is reported as a problem, too, with SQLite's code at the end: "error code=522". */
-static bool complaint_is_damage(const char *text)
+static bool is_damage_report(const char *text)
 {
     const char *mark = "error code=";
     const char *found = strstr(text, mark);
@@ -246,7 +246,7 @@ int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_erro
             r = hs_error_set(err, HS_ENOMEM, "no memory for the gallery");
         else if (strcmp(text, "ok") != 0) {
             r = hs_error_set(err, HS_EIO, "the gallery file is damaged" HS_DETAIL "%s", text);
-            damaged = complaint_is_damage(text);
+            damaged = is_damage_report(text);
         }
     }
     sqlite3_finalize(stmt);

@@ -19,7 +19,7 @@ static bool next_item(const char **at, char *dst, size_t size)
     return len > 0 && hs_str_copy_n(dst, size, text, len);
 }
 
-static bool lists_origin(const char *list, const struct hs_origin *origin)
+static bool allows_origin(const char *list, const struct hs_origin *origin)
 {
     char item[HS_HOST_SIZE + HS_ORIGIN_SCHEME_SIZE + 16];
     struct hs_origin allowed;
@@ -30,7 +30,7 @@ static bool lists_origin(const char *list, const struct hs_origin *origin)
     return false;
 }
 
-static bool lists_any(const char *list)
+static bool allows_any(const char *list)
 {
     char item[2];
     while (next_item(&list, item, sizeof(item))) {
@@ -99,56 +99,56 @@ static bool origin_of_address(const char *address, struct hs_origin *ret)
     return hs_str_copy_n(text, sizeof(text), address, len) && hs_origin_parse(text, ret);
 }
 
-static bool is_foreign(const struct hs_http_access *access, const struct hs_http_claims *claims)
+static bool is_cross_origin(const struct hs_http_access *access, const struct hs_http_source *source)
 {
     struct hs_origin origin;
-    const char *site = claims->fetch_site, *text = claims->origin;
-    bool read = text ? hs_origin_parse(text, &origin) : claims->referer && origin_of_address(claims->referer, &origin);
-    if (read && lists_origin(access->origins, &origin))
+    const char *site = source->fetch_site, *text = source->origin;
+    bool read = text ? hs_origin_parse(text, &origin) : source->referer && origin_of_address(source->referer, &origin);
+    if (read && allows_origin(access->origins, &origin))
         return false;
     /* A page cannot set this header, and it stays correct behind a proxy that changes Host. */
     if (site)
         return strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
-    if (!text && !claims->referer)
+    if (!text && !source->referer)
         return false;
-    return !read || !is_same_host(&origin, claims->host);
+    return !read || !is_same_host(&origin, source->host);
 }
 
-int hs_access_check_change(const struct hs_http_access *access, const struct hs_http_claims *claims,
+int hs_access_check_change(const struct hs_http_access *access, const struct hs_http_source *source,
                            struct hs_error *err)
 {
-    bool browser = claims->origin || claims->referer || claims->fetch_site;
+    bool browser = source->origin || source->referer || source->fetch_site;
     struct hs_origin host, origin;
     char shown[128];
     if (!browser)
         return 0;
-    if (is_foreign(access, claims)) {
-        const char *from = claims->origin ? claims->origin : "another site";
+    if (is_cross_origin(access, source)) {
+        const char *from = source->origin ? source->origin : "another site";
         hs_str_quote(shown, sizeof(shown), from, strlen(from));
         return hs_error_set(err, HS_EFORBIDDEN,
                             "Pages of %s may not change data. To allow it, add the origin to server.cors_origins",
                             shown);
     }
-    bool known = claims->origin && hs_origin_parse(claims->origin, &origin) && lists_origin(access->origins, &origin);
-    if (known || !claims->host || (hs_host_parse(claims->host, &host) && is_host_allowed(access, &host)))
+    bool known = source->origin && hs_origin_parse(source->origin, &origin) && allows_origin(access->origins, &origin);
+    if (known || !source->host || (hs_host_parse(source->host, &host) && is_host_allowed(access, &host)))
         return 0;
-    hs_str_quote(shown, sizeof(shown), claims->host, strlen(claims->host));
+    hs_str_quote(shown, sizeof(shown), source->host, strlen(source->host));
     return hs_error_set(err, HS_EFORBIDDEN,
                         "Pages of the host name %s may not change data. To allow it, add the name to "
                         "server.allowed_hosts",
                         shown);
 }
 
-int hs_access_check_admin(const struct hs_http_access *access, const struct hs_http_claims *claims,
+int hs_access_check_admin(const struct hs_http_access *access, const struct hs_http_source *source,
                           struct hs_error *err)
 {
     if (access->admin == HS_HTTP_ADMIN_OFF)
         return hs_error_set(err, HS_EFORBIDDEN, "This request is not allowed over HTTP, because server.admin is off");
-    if (access->admin == HS_HTTP_ADMIN_LOCAL && (claims->proxied || !hs_address_is_loopback(claims->address)))
+    if (access->admin == HS_HTTP_ADMIN_LOCAL && (source->proxied || !hs_address_is_loopback(source->address)))
         return hs_error_set(
             err, HS_EFORBIDDEN,
             "This request is allowed only from this machine and without a proxy, because server.admin is local");
-    return hs_access_check_change(access, claims, err);
+    return hs_access_check_change(access, source, err);
 }
 
 /* ---- Reading ---- */
@@ -156,7 +156,7 @@ int hs_access_check_admin(const struct hs_http_access *access, const struct hs_h
 const char *hs_access_allow_origin(const struct hs_http_access *access, const char *text)
 {
     struct hs_origin origin;
-    if (text && hs_origin_parse(text, &origin) && lists_origin(access->origins, &origin))
+    if (text && hs_origin_parse(text, &origin) && allows_origin(access->origins, &origin))
         return text;
-    return lists_any(access->origins) ? "*" : NULL;
+    return allows_any(access->origins) ? "*" : NULL;
 }

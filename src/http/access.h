@@ -29,7 +29,7 @@ struct hs_http_access {
 };
 
 /* Headers and address of a request; NULL: the header is absent. */
-struct hs_http_claims {
+struct hs_http_source {
     const char *host, *origin, *referer, *fetch_site;
     const char *address; /* client address, as inet_ntop writes it */
     bool proxied;        /* the request has a header that proxies add */
@@ -37,12 +37,12 @@ struct hs_http_claims {
 
 /* Fails with HS_EFORBIDDEN if a page of another origin, or of a host name that is not allowed, sent
  * the request. */
-int hs_access_check_change(const struct hs_http_access *access, const struct hs_http_claims *claims,
+int hs_access_check_change(const struct hs_http_access *access, const struct hs_http_source *source,
                            struct hs_error *err);
 
 /* Fails with HS_EFORBIDDEN if the client is not an administrator; the message names the setting.
  * Also runs hs_access_check_change. */
-int hs_access_check_admin(const struct hs_http_access *access, const struct hs_http_claims *claims,
+int hs_access_check_admin(const struct hs_http_access *access, const struct hs_http_source *source,
                           struct hs_error *err);
 
 /* Returns the Access-Control-Allow-Origin value for a page of this origin: the origin, "*", or NULL

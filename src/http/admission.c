@@ -10,10 +10,10 @@
 
 /* ---- Access ---- */
 
-static struct hs_http_claims claims_of(const struct hs_http_request *req)
+static struct hs_http_source source_of(const struct hs_http_request *req)
 {
     static const char *const of_proxies[] = { "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via" };
-    struct hs_http_claims claims = {
+    struct hs_http_source source = {
         /* RFC 9112, 3.2.2: if the target contains the host, Host is ignored. */
         .host = req->authority ? req->authority : hs_http_header(req, "Host"),
         .origin = hs_http_header(req, "Origin"),
@@ -22,22 +22,22 @@ static struct hs_http_claims claims_of(const struct hs_http_request *req)
         .address = req->remote,
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(of_proxies); i++)
-        claims.proxied |= hs_http_header(req, of_proxies[i]) != NULL;
-    return claims;
+        source.proxied |= hs_http_header(req, of_proxies[i]) != NULL;
+    return source;
 }
 
 int hs_http_check_admin(const struct hs_http_request *req, struct hs_error *err)
 {
-    const struct hs_http_claims claims = claims_of(req);
-    return hs_access_check_admin(&req->options->access, &claims, err);
+    const struct hs_http_source source = source_of(req);
+    return hs_access_check_admin(&req->options->access, &source, err);
 }
 
 int hs_admission_check(const struct hs_http_request *req, const struct hs_http_route *route, struct hs_error *err)
 {
-    const struct hs_http_claims claims = claims_of(req);
+    const struct hs_http_source source = source_of(req);
     if (route->flags & HS_HTTP_ADMIN)
-        return hs_access_check_admin(&req->options->access, &claims, err);
-    return route->flags & HS_HTTP_CHANGES ? hs_access_check_change(&req->options->access, &claims, err) : 0;
+        return hs_access_check_admin(&req->options->access, &source, err);
+    return route->flags & HS_HTTP_CHANGES ? hs_access_check_change(&req->options->access, &source, err) : 0;
 }
 
 /* ---- CORS ---- */

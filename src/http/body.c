@@ -37,8 +37,8 @@ struct text {
 
 /* Names that the handler has read, and fields that the body dropped. */
 struct notes {
-    const char *asked[ASKED_MAX];
-    size_t asked_count;
+    const char *read_names[ASKED_MAX];
+    size_t read_count;
     char dropped[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE]; /* form parts that the route does not define */
     size_t dropped_count;
 };
@@ -163,7 +163,7 @@ static int check_charset(const struct hs_multipart_part *part, struct hs_error *
     return hs_error_set(err, HS_EINVAL, "Invalid multipart: the charset of %s must be utf-8, not %s", name, charset);
 }
 
-size_t hs_body_note_unused(char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE], size_t count, const char *name)
+size_t hs_body_add_unused(char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE], size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++) {
         if (strncmp(names[i], name, HS_BODY_NAME_SIZE - 1) == 0)
@@ -178,7 +178,7 @@ size_t hs_body_note_unused(char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE], si
 
 static void note_dropped(struct notes *notes, const char *name)
 {
-    notes->dropped_count = hs_body_note_unused(notes->dropped, notes->dropped_count, name);
+    notes->dropped_count = hs_body_add_unused(notes->dropped, notes->dropped_count, name);
 }
 
 static int begin_part(void *ctx, const struct hs_multipart_part *part, struct hs_error *err)
@@ -412,12 +412,12 @@ int hs_body_set_coding(struct hs_body *body, enum hs_coding coding, struct hs_er
     return hs_inflater_create(coding, &body->inflater, err);
 }
 
-bool hs_body_is_packed(const struct hs_body *body)
+bool hs_body_is_compressed(const struct hs_body *body)
 {
     return body->inflater;
 }
 
-size_t hs_body_unpacked(const struct hs_body *body)
+size_t hs_body_inflated_bytes(const struct hs_body *body)
 {
     return body->unpacked;
 }
@@ -576,10 +576,10 @@ const json_t *hs_body_json(const struct hs_body *body)
     return body->value;
 }
 
-static long find_asked(const struct notes *notes, const char *name)
+static long find_read(const struct notes *notes, const char *name)
 {
-    for (size_t i = 0; i < notes->asked_count; i++) {
-        if (strcmp(notes->asked[i], name) == 0)
+    for (size_t i = 0; i < notes->read_count; i++) {
+        if (strcmp(notes->read_names[i], name) == 0)
             return (long) i;
     }
     return -1;
@@ -589,20 +589,20 @@ static long find_asked(const struct notes *notes, const char *name)
  * known. */
 static bool is_known(const struct hs_body *body, const char *name)
 {
-    return body->notes->asked_count == ASKED_MAX || find_asked(body->notes, name) >= 0 ||
+    return body->notes->read_count == ASKED_MAX || find_read(body->notes, name) >= 0 ||
            find_name(body->spec.files, name) >= 0 || find_name(body->spec.list, name) >= 0;
 }
 
-static void note_asked(const struct hs_body *body, const char *name)
+static void note_read(const struct hs_body *body, const char *name)
 {
     struct notes *notes = body->notes;
-    if (notes->asked_count < ASKED_MAX && find_asked(notes, name) < 0)
-        notes->asked[notes->asked_count++] = name;
+    if (notes->read_count < ASKED_MAX && find_read(notes, name) < 0)
+        notes->read_names[notes->read_count++] = name;
 }
 
 const json_t *hs_body_value(const struct hs_body *body, const char *name)
 {
-    note_asked(body, name);
+    note_read(body, name);
     return json_object_get(body->value, name);
 }
 
@@ -613,7 +613,7 @@ static const char *query(const struct hs_body *body, const char *name)
 
 const char *hs_body_text(const struct hs_body *body, const char *name)
 {
-    note_asked(body, name);
+    note_read(body, name);
     if (body->kind == PICTURE)
         return query(body, name);
     if (body->kind != FORM)
@@ -626,7 +626,7 @@ const char *hs_body_text(const struct hs_body *body, const char *name)
 
 bool hs_body_has(const struct hs_body *body, const char *name)
 {
-    note_asked(body, name);
+    note_read(body, name);
     const json_t *value = json_object_get(body->value, name);
     long index = find_name(body->spec.files, name);
     if (body->value)

@@ -66,8 +66,8 @@ void hs_body_destroy(struct hs_body *body);
 int hs_body_set_coding(struct hs_body *body, enum hs_coding coding, struct hs_error *err);
 
 /* Return true if the body is compressed, and the number of bytes unpacked so far. */
-bool hs_body_is_packed(const struct hs_body *body);
-size_t hs_body_unpacked(const struct hs_body *body);
+bool hs_body_is_compressed(const struct hs_body *body);
+size_t hs_body_inflated_bytes(const struct hs_body *body);
 
 /* Returns the value of a name, or NULL if there is none. Both strings must outlive the body. */
 typedef const char *(*hs_body_lookup)(void *ctx, const char *name);
@@ -111,7 +111,7 @@ size_t hs_body_unused(const struct hs_body *body, char ret_names[HS_BODY_UNUSED_
 
 /* Adds a name to such a list of `count` names, unless the name is empty or already listed, or the
  * list is full. Returns the new count. */
-size_t hs_body_note_unused(char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE], size_t count, const char *name);
+size_t hs_body_add_unused(char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE], size_t count, const char *name);
 
 /* Returns the bytes received for a picture, without taking them. `place` counts spec->files first,
  * then the list members. *ret_len is 0 if no bytes arrived or they were taken. Returns false if

@@ -159,16 +159,16 @@ void hs_conn_end_request(struct hs_conn *conn, bool completed)
     if (!req)
         return;
     /* Until the response begins, a worker may be writing the status. */
-    log_access(conn, conn->in_work && !conn->streams ? 0 : req->reply.status, completed);
+    log_access(conn, conn->in_worker && !conn->streams ? 0 : req->reply.status, completed);
     conn->request = NULL;
     req->conn = NULL;
-    if (conn->in_work) { /* freed when the worker finishes */
+    if (conn->in_worker) { /* freed when the worker finishes */
         hs_cancel_trigger(&req->cancel);
         hs_http_stream_abandon(&req->stream);
     } else {
         hs_request_destroy(req);
     }
-    conn->in_work = conn->left = false;
+    conn->in_worker = conn->client_gone = false;
     atomic_fetch_add(&server->requests, 1);
     pthread_mutex_lock(&server->lock);
     if (--server->active == 0)
@@ -179,9 +179,9 @@ void hs_conn_end_request(struct hs_conn *conn, bool completed)
 void hs_conn_cancel(struct hs_conn *conn)
 {
     struct hs_http_request *req = conn->request;
-    if (!conn->in_work || conn->left)
+    if (!conn->in_worker || conn->client_gone)
         return;
-    conn->left = true;
+    conn->client_gone = true;
     atomic_fetch_add(&hs_conn_server(conn)->cancelled, 1);
     hs_cancel_trigger(&req->cancel);
     hs_http_stream_abandon(&req->stream);
@@ -206,21 +206,21 @@ void hs_conn_close(struct hs_conn *conn)
         list->head = conn->next;
     if (conn->next)
         conn->next->prev = conn->prev;
-    conn->next = list->dead;
-    list->dead = conn;
+    conn->next = list->closed;
+    list->closed = conn;
     atomic_fetch_sub(&list->server->connections, 1);
 }
 
-void hs_conn_bury(struct hs_conn_list *list)
+void hs_conn_free_closed(struct hs_conn_list *list)
 {
-    while (list->dead) {
-        struct hs_conn *conn = list->dead;
-        list->dead = conn->next;
+    while (list->closed) {
+        struct hs_conn *conn = list->closed;
+        list->closed = conn->next;
         free(conn);
     }
 }
 
-enum hs_step hs_conn_give_up(struct hs_conn *conn)
+enum hs_step hs_conn_abort(struct hs_conn *conn)
 {
     hs_conn_close(conn);
     return HS_STEP_GONE;
@@ -238,7 +238,7 @@ static enum hs_step next_step(struct hs_conn *conn)
     case HS_CONN_BODY:
         return hs_conn_read_body(conn);
     case HS_CONN_SENDING:
-        return hs_conn_send_answer(conn);
+        return hs_conn_send_response(conn);
     default:
         return HS_STEP_WAIT;
     }
@@ -260,12 +260,12 @@ static void run(struct hs_conn *conn)
         hs_conn_close(conn);
         return;
     }
-    uint32_t events = EPOLLIN, end = conn->in_work && !conn->left ? EPOLLRDHUP : 0;
+    uint32_t events = EPOLLIN, end = conn->in_worker && !conn->client_gone ? EPOLLRDHUP : 0;
     if (conn->phase == HS_CONN_WORKING)
         events = end;
     else if (conn->phase == HS_CONN_SENDING)
         events = end | (conn->blocked ? EPOLLOUT : 0);
-    else if (hs_conn_awaits_turn(conn))
+    else if (hs_conn_has_pending_body(conn))
         events |= EPOLLOUT; /* fires at once */
     watch(conn, events);
     /* Nothing is waiting to be sent, so the rate window starts with the next bytes that are. */
@@ -304,16 +304,16 @@ void hs_conn_on_completion(struct hs_http_request *req, bool finished)
         return;
     }
     if (finished)
-        conn->in_work = false;
+        conn->in_worker = false;
     if (conn->phase == HS_CONN_WORKING)
-        hs_conn_begin_answer(conn);
+        hs_conn_begin_response(conn);
     run(conn);
 }
 
 /* ---- Time ---- */
 
 /* Returns the written bytes that the client's system has acknowledged. */
-static uint64_t taken_by_client(const struct hs_conn *conn)
+static uint64_t acked_bytes(const struct hs_conn *conn)
 {
     int queued = 0;
     if (ioctl(conn->fd, SIOCOUTQ, &queued) < 0 || queued < 0 || (uint64_t) queued > conn->written)
@@ -327,17 +327,17 @@ static bool reads_too_slowly(struct hs_conn *conn, int64_t now_ns)
     const struct hs_http_options *options = hs_conn_options(conn);
     if (!conn->blocked)
         return false;
-    uint64_t taken = taken_by_client(conn);
-    if (conn->rate_since_ns == 0 || taken > conn->taken)
+    uint64_t acked = acked_bytes(conn);
+    if (conn->rate_since_ns == 0 || acked > conn->acked)
         conn->last_data_ns = now_ns;
-    conn->taken = taken;
+    conn->acked = acked;
     int64_t window_ms = (now_ns - conn->rate_since_ns) / HS_NS_PER_MS;
     if (conn->rate_since_ns != 0 && window_ms < options->rate_window_ms)
         return false;
     bool slow = conn->rate_since_ns != 0 &&
-                (taken - conn->rate_taken) * 1000 < (uint64_t) options->answer_rate_min * (uint64_t) window_ms;
+                (acked - conn->rate_acked) * 1000 < (uint64_t) options->response_rate_min * (uint64_t) window_ms;
     conn->rate_since_ns = now_ns;
-    conn->rate_taken = taken;
+    conn->rate_acked = acked;
     return slow;
 }
 
@@ -354,7 +354,7 @@ static bool is_late(struct hs_conn *conn, int64_t now_ns)
         return lasted_ms >= options->idle_timeout_ms;
     case HS_CONN_BODY:
         /* The client is not slow while bytes that it has already sent are unread here. */
-        if (hs_conn_awaits_turn(conn))
+        if (hs_conn_has_pending_body(conn))
             return lasted_ms >= options->body_timeout_ms;
         return lasted_ms >= options->body_timeout_ms || silent_ms >= options->body_idle_ms ||
                (lasted_ms >= options->rate_window_ms &&
@@ -402,14 +402,14 @@ static int64_t idle_since(const struct hs_conn *conn, int64_t now_ns)
 
 /* Returns the bytes per second of an arriving body, or of a response that the client reads. Returns
  * EVICTION_RATE for other connections. */
-static uint64_t pace(const struct hs_conn *conn, int64_t now_ns)
+static uint64_t transfer_rate(const struct hs_conn *conn, int64_t now_ns)
 {
     bool body = conn->phase == HS_CONN_BODY;
-    bool answer = conn->phase == HS_CONN_SENDING && conn->blocked && conn->rate_since_ns != 0;
+    bool response = conn->phase == HS_CONN_SENDING && conn->blocked && conn->rate_since_ns != 0;
     int64_t lasted_ms = (now_ns - (body ? conn->phase_since_ns : conn->rate_since_ns)) / HS_NS_PER_MS;
-    if ((!body && !answer) || lasted_ms < EVICTION_MS || hs_conn_awaits_turn(conn))
+    if ((!body && !response) || lasted_ms < EVICTION_MS || hs_conn_has_pending_body(conn))
         return EVICTION_RATE;
-    return (body ? conn->body_seen : taken_by_client(conn) - conn->rate_taken) * 1000 / (uint64_t) lasted_ms;
+    return (body ? conn->body_seen : acked_bytes(conn) - conn->rate_acked) * 1000 / (uint64_t) lasted_ms;
 }
 
 struct hs_conn *hs_conn_find_evictable(struct hs_conn_list *list)
@@ -425,7 +425,7 @@ struct hs_conn *hs_conn_find_evictable(struct hs_conn_list *list)
     }
     uint64_t slowest = EVICTION_RATE;
     for (struct hs_conn *conn = found ? NULL : list->head; conn; conn = conn->next) {
-        uint64_t rate = pace(conn, now_ns);
+        uint64_t rate = transfer_rate(conn, now_ns);
         if (rate < slowest) {
             found = conn;
             slowest = rate;

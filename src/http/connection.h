@@ -25,7 +25,7 @@ enum hs_conn_phase {
     HS_CONN_WORKING, /* the request is queued or a worker runs it; nothing is read */
     HS_CONN_SENDING, /* sending a response, which a worker may still be producing */
     HS_CONN_LINGER,  /* response sent and sending side closed; drops further input */
-    HS_CONN_CLOSED,  /* freed by the next hs_conn_bury */
+    HS_CONN_CLOSED,  /* freed by the next hs_conn_free_closed */
 };
 
 struct hs_conn {
@@ -45,9 +45,9 @@ struct hs_conn {
     bool broken;     /* reading from the socket or watching it failed */
 
     struct hs_http_request *request; /* NULL between requests */
-    bool in_work;                    /* a worker uses the request */
-    bool left;                       /* the client disconnected during that work */
-    bool old;                        /* HTTP/1.0 */
+    bool in_worker;                  /* a worker uses the request */
+    bool client_gone;                /* the client disconnected during that work */
+    bool http10;                     /* HTTP/1.0 */
     bool close_after, linger;        /* close after this response; unread client bytes may still arrive */
     bool is_chunked;
     uint64_t body_left, body_seen;
@@ -62,8 +62,8 @@ struct hs_conn {
     bool blocked;          /* the socket does not accept more bytes now */
     uint64_t sent;         /* response body bytes sent */
     uint64_t written;      /* bytes written to the socket in total */
-    uint64_t taken;        /* bytes that the client had acknowledged at the last tick */
-    uint64_t rate_taken;   /* the same at the start of the rate window */
+    uint64_t acked;        /* bytes that the client had acknowledged at the last tick */
+    uint64_t rate_acked;   /* the same at the start of the rate window */
     int64_t rate_since_ns; /* start of the rate window; 0: no unsent bytes */
     size_t linger_left;
 };
@@ -71,7 +71,7 @@ struct hs_conn {
 struct hs_conn_list {
     struct hs_http_server *server;
     int epoll_fd;
-    struct hs_conn *head, *dead;
+    struct hs_conn *head, *closed;
     uint8_t scratch[HS_CONN_SCRATCH];
 };
 
@@ -108,6 +108,6 @@ bool hs_conn_evict(struct hs_conn_list *list);
 size_t hs_conn_count_from(const struct hs_conn_list *list, const struct sockaddr *peer);
 
 /* Frees closed connections. */
-void hs_conn_bury(struct hs_conn_list *list);
+void hs_conn_free_closed(struct hs_conn_list *list);
 
 #endif

@@ -33,7 +33,7 @@ ssize_t hs_conn_transport_read(struct hs_conn *conn, void *dst, size_t len);
 ssize_t hs_conn_transport_write(struct hs_conn *conn, struct iovec *pieces, size_t count);
 
 /* Returns true if one of these calls failed only because it would block. */
-static inline bool hs_conn_would_wait(void)
+static inline bool hs_conn_would_block(void)
 {
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
@@ -52,12 +52,12 @@ void hs_conn_drop_output(struct hs_conn *conn);
 void hs_conn_end_request(struct hs_conn *conn, bool completed);
 
 /* Closes the connection at once. Returns GONE. */
-enum hs_step hs_conn_give_up(struct hs_conn *conn);
+enum hs_step hs_conn_abort(struct hs_conn *conn);
 
 /* ---- connection_receive.c ---- */
 
 /* Returns true if received body bytes remain for the connection's next turn. */
-bool hs_conn_awaits_turn(const struct hs_conn *conn);
+bool hs_conn_has_pending_body(const struct hs_conn *conn);
 
 /* Reads from the socket once. Returns true if it may hold more of a body. */
 bool hs_conn_receive(struct hs_conn *conn);
@@ -78,10 +78,10 @@ void hs_conn_discard(struct hs_conn *conn);
 /* ---- connection_send.c ---- */
 
 /* Starts to send the response of the request, which is complete or a stream. */
-enum hs_step hs_conn_begin_answer(struct hs_conn *conn);
+enum hs_step hs_conn_begin_response(struct hs_conn *conn);
 
 /* Continues to send, until the socket accepts no more. */
-enum hs_step hs_conn_send_answer(struct hs_conn *conn);
+enum hs_step hs_conn_send_response(struct hs_conn *conn);
 
 /* Sends a constant response if memory is exhausted. The request may be NULL. */
 enum hs_step hs_conn_send_static(struct hs_conn *conn);

@@ -31,9 +31,9 @@ static void end_job(struct hs_http_request *req)
     hs_completion_queue_post(&server->completions, req, true);
 }
 
-static void run_rest(void *arg)
+static void run_continuation(void *arg)
 {
-    hs_request_run_rest(arg);
+    hs_request_run_continuation(arg);
     end_job(arg);
 }
 
@@ -42,10 +42,10 @@ static void run_job(void *arg)
     struct hs_http_request *req = arg;
     struct hs_pool *long_work = req->server->long_work;
     hs_request_run(req);
-    if (!req->rest)
+    if (!req->continuation)
         end_job(req);
-    else if (!long_work || hs_pool_submit(long_work, run_rest, req, HS_NO_DEADLINE) < 0)
-        run_rest(req);
+    else if (!long_work || hs_pool_submit(long_work, run_continuation, req, HS_NO_DEADLINE) < 0)
+        run_continuation(req);
 }
 
 /* Called when the body is complete. */
@@ -61,30 +61,30 @@ static enum hs_step start_work(struct hs_conn *conn)
     int r = req->body ? hs_body_end(req->body, &err) : 0;
     if (r < 0) {
         hs_http_reply_error(req, r, NULL, "%s", err.message);
-        return hs_conn_begin_answer(conn);
+        return hs_conn_begin_response(conn);
     }
     hs_http_read_timeout(req, &field, NULL); /* the handler reports an invalid timeout */
     if (req->route->flags & HS_HTTP_INLINE) {
         hs_request_run(req);
-        return hs_conn_begin_answer(conn);
+        return hs_conn_begin_response(conn);
     }
     hs_conn_enter(conn, HS_CONN_WORKING);
-    req->stage = HS_HTTP_AT_WORK;
-    conn->in_work = true;
+    req->stage = HS_HTTP_HANDLING;
+    conn->in_worker = true;
     bool heavy = req->route->is_heavy && req->route->is_heavy(req);
     if ((heavy ? hs_pool_submit_heavy : hs_pool_submit)(server->pool, run_job, req, req->deadline_ns) == 0)
         return HS_STEP_WAIT;
-    conn->in_work = false;
-    req->stage = HS_HTTP_AT_HEAD;
+    conn->in_worker = false;
+    req->stage = HS_HTTP_RECEIVING;
     hs_http_reply_error(req, HS_EBUSY, NULL, "The server is busy, try again");
-    return hs_conn_begin_answer(conn);
+    return hs_conn_begin_response(conn);
 }
 
 enum hs_step hs_conn_refuse(struct hs_conn *conn, int code, const char *message)
 {
     conn->close_after = conn->linger = true;
     hs_http_reply_error(conn->request, code, NULL, "%s", message);
-    return hs_conn_begin_answer(conn);
+    return hs_conn_begin_response(conn);
 }
 
 static int too_large(size_t max, struct hs_error *err)
@@ -184,7 +184,7 @@ static enum hs_step begin_request(struct hs_conn *conn, size_t len)
     struct hs_error err;
     char allow[HS_HTTP_ALLOW_SIZE];
     uint8_t *data = conn->in + conn->in_at;
-    conn->close_after = conn->linger = conn->old = false;
+    conn->close_after = conn->linger = conn->http10 = false;
     conn->blank_lines = 0;
     conn->scan = (struct hs_http_head_scan) { 0 };
     int r = hs_http_head_parse(data, len, &head, &err);
@@ -194,7 +194,7 @@ static enum hs_step begin_request(struct hs_conn *conn, size_t len)
     if (!req)
         return hs_conn_send_static(conn);
     conn->in_at += len;
-    conn->old = head.minor == 0;
+    conn->http10 = head.minor == 0;
     conn->close_after = !head.keep_alive;
     conn->is_chunked = head.chunked;
     conn->chunked = (struct hs_chunked) { .trailer_max = hs_conn_options(conn)->header_max };
@@ -211,7 +211,7 @@ static enum hs_step begin_request(struct hs_conn *conn, size_t len)
         /* An unread body ends the connection. */
         conn->close_after |= has_body;
         conn->linger |= has_body;
-        return hs_conn_begin_answer(conn);
+        return hs_conn_begin_response(conn);
     }
     if (!has_body)
         return start_work(conn);
@@ -261,7 +261,7 @@ enum hs_step hs_conn_read_head(struct hs_conn *conn)
     size_t len = conn->in_len - conn->in_at;
     if (len == 0) {
         hs_conn_drop_input(conn);
-        return conn->ended ? hs_conn_give_up(conn) : HS_STEP_WAIT;
+        return conn->ended ? hs_conn_abort(conn) : HS_STEP_WAIT;
     }
     if (!whole_lines && !conn->ended)
         return HS_STEP_WAIT;
@@ -324,14 +324,14 @@ static enum hs_step feed_body(struct hs_conn *conn, const uint8_t *data, size_t 
 
 /* Like feed_body, but stops a compressed body after its turn, because a few of its bytes can unpack
  * to a thousand times as many. */
-static enum hs_step feed_turn(struct hs_conn *conn, const uint8_t *data, size_t len, size_t *ret_used)
+static enum hs_step feed_limited(struct hs_conn *conn, const uint8_t *data, size_t len, size_t *ret_used)
 {
     const struct hs_body *body = conn->request->body;
-    if (!body || !hs_body_is_packed(body))
+    if (!body || !hs_body_is_compressed(body))
         return feed_body(conn, data, len, ret_used);
-    size_t before = hs_body_unpacked(body), at = 0, used;
+    size_t before = hs_body_inflated_bytes(body), at = 0, used;
     enum hs_step step = HS_STEP_WAIT;
-    while (conn->phase == HS_CONN_BODY && at < len && hs_body_unpacked(body) - before < UNPACK_TURN) {
+    while (conn->phase == HS_CONN_BODY && at < len && hs_body_inflated_bytes(body) - before < UNPACK_TURN) {
         step = feed_body(conn, data + at, len - at < UNPACK_PIECE ? len - at : UNPACK_PIECE, &used);
         at += used;
     }
@@ -339,7 +339,7 @@ static enum hs_step feed_turn(struct hs_conn *conn, const uint8_t *data, size_t 
     return step;
 }
 
-bool hs_conn_awaits_turn(const struct hs_conn *conn)
+bool hs_conn_has_pending_body(const struct hs_conn *conn)
 {
     return conn->phase == HS_CONN_BODY && conn->in_at < conn->in_len;
 }
@@ -350,14 +350,14 @@ enum hs_step hs_conn_read_body(struct hs_conn *conn)
     if (conn->in_at < conn->in_len) {
         size_t used;
         uint8_t *in = conn->in;
-        step = feed_turn(conn, in + conn->in_at, conn->in_len - conn->in_at, &used);
+        step = feed_limited(conn, in + conn->in_at, conn->in_len - conn->in_at, &used);
         if (conn->in == in) { /* otherwise the connection is closing */
             conn->in_at += used;
             if (conn->in_at == conn->in_len)
                 hs_conn_drop_input(conn);
         }
     }
-    if (step == HS_STEP_WAIT && conn->phase == HS_CONN_BODY && conn->ended && !hs_conn_awaits_turn(conn))
+    if (step == HS_STEP_WAIT && conn->phase == HS_CONN_BODY && conn->ended && !hs_conn_has_pending_body(conn))
         return hs_conn_refuse(conn, HS_EINVAL, "The request ends before its body does");
     return step;
 }
@@ -366,9 +366,9 @@ bool hs_conn_receive(struct hs_conn *conn)
 {
     const struct hs_http_options *options = hs_conn_options(conn);
     bool body = conn->phase == HS_CONN_BODY;
-    bool packed = body && conn->request->body && hs_body_is_packed(conn->request->body);
+    bool packed = body && conn->request->body && hs_body_is_compressed(conn->request->body);
     size_t held = conn->in_len - conn->in_at, room = packed ? UNPACK_READ : HS_CONN_SCRATCH;
-    if (hs_conn_awaits_turn(conn))
+    if (hs_conn_has_pending_body(conn))
         return false;
     if (body && !conn->is_chunked && conn->body_left < room)
         room = (size_t) conn->body_left; /* leave the bytes after the body in the socket */
@@ -378,13 +378,13 @@ bool hs_conn_receive(struct hs_conn *conn)
     ssize_t n = hs_conn_transport_read(conn, conn->list->scratch, room);
     if (n <= 0) {
         conn->ended |= n == 0;
-        conn->broken |= n < 0 && !hs_conn_would_wait();
+        conn->broken |= n < 0 && !hs_conn_would_block();
         return false;
     }
     conn->last_data_ns = hs_clock_now_ns();
     size_t used = 0;
     if (body && held == 0)
-        feed_turn(conn, conn->list->scratch, (size_t) n, &used);
+        feed_limited(conn, conn->list->scratch, (size_t) n, &used);
     if (conn->phase == HS_CONN_CLOSED || used == (size_t) n)
         return conn->phase == HS_CONN_BODY && (size_t) n == room && !packed;
     if (!reserve_input(conn, (size_t) n - used)) {
@@ -399,7 +399,7 @@ bool hs_conn_receive(struct hs_conn *conn)
 void hs_conn_discard(struct hs_conn *conn)
 {
     ssize_t n = hs_conn_transport_read(conn, conn->list->scratch, HS_CONN_SCRATCH);
-    if (n == 0 || (n < 0 && !hs_conn_would_wait()) || (n > 0 && (size_t) n >= conn->linger_left))
+    if (n == 0 || (n < 0 && !hs_conn_would_block()) || (n > 0 && (size_t) n >= conn->linger_left))
         hs_conn_close(conn);
     else if (n > 0)
         conn->linger_left -= (size_t) n;

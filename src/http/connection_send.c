@@ -17,7 +17,7 @@ static enum hs_step close_gently(struct hs_conn *conn)
     if (conn->in_at < conn->in_len || hs_conn_has_unread(conn))
         conn->linger = true;
     if (conn->ended || !conn->linger || shutdown(conn->fd, SHUT_WR) < 0)
-        return hs_conn_give_up(conn);
+        return hs_conn_abort(conn);
     hs_conn_drop_input(conn);
     hs_conn_drop_output(conn);
     hs_conn_enter(conn, HS_CONN_LINGER);
@@ -79,7 +79,7 @@ static ssize_t send_pieces(struct hs_conn *conn, struct iovec *pieces, size_t co
 {
     ssize_t n = hs_conn_transport_write(conn, pieces, count);
     if (n < 0) {
-        conn->blocked = hs_conn_would_wait();
+        conn->blocked = hs_conn_would_block();
         return conn->blocked ? 0 : -1;
     }
     size_t head = conn->out.len - conn->out_at;
@@ -97,8 +97,8 @@ static enum hs_step send_stream(struct hs_conn *conn)
     struct iovec pieces[PIECES_MAX + 2];
     enum hs_stream_state state;
     size_t waiting, count = hs_http_stream_peek(stream, pieces + 1, PIECES_MAX, &waiting, &state);
-    if (conn->left && !conn->last_frame)
-        return hs_conn_give_up(conn);
+    if (conn->client_gone && !conn->last_frame)
+        return hs_conn_abort(conn);
     if (conn->out_at == conn->out.len && conn->chunk_left == 0) {
         enum hs_step step = conn->last_frame ? HS_STEP_WAIT : next_chunk(conn, waiting, state);
         if (step == HS_STEP_GONE) {
@@ -107,7 +107,7 @@ static enum hs_step send_stream(struct hs_conn *conn)
             return close_gently(conn);
         }
         if (conn->last_frame && conn->out_at == conn->out.len)
-            return conn->in_work ? HS_STEP_WAIT : complete(conn);
+            return conn->in_worker ? HS_STEP_WAIT : complete(conn);
         if (step == HS_STEP_WAIT)
             return HS_STEP_WAIT;
     }
@@ -120,7 +120,7 @@ static enum hs_step send_stream(struct hs_conn *conn)
         pieces[count++] = (struct iovec) { (void *) (uintptr_t) line_end, end };
     ssize_t sent = send_pieces(conn, pieces, count);
     if (sent < 0)
-        return hs_conn_give_up(conn);
+        return hs_conn_abort(conn);
     size_t n = (size_t) sent < chunk ? (size_t) sent : chunk, end_sent = (size_t) sent - n;
     conn->sent -= end_sent;
     conn->chunk_left -= n;
@@ -129,12 +129,12 @@ static enum hs_step send_stream(struct hs_conn *conn)
         hs_buf_clear(&conn->out);
         conn->out_at = 0;
         if (end_sent < end && hs_buf_append_str(&conn->out, line_end + end_sent) < 0)
-            return hs_conn_give_up(conn);
+            return hs_conn_abort(conn);
     }
     return conn->blocked ? HS_STEP_WAIT : HS_STEP_RUN;
 }
 
-enum hs_step hs_conn_send_answer(struct hs_conn *conn)
+enum hs_step hs_conn_send_response(struct hs_conn *conn)
 {
     conn->blocked = false;
     if (conn->streams)
@@ -145,7 +145,7 @@ enum hs_step hs_conn_send_answer(struct hs_conn *conn)
             (struct iovec) { (void *) (uintptr_t) (conn->body + conn->body_at), conn->body_len - conn->body_at };
         ssize_t n = send_pieces(conn, pieces, collect(conn, pieces, 1, conn->body_len - conn->body_at));
         if (n < 0)
-            return hs_conn_give_up(conn);
+            return hs_conn_abort(conn);
         conn->body_at += (size_t) n;
         /* Other connections get a turn first, even if the socket could accept more by now. */
         conn->blocked |= conn->out_at < conn->out.len || conn->body_at < conn->body_len;
@@ -157,7 +157,7 @@ enum hs_step hs_conn_send_answer(struct hs_conn *conn)
 
 enum hs_step hs_conn_send_static(struct hs_conn *conn)
 {
-    const char *text = hs_http_static_answer(hs_conn_options(conn));
+    const char *text = hs_http_static_response(hs_conn_options(conn));
     struct iovec piece = { (void *) (uintptr_t) text, strlen(text) };
     ssize_t n = hs_conn_transport_write(conn, &piece, 1);
     conn->linger = conn->close_after = true;
@@ -165,7 +165,7 @@ enum hs_step hs_conn_send_static(struct hs_conn *conn)
     return close_gently(conn);
 }
 
-enum hs_step hs_conn_begin_answer(struct hs_conn *conn)
+enum hs_step hs_conn_begin_response(struct hs_conn *conn)
 {
     struct hs_http_request *req = conn->request;
     bool is_head = strcmp(req->method, "HEAD") == 0, streams = req->stage == HS_HTTP_STREAMING;
@@ -174,18 +174,18 @@ enum hs_step hs_conn_begin_answer(struct hs_conn *conn)
     hs_conn_drop_output(conn);
     hs_conn_enter(conn, HS_CONN_SENDING);
     /* As in hs_request_run, for requests that no handler ran. */
-    if (!conn->in_work) {
+    if (!conn->in_worker) {
         hs_body_destroy(req->body);
         req->body = NULL;
     }
     /* Without chunks, the end of the connection marks the end of a stream. */
     conn->linger |= draining;
-    conn->close_after |= draining || conn->ended || (streams && conn->old);
+    conn->close_after |= draining || conn->ended || (streams && conn->http10);
     const struct hs_http_framing framing = {
         .has_length = !streams && !bodyless,
-        .chunked = streams && !conn->old && !bodyless,
+        .chunked = streams && !conn->http10 && !bodyless,
         .close = conn->close_after,
-        .keep_alive = conn->old,
+        .keep_alive = conn->http10,
     };
     if (hs_request_write_head(req, &framing, &conn->out) < 0) {
         hs_conn_drop_output(conn);

@@ -21,7 +21,7 @@ static bool is_full(const struct hs_event_loop *loop)
 
 /* ---- Accepting ---- */
 
-static void listen_again(struct hs_event_loop *loop, bool wanted)
+static void set_listening(struct hs_event_loop *loop, bool wanted)
 {
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = loop };
     if (loop->listen_fd < 0 || loop->listening == wanted)
@@ -53,7 +53,7 @@ static void accept_some(struct hs_event_loop *loop)
         if (full && i > 0)
             return; /* only another event proves that a further client connects */
         if (full && !hs_conn_find_evictable(&loop->conns)) {
-            listen_again(loop, false);
+            set_listening(loop, false);
             return;
         }
         struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
@@ -67,7 +67,7 @@ static void accept_some(struct hs_event_loop *loop)
             return;
         bool exhausted = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
         if (exhausted && !hs_conn_evict(&loop->conns)) {
-            listen_again(loop, false);
+            set_listening(loop, false);
             return;
         }
     }
@@ -103,7 +103,7 @@ static void tick(struct hs_event_loop *loop)
         next = conn->next;
         hs_conn_check_time(conn, now_ns);
     }
-    listen_again(loop, true);
+    set_listening(loop, true);
     loop->next_tick_ns = now_ns + tick_ns(&loop->server->options);
 }
 
@@ -130,7 +130,7 @@ static bool serve_workers(struct hs_event_loop *loop)
     while ((done = hs_completion_queue_take(queue)).req)
         hs_conn_on_completion(done.req, done.finished);
     if (atomic_load(&loop->server->draining) && loop->listen_fd >= 0) {
-        listen_again(loop, false);
+        set_listening(loop, false);
         close(loop->listen_fd);
         loop->listen_fd = -1;
     }
@@ -154,13 +154,13 @@ static void *run(void *arg)
                 hs_conn_on_event(subject, events[i].events);
         }
         tick(loop);
-        if (loop->conns.dead) /* a connection slot is free again */
-            listen_again(loop, true);
-        hs_conn_bury(&loop->conns);
+        if (loop->conns.closed) /* a connection slot is free again */
+            set_listening(loop, true);
+        hs_conn_free_closed(&loop->conns);
     }
     while (loop->conns.head)
         hs_conn_close(loop->conns.head);
-    hs_conn_bury(&loop->conns);
+    hs_conn_free_closed(&loop->conns);
     return NULL;
 }
 
@@ -174,7 +174,7 @@ int hs_event_loop_start(struct hs_event_loop *loop, struct hs_http_server *serve
     loop->conns.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (loop->conns.epoll_fd >= 0 &&
         epoll_ctl(loop->conns.epoll_fd, EPOLL_CTL_ADD, server->completions.event_fd, &event) == 0) {
-        listen_again(loop, true);
+        set_listening(loop, true);
         loop->running = loop->listening && hs_thread_start(&loop->thread, "http-network", run, loop) == 0;
     }
     if (loop->running)

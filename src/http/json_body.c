@@ -70,7 +70,7 @@ static size_t find_name(const struct hs_json_body *body)
     return SIZE_MAX;
 }
 
-static bool list_comes(const struct hs_json_body *body)
+static bool starts_list(const struct hs_json_body *body)
 {
     return body->capture.index != SIZE_MAX && body->capture.index >= body->name_count;
 }
@@ -113,7 +113,7 @@ static int open_string(struct hs_json_body *body, struct hs_error *err)
     if (body->state != CAPTURE)
         return 0;
     /* A single string in place of the list counts as a list of one. */
-    int r = body->depth == 1 && list_comes(body) ? begin_member(body, 0, err) : 0;
+    int r = body->depth == 1 && starts_list(body) ? begin_member(body, 0, err) : 0;
     if (r < 0)
         return r;
     if (body->cut_line != body->line) {
@@ -124,13 +124,13 @@ static int open_string(struct hs_json_body *body, struct hs_error *err)
     return body->events->begin(body->ctx, &body->capture, err);
 }
 
-static int open_nest(struct hs_json_body *body, char c, struct hs_error *err)
+static int open_container(struct hs_json_body *body, char c, struct hs_error *err)
 {
     if (++body->depth > body->depth_max)
         return invalid(body, "nested too deeply", err);
     if (body->depth == 1) {
         body->top_is_object = body->expect_key = c == '{';
-    } else if (body->depth == 2 && c == '[' && list_comes(body)) {
+    } else if (body->depth == 2 && c == '[' && starts_list(body)) {
         body->in_list = true;
         return begin_member(body, 0, err);
     } else if (body->depth == 3 && body->in_list) {
@@ -146,7 +146,7 @@ static int feed_text(struct hs_json_body *body, char c, struct hs_error *err)
     switch (c) {
     case '{':
     case '[':
-        return open_nest(body, c, err);
+        return open_container(body, c, err);
     case '}':
     case ']':
         body->depth -= body->depth > 0;

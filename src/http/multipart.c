@@ -106,7 +106,7 @@ int hs_multipart_init(struct hs_multipart *parser, const char *content_type, siz
     if (!valid)
         return hs_error_set(err, HS_EINVAL, "Invalid multipart: the Content-Type has no valid boundary");
     *parser = (struct hs_multipart) {
-        .events = events, .ctx = ctx, .parts_max = parts_max, .state = PREAMBLE, .matched = 2, .unreal = 2
+        .events = events, .ctx = ctx, .parts_max = parts_max, .state = PREAMBLE, .matched = 2, .implied = 2
     };
     hs_str_format(parser->delimiter, sizeof(parser->delimiter), "\r\n--%s", boundary);
     parser->delimiter_len = strlen(parser->delimiter);
@@ -216,7 +216,7 @@ static int feed_header(struct hs_multipart *parser, const uint8_t *data, size_t 
     header->len -= 2;
     parser->state = BODY;
     /* In a part without content, the delimiter may follow here, and the empty line is its CR LF. */
-    parser->matched = parser->unreal = 2;
+    parser->matched = parser->implied = 2;
     return begin_part(parser, err);
 }
 
@@ -232,7 +232,7 @@ static int decode(struct hs_multipart *parser, const uint8_t *data, size_t len, 
     return 0;
 }
 
-static int give(struct hs_multipart *parser, const void *data, size_t len, struct hs_error *err)
+static int emit(struct hs_multipart *parser, const void *data, size_t len, struct hs_error *err)
 {
     const uint8_t *at = data;
     if (parser->state != BODY || len == 0)
@@ -271,7 +271,7 @@ static int delimiter_found(struct hs_multipart *parser, struct hs_error *err)
 {
     int r = parser->state == BODY ? end_part(parser, err) : 0;
     parser->state = BOUNDARY;
-    parser->matched = parser->unreal = 0;
+    parser->matched = parser->implied = 0;
     return r;
 }
 
@@ -289,10 +289,10 @@ static int resume_match(struct hs_multipart *parser, const uint8_t *data, size_t
         parser->matched += n;
         return 0;
     }
-    size_t seen = parser->matched + n - parser->unreal;
-    const char *start = parser->delimiter + parser->unreal;
-    parser->matched = parser->unreal = 0;
-    return give(parser, start, seen, err);
+    size_t seen = parser->matched + n - parser->implied;
+    const char *start = parser->delimiter + parser->implied;
+    parser->matched = parser->implied = 0;
+    return emit(parser, start, seen, err);
 }
 
 /* Reads content up to the next delimiter, or to a partial delimiter at the end of the data, or to
@@ -310,7 +310,7 @@ static int feed_content(struct hs_multipart *parser, const uint8_t *data, size_t
     if (!p)
         p = end;
     size_t before = (size_t) (p - data), rest = (size_t) (end - p);
-    int r = give(parser, data, before, err);
+    int r = emit(parser, data, before, err);
     if (r < 0)
         return r;
     if (rest < parser->delimiter_len) {

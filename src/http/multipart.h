@@ -35,7 +35,7 @@ struct hs_multipart {
     int state;
     char delimiter[4 + HS_MULTIPART_BOUNDARY_MAX + 1]; /* CR LF "--" boundary */
     size_t delimiter_len, matched;
-    size_t unreal;        /* of `matched`: bytes that are not content if the match fails */
+    size_t implied;       /* of `matched`: bytes that are not content if the match fails */
     struct hs_buf header; /* headers of the part, up to the empty line */
     int encoding;         /* encoding of the part's content */
     struct hs_base64 base64;

@@ -128,7 +128,7 @@ int hs_param_int(const struct hs_body *body, const char *name, int64_t min, int6
     return 0;
 }
 
-int hs_param_seconds(const struct hs_body *body, const char *name, double min, double max, bool forever,
+int hs_param_seconds(const struct hs_body *body, const char *name, double min, double max, bool unlimited,
                      double fallback, double *ret, struct hs_error *err)
 {
     struct field field;
@@ -139,12 +139,12 @@ int hs_param_seconds(const struct hs_body *body, const char *name, double min, d
     bool read = field.text ? hs_str_to_seconds(field.text, &number) : json_is_number(field.value);
     if (field.value)
         number = json_number_value(field.value);
-    if (r > 0 && (!read || !((number >= min && number <= max) || (forever && number == -1)))) {
+    if (r > 0 && (!read || !((number >= min && number <= max) || (unlimited && number == -1)))) {
         char low[32], high[32], need[120];
         hs_str_from_double(min, low);
         hs_str_from_double(max, high);
         hs_str_format(need, sizeof(need), "between %s and %s seconds, also \"250ms\" or \"5m\"%s", low, high,
-                      forever ? ", or -1" : "");
+                      unlimited ? ", or -1" : "");
         return refuse(name, need, &field, err);
     }
     *ret = number;

@@ -18,8 +18,8 @@ int hs_param_double(const struct hs_body *body, const char *name, double min, do
 int hs_param_int(const struct hs_body *body, const char *name, int64_t min, int64_t max, int64_t fallback, int64_t *ret,
                  struct hs_error *err);
 
-/* Reads seconds: a number, or text with a unit ("250ms", "30s", "5m"). `forever`: also accepts -1. */
-int hs_param_seconds(const struct hs_body *body, const char *name, double min, double max, bool forever,
+/* Reads seconds: a number, or text with a unit ("250ms", "30s", "5m"). `unlimited`: also accepts -1. */
+int hs_param_seconds(const struct hs_body *body, const char *name, double min, double max, bool unlimited,
                      double fallback, double *ret, struct hs_error *err);
 
 /* Parses 1, 0, true, yes, on, false, no or off, without case. False: another text, *ret is unchanged. */

@@ -74,7 +74,7 @@ static void drop_reply(struct hs_http_request *req)
     reply->data = NULL;
     reply->is_static = reply->is_secret = false;
     if (reply->charged > 0)
-        hs_budget_release(&req->server->answers, reply->charged);
+        hs_budget_release(&req->server->responses, reply->charged);
     reply->charged = 0;
 }
 
@@ -200,7 +200,7 @@ size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_
     size_t count = 0;
     for (char *arg = NULL; (arg = next_arg(req, arg));) {
         if (!*arg)
-            count = hs_body_note_unused(ret_names, count, arg + 1);
+            count = hs_body_add_unused(ret_names, count, arg + 1);
     }
     for (size_t i = 0; i < count; i++)
         hs_str_make_line(ret_names[i]);
@@ -284,7 +284,7 @@ bool hs_accept_prefers(const struct hs_http_request *req, const char *type)
 
 void hs_http_continue_with(struct hs_http_request *req, hs_http_handler rest)
 {
-    req->rest = rest;
+    req->continuation = rest;
 }
 
 /* ---- Responses ---- */
@@ -305,7 +305,7 @@ void hs_http_add_header(struct hs_http_request *req, const char *name, const cha
 
 static void reply_static(struct hs_http_request *req)
 {
-    const char *body = strstr(hs_http_static_answer(req->options), "\r\n\r\n") + 4;
+    const char *body = strstr(hs_http_static_response(req->options), "\r\n\r\n") + 4;
     if (req->stage == HS_HTTP_STREAMING)
         return;
     drop_reply(req);
@@ -401,10 +401,10 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
 static void charge_reply(struct hs_http_request *req)
 {
     struct hs_http_reply *reply = &req->reply;
-    if (!req->server || req->stage == HS_HTTP_STREAMING || reply->is_static || reply->len <= HS_HTTP_ANSWER_FREE)
+    if (!req->server || req->stage == HS_HTTP_STREAMING || reply->is_static || reply->len <= HS_HTTP_RESPONSE_FREE)
         return;
     /* The deadline is in the past, so that slow clients do not block the worker. */
-    if (hs_budget_wait(&req->server->answers, reply->len, 0, NULL, &reply->charged) < 0)
+    if (hs_budget_wait(&req->server->responses, reply->len, 0, NULL, &reply->charged) < 0)
         hs_http_reply_error(req, HS_EBUSY, NULL, "Too many large answers at once, try again");
 }
 
@@ -426,13 +426,13 @@ void hs_request_run(struct hs_http_request *req)
         hs_http_reply_error(req, HS_ETIMEOUT, NULL, "The request timed out while it was queued; try again");
     else
         req->route->handle(req);
-    if (!req->rest)
+    if (!req->continuation)
         end_work(req);
 }
 
-void hs_request_run_rest(struct hs_http_request *req)
+void hs_request_run_continuation(struct hs_http_request *req)
 {
-    req->rest(req);
+    req->continuation(req);
     end_work(req);
 }
 
@@ -513,7 +513,7 @@ int hs_request_write_head(const struct hs_http_request *req, const struct hs_htt
     return hs_buf_append_str(out, "\r\n");
 }
 
-const char *hs_http_static_answer(const struct hs_http_options *options)
+const char *hs_http_static_response(const struct hs_http_options *options)
 {
     return options->error_shape == HS_HTTP_ERROR_TEXT
                ? "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"

@@ -32,7 +32,7 @@ struct hs_http_server {
     struct hs_pool *long_work; /* pool of one thread for hs_http_continue_with; NULL: none */
     struct hs_event_loop loop;
     struct hs_completion_queue completions;
-    struct hs_budget bodies, answers;
+    struct hs_budget bodies, responses;
     char address[HS_ADDRESS_SIZE];
     atomic_bool draining;
     atomic_size_t connections;
@@ -44,8 +44,8 @@ struct hs_http_server {
 };
 
 enum hs_http_stage {
-    HS_HTTP_AT_HEAD,   /* on the network thread; a body may follow */
-    HS_HTTP_AT_WORK,   /* queued or with a worker */
+    HS_HTTP_RECEIVING, /* on the network thread; a body may follow */
+    HS_HTTP_HANDLING,  /* queued or with a worker */
     HS_HTTP_STREAMING, /* a worker has started the response: see http/stream.h */
 };
 
@@ -109,7 +109,7 @@ struct hs_http_request {
     struct hs_http_pair *headers;
     size_t header_count;
     const struct hs_http_route *route;
-    hs_http_handler rest;                   /* rest of the handler's work, on another thread; NULL: none */
+    hs_http_handler continuation;           /* rest of the handler's work, on another thread; NULL: none */
     const char *params[HS_HTTP_PARAMS_MAX]; /* decoded; NULL if the route has none */
 
     int64_t started_ns, body_end_ns, deadline_ns;
@@ -129,11 +129,11 @@ int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pai
                            struct hs_error *err);
 
 /* Runs the handler unless the deadline has passed or the request is cancelled. Unless the handler
- * leaves a rest, ensures that there is a reply, and charges the reply to the budget. */
+ * leaves a continuation, ensures that there is a reply, and charges the reply to the budget. */
 void hs_request_run(struct hs_http_request *req);
 
-/* Runs the rest, and ensures and charges a reply in the same way. */
-void hs_request_run_rest(struct hs_http_request *req);
+/* Runs the continuation, and ensures and charges a reply in the same way. */
+void hs_request_run_continuation(struct hs_http_request *req);
 
 /* How the response marks its own end and the end of the connection. */
 struct hs_http_framing {
@@ -145,7 +145,7 @@ struct hs_http_framing {
 int hs_request_write_head(const struct hs_http_request *req, const struct hs_http_framing *framing, struct hs_buf *out);
 
 /* Returns a constant response in wire format, to send if memory is exhausted. */
-const char *hs_http_static_answer(const struct hs_http_options *options);
+const char *hs_http_static_response(const struct hs_http_options *options);
 
 void hs_http_stream_init(struct hs_http_stream *stream, struct hs_http_request *req);
 void hs_http_stream_finish(struct hs_http_stream *stream);

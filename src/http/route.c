@@ -10,7 +10,7 @@ struct span {
 };
 
 /* Returns true if a segment as sent, with percent-encoding, equals this literal text. */
-static bool means(const struct span *segment, const char *literal, size_t len)
+static bool matches(const struct span *segment, const char *literal, size_t len)
 {
     const char *p = segment->text, *end = p + segment->len;
     for (; p < end && len > 0; p++, literal++, len--) {
@@ -30,7 +30,7 @@ static bool path_matches(const char *pattern, char *path, struct span ret_params
         const struct span segment = { path, strcspn(path, "/") };
         if (pattern[0] == '{' && count < HS_HTTP_PARAMS_MAX && segment.len > 0)
             ret_params[count++] = segment;
-        else if (!means(&segment, pattern, len))
+        else if (!matches(&segment, pattern, len))
             return false;
         pattern += len;
         path += segment.len;

@@ -25,14 +25,14 @@ void hs_http_options_init(struct hs_http_options *options)
         .header_max = 16 << 10,
         .body_max = 16 << 20,
         .bodies_max = 256 << 20,
-        .answers_max = 32 << 20,
+        .responses_max = 32 << 20,
         .batch_max = 32,
         .header_timeout_ms = 10000,
         .body_idle_ms = 10000,
         .body_timeout_ms = 60000,
         .idle_timeout_ms = 60000,
         .body_rate_min = 1 << 10,
-        .answer_rate_min = 4 << 10,
+        .response_rate_min = 4 << 10,
         .rate_window_ms = 10000,
         .request_timeout_ms = 30000,
         .retry_after_s = 1,
@@ -76,7 +76,7 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     }
     server->loop.listen_fd = -1;
     hs_budget_init(&server->bodies, options->bodies_max);
-    hs_budget_init(&server->answers, options->answers_max);
+    hs_budget_init(&server->responses, options->responses_max);
     pthread_mutex_init(&server->lock, NULL);
     hs_cond_init(&server->quiet);
     *ret_server = server;
@@ -189,7 +189,7 @@ void hs_http_destroy(struct hs_http_server *server)
     hs_pool_destroy(server->long_work);
     hs_completion_queue_finish(&server->completions);
     hs_budget_finish(&server->bodies);
-    hs_budget_finish(&server->answers);
+    hs_budget_finish(&server->responses);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);
     free(server);
@@ -208,7 +208,7 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     stats.timed_out = atomic_load(&server->timed_out);
     /* Read these last: a connection that is no longer counted holds no memory. */
     stats.body_bytes = hs_budget_used(&server->bodies, NULL);
-    stats.answer_bytes = hs_budget_used(&server->answers, NULL);
+    stats.response_bytes = hs_budget_used(&server->responses, NULL);
     *ret_stats = stats;
 }
 

@@ -16,7 +16,7 @@
 /* {"error": {"message", "type", "code", "field"}} or {"error": "message"}. */
 enum hs_http_error_shape { HS_HTTP_ERROR_OBJECT, HS_HTTP_ERROR_TEXT };
 
-enum { HS_HTTP_ANSWER_FREE = 64 << 10 };
+enum { HS_HTTP_RESPONSE_FREE = 64 << 10 };
 
 /* hs_http_create copies the options and borrows the strings for the server's life. Brackets hold
  * the values of hs_http_options_init. */
@@ -35,9 +35,9 @@ struct hs_http_options {
     size_t batch_max;               /* [32] pictures in a body's list, unless the route has a lower limit; longer ones
                                        get 400 */
     size_t bodies_max;              /* [256 MiB] memory for the bodies of all requests; over it, a request gets 503 */
-    size_t answers_max;             /* [32 MiB] memory for unsent responses, excluding the first HS_HTTP_ANSWER_FREE
-                                       bytes of each. A response that does not fit becomes a 503. A single larger one is
-                                       sent if no other is held. */
+    size_t responses_max;           /* [32 MiB] memory for unsent responses, excluding the first HS_HTTP_RESPONSE_FREE
+                                     bytes of each. A response that does not fit becomes a 503. A single larger one is
+                                     sent if no other is held. */
 
     int64_t header_timeout_ms; /* [10 s] from the connection, or a request's first byte, to the end of the headers */
     int64_t body_idle_ms;      /* [10 s] longest pause in a body */
@@ -46,8 +46,8 @@ struct hs_http_options {
     int64_t idle_timeout_ms;   /* [60 s] keep-alive connection without a request */
     size_t body_rate_min;      /* [1 KiB/s] minimum average rate of a body, checked after rate_window_ms; a slower
                                   connection is closed */
-    size_t answer_rate_min;    /* [4 KiB/s] minimum rate at which a client reads, over rate_window_ms; a slower one is
-                                  closed */
+    size_t response_rate_min;  /* [4 KiB/s] minimum rate at which a client reads, over rate_window_ms; a slower one is
+                                closed */
     int64_t rate_window_ms;    /* [10 s] */
     int64_t request_timeout_ms; /* [30 s, -1: none] deadline of the handler, from the end of the body */
     int retry_after_s;          /* [1] sent with 429 and 503 */
@@ -88,14 +88,14 @@ void hs_http_destroy(struct hs_http_server *server);
 
 /* Counters for /health and the metrics. Any thread. */
 struct hs_http_stats {
-    uint64_t requests;   /* requests that were answered or abandoned */
-    size_t connections;  /* currently open */
-    size_t active;       /* requests between the end of their headers and the end of their response */
-    size_t queued;       /* of `active`, requests that wait for a worker */
-    size_t body_bytes;   /* memory that bodies use now */
-    size_t answer_bytes; /* of answers_max, memory that responses use now */
-    uint64_t cancelled;  /* clients that disconnected during their request */
-    uint64_t timed_out;  /* connections closed because they were too slow */
+    uint64_t requests;     /* requests that were answered or abandoned */
+    size_t connections;    /* currently open */
+    size_t active;         /* requests between the end of their headers and the end of their response */
+    size_t queued;         /* of `active`, requests that wait for a worker */
+    size_t body_bytes;     /* memory that bodies use now */
+    size_t response_bytes; /* of responses_max, memory that responses use now */
+    uint64_t cancelled;    /* clients that disconnected during their request */
+    uint64_t timed_out;    /* connections closed because they were too slow */
 };
 void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stats);
 void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats); /* stats of the request's

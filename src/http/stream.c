@@ -18,7 +18,7 @@ enum { EVENT_MAX = 1 << 20 };
 
 struct hs_http_stream *hs_http_stream_begin(struct hs_http_request *req, int http_status, const char *content_type)
 {
-    assert(req->stage == HS_HTTP_AT_WORK);
+    assert(req->stage == HS_HTTP_HANDLING);
     req->reply.status = http_status;
     hs_str_copy(req->reply.content_type, sizeof(req->reply.content_type), content_type);
     req->stage = HS_HTTP_STREAMING;
@@ -29,10 +29,10 @@ struct hs_http_stream *hs_http_stream_begin(struct hs_http_request *req, int htt
 /* Called with the lock held; releases it while waiting for memory. */
 static int add_block(struct hs_http_stream *stream, int64_t deadline_ns)
 {
-    struct hs_budget *budget = &stream->req->server->answers;
+    struct hs_budget *budget = &stream->req->server->responses;
     size_t charged = 0;
     int r = 0;
-    if (stream->waiting >= HS_HTTP_ANSWER_FREE) {
+    if (stream->waiting >= HS_HTTP_RESPONSE_FREE) {
         pthread_mutex_unlock(&stream->lock);
         r = hs_budget_wait(budget, sizeof(struct hs_http_block), deadline_ns, &stream->abandoned, &charged);
         pthread_mutex_lock(&stream->lock);
@@ -116,7 +116,7 @@ static void remove_first(struct hs_http_stream *stream)
     size_t back = stream->charged < sizeof(*block) ? stream->charged : sizeof(*block);
     stream->charged -= back;
     if (back > 0)
-        hs_budget_release(&stream->req->server->answers, back);
+        hs_budget_release(&stream->req->server->responses, back);
 }
 
 void hs_http_stream_finish(struct hs_http_stream *stream)

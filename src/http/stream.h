@@ -21,7 +21,7 @@ struct hs_http_stream *hs_http_stream_begin(struct hs_http_request *req, int htt
 
 /* Writes data. Waits while the buffer is full, until deadline_ns or the request's own deadline,
  * whichever is first (HS_NO_DEADLINE: only the latter). If the client reads less than
- * options.answer_rate_min, the server closes its connection earlier. HS_ECANCELED: nothing will
+ * options.response_rate_min, the server closes its connection earlier. HS_ECANCELED: nothing will
  * read the bytes (the client has disconnected or sent HEAD, or the server ends); HS_ETIMEOUT: the
  * buffer did not accept all bytes by the deadline; HS_ENOMEM. After an error, the stream can only
  * be ended as incomplete. */

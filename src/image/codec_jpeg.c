@@ -138,7 +138,7 @@ static _Noreturn void fail(struct decoder *d, int status)
 }
 
 /* Keeps only the first damage, because the others follow from it. */
-static void note_damage(struct decoder *d, const char *text)
+static void record_damage(struct decoder *d, const char *text)
 {
     if (!d->damage[0])
         hs_str_format(d->damage, sizeof(d->damage), "the JPEG is damaged: %s", text);
@@ -147,7 +147,7 @@ static void note_damage(struct decoder *d, const char *text)
 static _Noreturn void fail_broken(struct decoder *d, const char *text)
 {
     d->broken = true;
-    note_damage(d, text);
+    record_damage(d, text);
     fail(d, hs_error_set(d->err, HS_EDECODE, "JPEG cannot be decoded: %s", text));
 }
 
@@ -160,7 +160,7 @@ static bool ends_with_marker(const struct decoder *d)
 
 /* The data ended too early. If the file nevertheless ends with an end marker, a segment lost some bytes
  * and libjpeg read the marker as part of it. */
-static _Noreturn void fail_cut(struct decoder *d)
+static _Noreturn void fail_truncated(struct decoder *d)
 {
     if (ends_with_marker(d))
         fail_broken(d, "a part of its data is missing");
@@ -175,7 +175,7 @@ static _Noreturn void on_error(j_common_ptr jpeg)
     if (jpeg->err->msg_code == JERR_OUT_OF_MEMORY)
         fail(d, hs_error_set(d->err, HS_ENOMEM, "no memory to decode a JPEG"));
     if (d->ran_out)
-        fail_cut(d);
+        fail_truncated(d);
     fail_broken(d, text);
 }
 
@@ -223,10 +223,10 @@ static void on_message(j_common_ptr jpeg, int level)
     /* The decoder needs bits after the end of the data, so the file is truncated. Without ran_out it
      * has hit a marker instead, which is ordinary damage. */
     if (jpeg->err->msg_code == JWRN_HIT_MARKER && d->ran_out && !d->stops_early)
-        fail_cut(d);
+        fail_truncated(d);
     const char *text = damage_text(d, buffer);
     if (text)
-        note_damage(d, text);
+        record_damage(d, text);
 }
 
 static void on_output(j_common_ptr jpeg)
@@ -343,7 +343,7 @@ static void read_rows(struct decoder *d)
 
 /* Upper bound of the size before cropping: the part plus one row of blocks (4 blocks of 8 samples) on
  * each side. */
-static void most_of_part(const struct decoder *d, int *width, int *height)
+static void max_part_size(const struct decoder *d, int *width, int *height)
 {
     int denom = (int) d->jpeg.scale_denom, more = 2 * 4 * DCTSIZE + 2;
     int w = d->request->part->width / denom + more, h = d->request->part->height / denom + more;
@@ -353,7 +353,7 @@ static void most_of_part(const struct decoder *d, int *width, int *height)
 
 /* Crops the output to the part: columns at block borders, rows exactly. Call after
  * jpeg_start_decompress. */
-static void cut(struct decoder *d)
+static void crop(struct decoder *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
     const struct hs_image_part *part = d->request->part;
@@ -405,14 +405,14 @@ static void decode_picture(struct decoder *d)
     uint64_t rows = (uint64_t) jpeg->image_width * 4 * (32 + LINES);
     int width = (int) jpeg->output_width, height = (int) jpeg->output_height;
     if (request->part)
-        most_of_part(d, &width, &height);
+        max_part_size(d, &width, &height);
     r = hs_codec_reserve_rows(request, width, height, coefficient_bytes(jpeg) + rows + fixed_memory, d->err);
     if (r < 0)
         fail(d, r);
     jpeg_start_decompress(jpeg);
     d->end_row = jpeg->output_height;
     if (d->request->part)
-        cut(d);
+        crop(d);
     r = hs_codec_rows_init(&d->rows, request, (int) jpeg->output_width, (int) (d->end_row - d->first_row), d->err);
     if (r < 0)
         fail(d, r);
@@ -425,7 +425,7 @@ static void decode_picture(struct decoder *d)
     /* Missing scans leave no trace in the rows, and arithmetic decoding reads zeros after the end by
      * design. */
     if (d->ran_out && !d->stops_early && (jpeg->arith_code || !is_complete(jpeg)))
-        fail_cut(d);
+        fail_truncated(d);
     hs_str_copy(d->rows.image->damage, sizeof(d->rows.image->damage), d->damage);
 }
 

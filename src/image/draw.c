@@ -22,7 +22,7 @@ static const double default_size = 2.5;
 
 /* The font size is a fifth of the rectangle's shorter side, clamped to these bounds: in units, and for
  * small images in pixels. The text may be as wide as the rectangle, or label_room times the font size. */
-static const double letters_share = 0.2, letters_min = 6, letters_max = 13, letters_min_px = 9, label_room = 12;
+static const double font_share = 0.2, font_min = 6, font_max = 13, font_min_px = 9, label_room = 12;
 
 struct label {
     struct hs_text_line line;
@@ -93,7 +93,7 @@ static double size_of(const struct hs_overlay *o, const struct hs_draw_shape *sh
 }
 
 /* Returns true if rows first..first+count-1 may contain a part of the shape. */
-static bool touches(const struct hs_overlay *o, const struct hs_draw_shape *shape, int first, int count)
+static bool intersects_rows(const struct hs_overlay *o, const struct hs_draw_shape *shape, int first, int count)
 {
     double reach = size_of(o, shape) + 1, top = shape->y0, bottom = shape->y0;
     if (shape->kind != HS_DRAW_CIRCLE) {
@@ -155,7 +155,7 @@ static float covered(const struct hs_overlay *o, const struct label *label, int 
     float sum = 0;
     for (size_t i = 0; i < o->label_count; i++) {
         struct hs_rect other = bar_at(&o->labels[i], o->labels[i].x, o->labels[i].y);
-        sum += hs_rect_common(&bar, &other);
+        sum += hs_rect_intersection(&bar, &other);
     }
     return sum;
 }
@@ -182,25 +182,25 @@ static void place_label(const struct hs_overlay *o, const struct hs_draw_shape *
 }
 
 /* Rounds down to one of eight sizes for each power of two, because each size loads one more font. */
-static int round_size(int letters)
+static int round_size(int font_size)
 {
     int step = 1;
-    while (letters / step >= 16)
+    while (font_size / step >= 16)
         step *= 2;
-    return letters - letters % step;
+    return font_size - font_size % step;
 }
 
 static void add_label(struct hs_overlay *o, const struct hs_draw_shape *shape, const char *text)
 {
-    double width = shape->x1 - shape->x0, height = shape->y1 - shape->y0, share = fmin(width, height) * letters_share;
-    double low = fmax(letters_min * o->unit, letters_min_px), high = fmax(letters_max * o->unit, low);
-    int letters = round_size(clamp(share, (int) low, (int) high)), margin = letters / 4;
-    double room = fmin(fmax(width, letters * label_room), o->width) - 2 * margin;
+    double width = shape->x1 - shape->x0, height = shape->y1 - shape->y0, share = fmin(width, height) * font_share;
+    double low = fmax(font_min * o->unit, font_min_px), high = fmax(font_max * o->unit, low);
+    int font_size = round_size(clamp(share, (int) low, (int) high)), margin = font_size / 4;
+    double room = fmin(fmax(width, font_size * label_room), o->width) - 2 * margin;
     struct label *label = &o->labels[o->label_count];
-    if (room < letters || letters > o->height)
+    if (room < font_size || font_size > o->height)
         return;
     *label = (struct label) { .margin = margin, .color = shape->color };
-    hs_text_line_init(o->text, text, letters, (int) room, &label->line);
+    hs_text_line_init(o->text, text, font_size, (int) room, &label->line);
     label->width = clamp(label->line.width + 2 * margin, 1, o->width);
     label->height = label->line.height;
     if (label->height > o->height) {
@@ -285,7 +285,7 @@ static void draw_band(const struct hs_overlay *o, cairo_t *cairo, int first, int
     cairo_set_line_join(cairo, CAIRO_LINE_JOIN_ROUND);
     cairo_set_line_cap(cairo, CAIRO_LINE_CAP_ROUND);
     for (size_t i = 0; i < o->shape_count; i++)
-        if (touches(o, &o->shapes[i], first, count))
+        if (intersects_rows(o, &o->shapes[i], first, count))
             draw_shape(cairo, &o->shapes[i], size_of(o, &o->shapes[i]));
     for (size_t i = 0; i < o->label_count; i++)
         if (o->labels[i].y < first + count && o->labels[i].y + o->labels[i].height > first)

@@ -184,7 +184,7 @@ static int text_value(const struct kind *kind, const char *type, const uint8_t *
     return value;
 }
 
-static void take(struct hs_png_orientation *orientation, int value, enum hs_orientation_source source)
+static void set_orientation(struct hs_png_orientation *orientation, int value, enum hs_orientation_source source)
 {
     if (value == 0 || source < orientation->source)
         return;
@@ -195,7 +195,7 @@ static void take(struct hs_png_orientation *orientation, int value, enum hs_orie
 int hs_png_orientation_add(struct hs_png_orientation *orientation, const char *type, const uint8_t *data, size_t len)
 {
     if (memcmp(type, "eXIf", 4) == 0)
-        take(orientation, hs_exif_find_orientation(data, len), HS_ORIENTATION_EXIF);
+        set_orientation(orientation, hs_exif_find_orientation(data, len), HS_ORIENTATION_EXIF);
     if (memcmp(type, "iTXt", 4) != 0 && memcmp(type, "tEXt", 4) != 0 && memcmp(type, "zTXt", 4) != 0)
         return 0;
     for (unsigned i = 0; i < HS_ARRAY_LEN(kinds); i++) {
@@ -206,7 +206,7 @@ int hs_png_orientation_add(struct hs_png_orientation *orientation, const char *t
         int value = text_value(&kinds[i], type, data + name, len - name);
         if (value < 0)
             return value;
-        take(orientation, value, kinds[i].source);
+        set_orientation(orientation, value, kinds[i].source);
     }
     return 0;
 }

@@ -36,9 +36,9 @@ enum { ABANDONED_MAX = 16 };
  * enough. */
 static atomic_flag restart_taken = ATOMIC_FLAG_INIT;
 
-static int64_t limit_of(const struct hs_runner *runner, int64_t otherwise_ns)
+static int64_t limit_of(const struct hs_runner *runner, int64_t default_ns)
 {
-    return runner->options.run_timeout_ns > 0 ? runner->options.run_timeout_ns : otherwise_ns;
+    return runner->options.run_timeout_ns > 0 ? runner->options.run_timeout_ns : default_ns;
 }
 
 /* ---- An instance, without the lock: no other thread uses it ---- */
@@ -50,26 +50,26 @@ static void free_instance(struct hs_instance *instance)
     for (int i = 0; i < instance->slot_count; i++)
         pthread_cond_destroy(&instance->slots[i].changed);
     instance->runner->options.backend->unload(instance->model);
-    free(instance->shares);
+    free(instance->parts);
     free(instance);
 }
 
 static int make_slots(struct hs_instance *instance, struct hs_error *err)
 {
     const struct hs_model_info *info = instance->info;
-    instance->shares = calloc((size_t) info->slots * (size_t) info->batch, sizeof(*instance->shares));
-    if (!instance->shares)
+    instance->parts = calloc((size_t) info->slots * (size_t) info->batch, sizeof(*instance->parts));
+    if (!instance->parts)
         return hs_error_set(err, HS_ENOMEM, "no memory for the model's slots");
     for (int i = 0; i < info->slots; i++) {
         struct hs_slot *slot = &instance->slots[i];
         slot->instance = instance;
         slot->index = i;
-        slot->share = instance->shares + (size_t) i * (size_t) info->batch;
+        slot->part = instance->parts + (size_t) i * (size_t) info->batch;
         if (hs_cond_init(&slot->changed) != 0)
             return hs_error_set(err, HS_ENOMEM, "no memory for the model's slots");
         instance->slot_count++;
         for (int k = 0; k < info->batch; k++)
-            slot->share[k] = (struct hs_share) {
+            slot->part[k] = (struct hs_slot_part) {
                 .slot = slot,
                 .lease = { .input_stride = info->input_stride, .output_count = info->output_count },
             };
@@ -201,11 +201,11 @@ static void load(struct hs_runner *runner)
     runner->unload_asked = false; /* it applies to this load, not to the next attempt */
     hs_runner_set_load_state(runner, HS_LOAD_NONE);
     if (!runner->down) {
-        hs_runner_go_down(runner, false, &err);
+        hs_runner_mark_down(runner, false, &err);
         return;
     }
     runner->error = err;
-    hs_runner_plan_attempt(runner);
+    hs_runner_schedule_attempt(runner);
 }
 
 /* Closes the device; if abandoned instances still have slots on it, the last of them closes it. */
@@ -290,7 +290,7 @@ static bool recover_once(struct hs_runner *runner)
     for (const struct hs_instance *held = runner->abandoned; held; held = held->next)
         abandoned++;
     if (abandoned >= ABANDONED_MAX) {
-        hs_runner_plan_attempt(runner);
+        hs_runner_schedule_attempt(runner);
         return false;
     }
     if (runner->device)
@@ -396,7 +396,7 @@ static void poll_all_stuck(struct hs_runner *runner)
 }
 
 /* Detects a hang: every slot has been stuck for longer than short request deadlines explain. */
-static void notice_hang(struct hs_runner *runner)
+static void detect_hang(struct hs_runner *runner)
 {
     const struct hs_instance *instance = runner->instance;
     int64_t limit_ns = limit_of(runner, HANG_LIMIT_NS), now_ns = hs_clock_now_ns();
@@ -408,7 +408,7 @@ static void notice_hang(struct hs_runner *runner)
     struct hs_error why;
     hs_error_set(&why, HS_ELOST, "the device did not return its %d slot%s within %.1f s", instance->slot_count,
                  instance->slot_count == 1 ? "" : "s", hs_ns_to_ms(limit_ns) / 1000);
-    hs_runner_go_down(runner, true, &why);
+    hs_runner_mark_down(runner, true, &why);
 }
 
 /* ---- Health ---- */
@@ -500,7 +500,7 @@ void *hs_runner_load_loop(void *arg)
     pthread_mutex_lock(&runner->lock);
     while (!runner->ending) {
         poll_all_stuck(runner);
-        notice_hang(runner);
+        detect_hang(runner);
         if (runner->ending || work_once(runner) || poll_health(runner))
             continue;
         if (runner->stuck == 0)

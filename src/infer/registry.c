@@ -88,7 +88,7 @@ static int check_table(const struct hs_backend *backend, const char *name, const
 
 /* HailoRT reads these variables while it is loaded. Without them it writes a log file into the
  * current folder, and several lines per failure to stderr. Keeps variables that are already set. */
-static void quieten_runtimes(void)
+static void silence_runtimes(void)
 {
     setenv("HAILORT_LOGGER_PATH", "NONE", 0);
     setenv("HAILORT_CONSOLE_LOGGER_LEVEL", "critical", 0);
@@ -117,7 +117,7 @@ static int open_module(const char *name, const char *path, const struct hs_backe
         }
     if (registry.count == LOADED_MAX)
         return hs_error_set(err, HS_EDEVICE, "too many open backends (at most %d)", LOADED_MAX);
-    quieten_runtimes();
+    silence_runtimes();
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!handle) {
         const char *why = dlerror();
@@ -197,7 +197,7 @@ bool hs_registry_folder(char ret_path[HS_REGISTRY_PATH_SIZE])
 }
 
 /* "HailoRT 5.1.1" -> "5.1.1". */
-static const char *number_of(const char *version)
+static const char *version_number(const char *version)
 {
     const char *space = strrchr(version, ' ');
     const char *number = space ? space + 1 : version;
@@ -211,7 +211,7 @@ bool hs_registry_runtime(const char *name, char *dst, size_t size)
     struct hs_host host;
     if (hs_registry_find(name, &backend, NULL) == 0) {
         backend->probe(NULL, &probe);
-        const char *number = number_of(probe.version);
+        const char *number = version_number(probe.version);
         return number && hs_str_copy(dst, size, number);
     }
     if (strcmp(name, "hailo") != 0)

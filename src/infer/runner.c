@@ -235,8 +235,8 @@ void hs_runner_dispatch(struct hs_runner *runner)
     struct hs_waiter *next;
     for (struct hs_waiter *waiter = runner->first; waiter && runner->load_state == HS_LOAD_LOADED; waiter = next) {
         next = waiter->next;
-        waiter->share = hs_slot_take(runner, waiter->request);
-        if (waiter->share) {
+        waiter->part = hs_slot_take(runner, waiter->request);
+        if (waiter->part) {
             remove_waiter(runner, waiter);
             pthread_cond_signal(&waiter->wake);
         }
@@ -281,15 +281,15 @@ static int wait_for_slot(struct hs_runner *runner, struct hs_waiter *waiter, int
     if (runner->down)
         return down_error(runner, waiter->err);
     add_waiter(runner, waiter);
-    if (!waiter->share && waiter->result == 0 && runner->waiting > runner->options.queue_max) {
+    if (!waiter->part && waiter->result == 0 && runner->waiting > runner->options.queue_max) {
         remove_waiter(runner, waiter);
         runner->refusals++;
         return hs_error_set(waiter->err, HS_EBUSY, "the queue of the model is full (waiting: %d)", runner->waiting);
     }
     int r = 0;
-    while (!waiter->share && waiter->result == 0 && !waiter->cancelled && r == 0)
+    while (!waiter->part && waiter->result == 0 && !waiter->cancelled && r == 0)
         r = hs_cond_wait_until(&waiter->wake, &runner->lock, deadline_ns);
-    if (waiter->share || waiter->result != 0)
+    if (waiter->part || waiter->result != 0)
         return waiter->result;
     remove_waiter(runner, waiter);
     if (waiter->cancelled)
@@ -342,16 +342,16 @@ int hs_runner_acquire(struct hs_runner *runner, const struct hs_slot_request *re
     pthread_cond_destroy(&waiter.wake);
     if (r != 0)
         return r;
-    waiter.share->cancel = request->cancel;
-    waiter.share->deadline_ns = request->deadline_ns;
-    waiter.share->queue_ns = hs_clock_now_ns() - start_ns;
-    *ret_lease = &waiter.share->lease;
+    waiter.part->cancel = request->cancel;
+    waiter.part->deadline_ns = request->deadline_ns;
+    waiter.part->queue_ns = hs_clock_now_ns() - start_ns;
+    *ret_lease = &waiter.part->lease;
     return 0;
 }
 
 /* ---- The circuit breaker, with the lock held ---- */
 
-void hs_runner_plan_attempt(struct hs_runner *runner)
+void hs_runner_schedule_attempt(struct hs_runner *runner)
 {
     int64_t most_ns = runner->options.retry_max_ns > 0 ? runner->options.retry_max_ns : DEFAULT_PAUSE_MAX_NS;
     int64_t pause_ns = runner->attempts < 16 ? FIRST_PAUSE_NS << runner->attempts : most_ns;
@@ -359,7 +359,7 @@ void hs_runner_plan_attempt(struct hs_runner *runner)
     runner->next_attempt_ns = hs_clock_now_ns() + (pause_ns < most_ns ? pause_ns : most_ns);
 }
 
-void hs_runner_go_down(struct hs_runner *runner, bool hung, const struct hs_error *why)
+void hs_runner_mark_down(struct hs_runner *runner, bool hung, const struct hs_error *why)
 {
     struct hs_error told;
     runner->down = true;
@@ -367,7 +367,7 @@ void hs_runner_go_down(struct hs_runner *runner, bool hung, const struct hs_erro
     runner->error = *why;
     runner->attempts = 0;
     runner->preload_asked = false;
-    hs_runner_plan_attempt(runner);
+    hs_runner_schedule_attempt(runner);
     hs_runner_end_restart(runner);
     if (runner->load_state != HS_LOAD_LOADING)
         hs_runner_set_load_state(runner, runner->instance ? HS_LOAD_DRAINING : HS_LOAD_NONE);
@@ -387,7 +387,7 @@ void hs_runner_count_run(struct hs_runner *runner, int result, bool hung, const 
         return;
     runner->failures_in_row++;
     if ((recovery == HS_RECOVERY_REOPEN && !hung) || (failures_max > 0 && runner->failures_in_row >= failures_max))
-        hs_runner_go_down(runner, hung, why);
+        hs_runner_mark_down(runner, hung, why);
 }
 
 /* ---- Status ---- */

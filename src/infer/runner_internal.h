@@ -22,8 +22,8 @@ enum hs_load_state { HS_LOAD_NONE, HS_LOAD_WANTED, HS_LOAD_LOADING, HS_LOAD_LOAD
 struct hs_slot;
 
 /* A lease and its place in a slot. */
-struct hs_share {
-    struct hs_lease lease; /* first, because a lease is cast to its share */
+struct hs_slot_part {
+    struct hs_lease lease; /* first, because a lease is cast to its part */
     struct hs_slot *slot;
     int first; /* index of its first picture in the slot */
     bool held, ready;
@@ -38,15 +38,15 @@ struct hs_slot {
     enum hs_slot_state state;
     int h, w;           /* size of its pictures */
     int taken;          /* pictures handed out, counted from the first */
-    int held, ready;    /* shares not yet released; shares whose pictures are written or abandoned */
-    int shares;         /* handed out since the slot was last free */
-    bool attended;      /* a thread is inside the backend for it */
-    int64_t ready_ns;   /* time at which the first share became ready */
+    int held, ready;    /* parts not yet released; parts whose pictures are written or abandoned */
+    int parts;          /* handed out since the slot was last free */
+    bool polled;        /* a thread is inside the backend for it */
+    int64_t ready_ns;   /* time at which the first part became ready */
     int64_t started_ns; /* time of submission */
     int result;
     struct hs_error error;
-    pthread_cond_t changed; /* for threads in hs_runner_run */
-    struct hs_share *share; /* info->batch shares, part of the instance's array */
+    pthread_cond_t changed;    /* for threads in hs_runner_run */
+    struct hs_slot_part *part; /* info->batch parts, inside the instance's array */
 };
 
 /* A model loaded on a device. */
@@ -60,7 +60,7 @@ struct hs_instance {
     bool abandoned;              /* its device was given up while it held slots */
     struct hs_instance *next;    /* next of the abandoned instances */
     struct hs_slot slots[HS_MODEL_MAX_SLOTS];
-    struct hs_share *shares; /* slot_count * info->batch */
+    struct hs_slot_part *parts; /* slot_count * info->batch */
 };
 
 /* A request in hs_runner_acquire, on the stack of its thread. */
@@ -68,8 +68,8 @@ struct hs_waiter {
     const struct hs_slot_request *request;
     struct hs_runner *runner;
     pthread_cond_t wake;
-    struct hs_share *share; /* set once granted */
-    int result;             /* if refused: HS_E…, and `err` is filled */
+    struct hs_slot_part *part; /* set once granted */
+    int result;                /* if refused: HS_E…, and `err` is filled */
     struct hs_error *err;
     bool cancelled;
     struct hs_waiter *prev, *next;
@@ -134,15 +134,15 @@ void hs_runner_dispatch(struct hs_runner *runner);
 void hs_runner_set_load_state(struct hs_runner *runner, enum hs_load_state state);
 
 /* runner.c: marks the device as down; requests fail with `why` until the loader has recovered it. */
-void hs_runner_go_down(struct hs_runner *runner, bool hung, const struct hs_error *why);
-void hs_runner_plan_attempt(struct hs_runner *runner);
+void hs_runner_mark_down(struct hs_runner *runner, bool hung, const struct hs_error *why);
+void hs_runner_schedule_attempt(struct hs_runner *runner);
 
 /* runner.c: counts a run that ended with `result`, and marks the device as down if the device is at fault. */
 void hs_runner_count_run(struct hs_runner *runner, int result, bool hung, const struct hs_error *why);
 
-/* slot.c: takes a share of a slot for the request; NULL if none is free. hs_slot_free frees a slot
+/* slot.c: takes a part of a slot for the request; NULL if none is free. hs_slot_free frees a slot
  * whose leases are all released, or that the device returned late. */
-struct hs_share *hs_slot_take(struct hs_runner *runner, const struct hs_slot_request *request);
+struct hs_slot_part *hs_slot_take(struct hs_runner *runner, const struct hs_slot_request *request);
 void hs_slot_free(struct hs_slot *slot);
 
 /* runner.c: frees an orphaned runner whose loader has ended. Called without the lock, unlike the

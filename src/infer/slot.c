@@ -1,17 +1,17 @@
 /* The states of a slot, from its first picture to its results.
  *
  *   state    begins when                      leaves to
- *   FREE     -                                FILLING: a share is handed out (hs_slot_take)
- *   FILLING  its first share is handed out    RUNNING: all shares are ready; the batch is full or its wait is over
- *                                             FREE: all shares are released before that
+ *   FREE     -                                FILLING: a part is handed out (hs_slot_take)
+ *   FILLING  its first part is handed out    RUNNING: all parts are ready; the batch is full or its wait is over
+ *                                             FREE: all parts are released before that
  *   RUNNING  a thread submits it              DONE: the backend returned a result, or the submission failed
- *                                             STUCK: all shares are released before that
- *   DONE     `result` is set                  FREE: all shares are released
+ *                                             STUCK: all parts are released before that
+ *   DONE     `result` is set                  FREE: all parts are released
  *   STUCK    no thread waits for the run      FREE: the loader sees that the device returned it
  *
- * One thread fills each share. When all are ready, one of the threads submits the slot and waits
- * inside the backend (`attended`); the others wait on `changed`. A thread that leaves the backend
- * always broadcasts, so that another waiter takes over if the attending thread reached its own
+ * One thread fills each part. When all are ready, one of the threads submits the slot and waits
+ * inside the backend (`polled`); the others wait on `changed`. A thread that leaves the backend
+ * always broadcasts, so that another waiter takes over if the polling thread reached its own
  * deadline. A run that took too long has a result although its state is still RUNNING. */
 #include <assert.h>
 
@@ -25,14 +25,14 @@ enum { BATCHES_IN_FLIGHT = 2 };
 
 void hs_lease_outputs(const struct hs_lease *lease, int picture, struct hs_tensor_view *ret_views)
 {
-    const struct hs_share *share = (const struct hs_share *) lease;
-    const struct hs_slot *slot = share->slot;
+    const struct hs_slot_part *part = (const struct hs_slot_part *) lease;
+    const struct hs_slot *slot = part->slot;
     const struct hs_instance *instance = slot->instance;
     const struct hs_backend *backend = instance->runner->options.backend;
     assert(picture >= 0 && picture < lease->pictures);
     for (int i = 0; i < lease->output_count; i++)
         ret_views[i] = hs_tensor_view_of(&lease->descs[i],
-                                         backend->output(instance->model, slot->index, share->first + picture, i));
+                                         backend->output(instance->model, slot->index, part->first + picture, i));
 }
 
 /* ---- Handing out and taking back, with the runner's lock held ---- */
@@ -54,7 +54,7 @@ static struct hs_slot *find_slot(const struct hs_runner *runner, const struct hs
     return free_slot;
 }
 
-struct hs_share *hs_slot_take(struct hs_runner *runner, const struct hs_slot_request *request)
+struct hs_slot_part *hs_slot_take(struct hs_runner *runner, const struct hs_slot_request *request)
 {
     struct hs_slot *slot = find_slot(runner, request);
     if (!slot)
@@ -65,24 +65,23 @@ struct hs_share *hs_slot_take(struct hs_runner *runner, const struct hs_slot_req
         slot->state = HS_SLOT_FILLING;
         slot->h = request->h;
         slot->w = request->w;
-        slot->taken = slot->held = slot->ready = slot->shares = slot->result = 0;
+        slot->taken = slot->held = slot->ready = slot->parts = slot->result = 0;
         instance->busy++;
         runner->in_use++;
     }
-    struct hs_share *share = &slot->share[slot->shares++];
+    struct hs_slot_part *part = &slot->part[slot->parts++];
     int room = instance->info->batch - slot->taken;
-    share->first = slot->taken;
-    share->held = true;
-    share->ready = false;
-    share->lease.input_h = request->h;
-    share->lease.input_w = request->w;
-    share->lease.descs = instance->info->outputs;
-    share->lease.pictures = request->count < room ? request->count : room;
-    share->lease.input =
-        backend->input(instance->model, slot->index) + (size_t) share->first * share->lease.input_stride;
-    slot->taken += share->lease.pictures;
+    part->first = slot->taken;
+    part->held = true;
+    part->ready = false;
+    part->lease.input_h = request->h;
+    part->lease.input_w = request->w;
+    part->lease.descs = instance->info->outputs;
+    part->lease.pictures = request->count < room ? request->count : room;
+    part->lease.input = backend->input(instance->model, slot->index) + (size_t) part->first * part->lease.input_stride;
+    slot->taken += part->lease.pictures;
     slot->held++;
-    return share;
+    return part;
 }
 
 void hs_slot_free(struct hs_slot *slot)
@@ -112,12 +111,12 @@ static bool is_full(const struct hs_slot *slot)
            slot->instance->runner->load_state != HS_LOAD_LOADED;
 }
 
-/* Returns the time from which the slot may be submitted; HS_NO_DEADLINE: shares or batches in the
+/* Returns the time from which the slot may be submitted; HS_NO_DEADLINE: parts or batches in the
  * device must finish first. */
 static int64_t submit_time(const struct hs_slot *slot)
 {
     const struct hs_instance *instance = slot->instance;
-    if (slot->ready < slot->shares || (instance->info->batch > 1 && instance->running >= BATCHES_IN_FLIGHT))
+    if (slot->ready < slot->parts || (instance->info->batch > 1 && instance->running >= BATCHES_IN_FLIGHT))
         return HS_NO_DEADLINE;
     return is_full(slot) ? 0 : slot->ready_ns + instance->runner->options.batch_wait_ns;
 }
@@ -130,26 +129,26 @@ static void wake_filled(struct hs_instance *instance)
             pthread_cond_broadcast(&instance->slots[i].changed);
 }
 
-static void make_ready(struct hs_share *share)
+static void make_ready(struct hs_slot_part *part)
 {
-    struct hs_slot *slot = share->slot;
-    share->ready = true;
+    struct hs_slot *slot = part->slot;
+    part->ready = true;
     if (slot->ready++ == 0)
         slot->ready_ns = hs_clock_now_ns();
-    if (slot->ready == slot->shares)
+    if (slot->ready == slot->parts)
         pthread_cond_broadcast(&slot->changed);
 }
 
 static void enter_backend(struct hs_slot *slot)
 {
-    slot->attended = true;
+    slot->polled = true;
     pthread_mutex_unlock(&slot->instance->runner->lock);
 }
 
 static void leave_backend(struct hs_slot *slot)
 {
     pthread_mutex_lock(&slot->instance->runner->lock);
-    slot->attended = false;
+    slot->polled = false;
     pthread_cond_broadcast(&slot->changed);
 }
 
@@ -189,7 +188,7 @@ static void submit(struct hs_slot *slot)
 }
 
 /* Waits inside the backend until the deadline, or until the run has exceeded run_timeout_ns. */
-static void attend(struct hs_slot *slot, int64_t deadline_ns)
+static void poll_slot(struct hs_slot *slot, int64_t deadline_ns)
 {
     struct hs_instance *instance = slot->instance;
     const struct hs_runner_options *options = &instance->runner->options;
@@ -212,19 +211,19 @@ static bool has_result(const struct hs_slot *slot)
     return slot->state == HS_SLOT_DONE || slot->result != 0;
 }
 
-/* Returns when there is a result, or at the share's deadline. */
-static void wait_for_result(struct hs_share *share)
+/* Returns when there is a result, or at the part's deadline. */
+static void wait_for_result(struct hs_slot_part *part)
 {
-    struct hs_slot *slot = share->slot;
-    while (!has_result(slot) && hs_clock_now_ns() < share->deadline_ns) {
+    struct hs_slot *slot = part->slot;
+    while (!has_result(slot) && hs_clock_now_ns() < part->deadline_ns) {
         int64_t when_ns = slot->state == HS_SLOT_FILLING ? submit_time(slot) : HS_NO_DEADLINE;
         if (when_ns <= hs_clock_now_ns())
             submit(slot);
-        else if (slot->state == HS_SLOT_RUNNING && !slot->attended)
-            attend(slot, share->deadline_ns);
+        else if (slot->state == HS_SLOT_RUNNING && !slot->polled)
+            poll_slot(slot, part->deadline_ns);
         else
             hs_cond_wait_until(&slot->changed, &slot->instance->runner->lock,
-                               when_ns < share->deadline_ns ? when_ns : share->deadline_ns);
+                               when_ns < part->deadline_ns ? when_ns : part->deadline_ns);
     }
 }
 
@@ -232,18 +231,18 @@ static void wait_for_result(struct hs_share *share)
 
 int hs_runner_run(struct hs_lease *lease, struct hs_runner_timings *ret_timings, struct hs_error *err)
 {
-    struct hs_share *share = (struct hs_share *) lease;
-    struct hs_slot *slot = share->slot;
+    struct hs_slot_part *part = (struct hs_slot_part *) lease;
+    struct hs_slot *slot = part->slot;
     struct hs_runner *runner = slot->instance->runner;
-    if (hs_cancel_is_set(share->cancel))
+    if (hs_cancel_is_set(part->cancel))
         return hs_error_set(err, HS_ECANCELED, "cancelled before the inference started");
     int64_t start_ns = hs_clock_now_ns();
-    if (start_ns >= share->deadline_ns)
+    if (start_ns >= part->deadline_ns)
         return hs_error_set(err, HS_ETIMEOUT, "the timeout passed before the inference started");
     int r = 0;
     pthread_mutex_lock(&runner->lock);
-    make_ready(share);
-    wait_for_result(share);
+    make_ready(part);
+    wait_for_result(part);
     if (!has_result(slot)) {
         runner->timeouts++;
         r = hs_error_set(err, HS_ETIMEOUT, "the timeout passed during the inference");
@@ -261,7 +260,7 @@ int hs_runner_run(struct hs_lease *lease, struct hs_runner_timings *ret_timings,
     }
     if (ret_timings)
         *ret_timings = (struct hs_runner_timings) {
-            .queue_ns = share->queue_ns,
+            .queue_ns = part->queue_ns,
             .inference_ns = hs_clock_now_ns() - start_ns,
         };
     return r;
@@ -271,17 +270,17 @@ void hs_runner_release(struct hs_lease *lease)
 {
     if (!lease)
         return;
-    struct hs_share *share = (struct hs_share *) lease;
-    struct hs_slot *slot = share->slot;
+    struct hs_slot_part *part = (struct hs_slot_part *) lease;
+    struct hs_slot *slot = part->slot;
     struct hs_instance *instance = slot->instance;
     struct hs_runner *runner = instance->runner;
     pthread_mutex_lock(&runner->lock);
-    assert(share->held);
-    share->held = false;
-    /* Other threads may be waiting until the slot is filled. This share's pictures are computed,
+    assert(part->held);
+    part->held = false;
+    /* Other threads may be waiting until the slot is filled. This part's pictures are computed,
      * but not read. */
-    if (!share->ready)
-        make_ready(share);
+    if (!part->ready)
+        make_ready(part);
     if (--slot->held == 0 && slot->state != HS_SLOT_RUNNING) {
         hs_slot_free(slot);
     } else if (slot->held == 0) {

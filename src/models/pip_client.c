@@ -44,7 +44,7 @@ static const char sdist_script[] =
 static int run_pip(const struct hs_subprocess *job, struct hs_error *err)
 {
     static const char needed[] = "pip is not installed; install it (Debian: python3-pip)";
-    char said[300] = "no output", *save = NULL, *best = NULL, *output = malloc(HS_SUBPROCESS_OUTPUT_SIZE);
+    char last_line[300] = "no output", *save = NULL, *best = NULL, *output = malloc(HS_SUBPROCESS_OUTPUT_SIZE);
     int code = -1;
     if (!output)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
@@ -53,13 +53,13 @@ static int run_pip(const struct hs_subprocess *job, struct hs_error *err)
         if (strspn(line, " \t") < strlen(line) && !strstr(line, "[notice]"))
             best = line;
     if (best)
-        hs_str_quote(said, sizeof(said), best, strlen(best));
+        hs_str_quote(last_line, sizeof(last_line), best, strlen(best));
     free(output);
-    if (status == HS_ENOTFOUND || (status == 0 && code != 0 && strstr(said, "No module named pip")))
+    if (status == HS_ENOTFOUND || (status == 0 && code != 0 && strstr(last_line, "No module named pip")))
         return hs_error_set(err, HS_ENOTFOUND, "%s", needed);
     if (status == HS_ETIMEOUT)
-        return hs_error_set(err, HS_EIO, "pip timed out" HS_DETAIL "%s", said);
-    return status < 0 || code == 0 ? status : hs_error_set(err, HS_EIO, "pip failed" HS_DETAIL "%s", said);
+        return hs_error_set(err, HS_EIO, "pip timed out" HS_DETAIL "%s", last_line);
+    return status < 0 || code == 0 ? status : hs_error_set(err, HS_EIO, "pip failed" HS_DETAIL "%s", last_line);
 }
 
 int hs_pip_get(const struct hs_source *source, const struct hs_pip_options *options, char *ret_path, size_t size,

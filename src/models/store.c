@@ -21,7 +21,7 @@ struct hs_store {
     char service[64]; /* the program's name, for commands in messages */
     char dir[PATH_MAX];
     char packs_dir[PATH_MAX];
-    char complaint[HS_ERROR_MESSAGE_SIZE];
+    char warning[HS_ERROR_MESSAGE_SIZE];
     size_t count;
     struct hs_pack *packs[MAX_PACKS];
 };
@@ -82,15 +82,15 @@ static int add_pack(struct hs_store *store, const char *path, bool imported, str
 {
     struct hs_pack *pack;
     struct hs_error local = { 0 };
-    int status = hs_pack_load(path, &pack, &local);
-    if (status < 0 && imported && status != HS_ENOMEM) {
-        hs_str_copy(store->complaint, sizeof(store->complaint), local.message);
+    int r = hs_pack_load(path, &pack, &local);
+    if (r < 0 && imported && r != HS_ENOMEM) {
+        hs_str_copy(store->warning, sizeof(store->warning), local.message);
         return 0;
     }
-    if (status < 0) {
+    if (r < 0) {
         if (err)
             *err = local;
-        return status;
+        return r;
     }
     bool known = hs_store_find(store, pack->name);
     if (!known && store->count < MAX_PACKS) {
@@ -99,8 +99,7 @@ static int add_pack(struct hs_store *store, const char *path, bool imported, str
         return 0;
     }
     if (known && imported)
-        hs_str_format(store->complaint, sizeof(store->complaint), "%s: another pack is also named %s", path,
-                      pack->name);
+        hs_str_format(store->warning, sizeof(store->warning), "%s: another pack is also named %s", path, pack->name);
     hs_pack_destroy(pack);
     return known ? 0 : hs_error_set(err, HS_ETOOLARGE, "too many packs (at most %d)", MAX_PACKS);
 }
@@ -108,7 +107,7 @@ static int add_pack(struct hs_store *store, const char *path, bool imported, str
 static int add_folder(struct hs_store *store, const char *dir, bool imported, struct hs_error *err)
 {
     struct dirent **entries;
-    int status = 0, count = scandir(dir, &entries, keep_yaml, alphasort);
+    int r = 0, count = scandir(dir, &entries, keep_yaml, alphasort);
     if (count < 0 && imported && (errno == ENOENT || errno == ENOTDIR))
         return 0;
     if (count < 0)
@@ -116,12 +115,12 @@ static int add_folder(struct hs_store *store, const char *dir, bool imported, st
                             strerror(errno));
     for (int i = 0; i < count; i++) {
         char path[PATH_MAX];
-        if (status == 0 && hs_path_join(path, sizeof(path), dir, entries[i]->d_name))
-            status = add_pack(store, path, imported, err);
+        if (r == 0 && hs_path_join(path, sizeof(path), dir, entries[i]->d_name))
+            r = add_pack(store, path, imported, err);
         free(entries[i]);
     }
     free(entries);
-    return status;
+    return r;
 }
 
 int hs_store_open(const struct hs_store_options *options, struct hs_store **ret_store, struct hs_error *err)
@@ -130,19 +129,19 @@ int hs_store_open(const struct hs_store_options *options, struct hs_store **ret_
     if (!store)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     char own[PATH_MAX];
-    int status = 0;
+    int r = 0;
     hs_str_copy(store->service, sizeof(store->service), options->service);
     if (!find_models_dir(options, store->dir, sizeof(store->dir)) ||
         !find_packs_dir(options, store->packs_dir, sizeof(store->packs_dir)) ||
         !hs_path_join(own, sizeof(own), store->dir, "packs"))
-        status = hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
-    if (status == 0)
-        status = add_folder(store, store->packs_dir, false, err);
-    if (status == 0)
-        status = add_folder(store, own, true, err);
-    if (status < 0) {
+        r = hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
+    if (r == 0)
+        r = add_folder(store, store->packs_dir, false, err);
+    if (r == 0)
+        r = add_folder(store, own, true, err);
+    if (r < 0) {
         hs_store_close(store);
-        return status;
+        return r;
     }
     *ret_store = store;
     return 0;
@@ -162,9 +161,9 @@ const char *hs_store_dir(const struct hs_store *store)
     return store->dir;
 }
 
-const char *hs_store_complaint(const struct hs_store *store)
+const char *hs_store_warning(const struct hs_store *store)
 {
-    return store->complaint[0] ? store->complaint : NULL;
+    return store->warning[0] ? store->warning : NULL;
 }
 
 size_t hs_store_count(const struct hs_store *store)
@@ -187,7 +186,7 @@ const struct hs_pack *hs_store_find(const struct hs_store *store, const char *na
 
 /* ---- choosing ---- */
 
-struct favourites {
+struct preferences {
     enum hs_task task;
     const char *backend;
     const char *names[4];
@@ -195,7 +194,7 @@ struct favourites {
 };
 
 /* Order of preference for `auto`, best first. */
-static const struct favourites favourites[] = {
+static const struct preferences preferences[] = {
     { HS_TASK_POSE, "hailo", { "yolov8s-pose", "yolov8m-pose" }, NULL },
     { HS_TASK_POSE, NULL, { "yolo11n-pose", "yolov8n-pose" }, NULL },
     { HS_TASK_FACE_DETECTION, "hailo", { "scrfd-10g", "scrfd-2.5g" }, NULL },
@@ -204,17 +203,17 @@ static const struct favourites favourites[] = {
     { HS_TASK_FACE_EMBEDDING, NULL, { "mobilefacenet-faceplugin" }, "w600k-mbf" },
 };
 
-enum { RANKS = HS_ARRAY_LEN(favourites[0].names) + 1 };
+enum { RANKS = HS_ARRAY_LEN(preferences[0].names) + 1 };
 
-static const struct hs_pack_file *fitting_file(const struct hs_pack *pack, const char *backend, const char *runtime)
+static const struct hs_pack_file *matching_file(const struct hs_pack *pack, const char *backend, const char *runtime)
 {
     return strcmp(backend, "sim") == 0 ? &pack->files[0] : hs_pack_find_file(pack, backend, runtime);
 }
 
-/* Returns 0 for the best favourite; packs that are not favourites come last. */
+/* Returns 0 for the best preference; packs that are not preferences come last. */
 static size_t rank_of(const struct hs_pack *pack, const char *backend, bool installed)
 {
-    const struct favourites *row = favourites, *end = favourites + HS_ARRAY_LEN(favourites);
+    const struct preferences *row = preferences, *end = preferences + HS_ARRAY_LEN(preferences);
     while (row < end && (row->task != pack->task || (row->backend && strcmp(row->backend, backend) != 0)))
         row++;
     if (row == end)
@@ -234,7 +233,7 @@ static int choose_best(const struct hs_store *store, enum hs_task task, const ch
     size_t best_score = SIZE_MAX;
     for (size_t i = 0; i < store->count; i++) {
         const struct hs_pack *pack = store->packs[i];
-        const struct hs_pack_file *file = fitting_file(pack, backend, runtime);
+        const struct hs_pack_file *file = matching_file(pack, backend, runtime);
         if (pack->task != task || pack->imported || !file)
             continue;
         bool installed = prefer_installed && hs_store_has(store, file);
@@ -265,7 +264,7 @@ static const char *list_names(const struct hs_store *store, enum hs_task task, c
     size_t used = 0;
     for (size_t i = 0; i < store->count; i++) {
         const struct hs_pack *pack = store->packs[i];
-        if (pack->task != task || !fitting_file(pack, backend, runtime))
+        if (pack->task != task || !matching_file(pack, backend, runtime))
             continue;
         if (!hs_str_format(dst + used, size - used, "%s%s", used ? ", " : "", pack->name))
             break;
@@ -286,7 +285,7 @@ int hs_store_choose(const struct hs_store *store, enum hs_task task, const char 
         return hs_error_set(err, HS_ENOTFOUND, "no %s model named %s; available: %s", hs_task_name(task), quoted,
                             list_names(store, task, backend, runtime, names, sizeof(names)));
     }
-    const struct hs_pack_file *file = fitting_file(pack, backend, runtime);
+    const struct hs_pack_file *file = matching_file(pack, backend, runtime);
     if (!file)
         return hs_error_set(err, HS_ENOTFOUND, "%s has no file for %s%s%s; models with such a file: %s", pack->name,
                             backend, runtime ? " " : "", runtime ? runtime : "",
@@ -321,9 +320,9 @@ bool hs_store_has(const struct hs_store *store, const struct hs_pack_file *file)
 int hs_store_record(const struct hs_store *store, const char *name, const char hex[65], struct hs_error *err)
 {
     char path[PATH_MAX], line[300];
-    int status = path_of(store, "", name, ".sha256", path, sizeof(path), err);
-    if (status < 0)
-        return status;
+    int r = path_of(store, "", name, ".sha256", path, sizeof(path), err);
+    if (r < 0)
+        return r;
     if (!hs_str_format(line, sizeof(line), "%s  %s\n", hex, name))
         return hs_error_set(err, HS_EINVAL, "the name %s is too long", name);
     return hs_file_write_atomic(path, line, strlen(line), 0644, err);
@@ -339,11 +338,11 @@ int hs_store_expected(const struct hs_store *store, const struct hs_pack_file *f
     char path[PATH_MAX];
     uint8_t *text;
     size_t len;
-    int status = path_of(store, "", file->name, ".sha256", path, sizeof(path), err);
-    if (status == 0)
-        status = hs_file_read(path, RECORD_MAX, &text, &len, err);
-    if (status < 0)
-        return status;
+    int r = path_of(store, "", file->name, ".sha256", path, sizeof(path), err);
+    if (r == 0)
+        r = hs_file_read(path, RECORD_MAX, &text, &len, err);
+    if (r < 0)
+        return r;
     bool fine = len > 64 && strspn((char *) text, "0123456789abcdef") == 64 && text[64] == ' ';
     if (fine)
         hs_str_copy_n(ret_hex, 65, (char *) text, 64);
@@ -356,21 +355,21 @@ int hs_store_check(const struct hs_store *store, const struct hs_pack_file *file
 {
     char path[PATH_MAX], found[65] = "", expected[65];
     struct hs_error local = { 0 };
-    int status = path_of(store, "", file->name, "", path, sizeof(path), err);
-    bool there = status == 0 && hs_file_exists(path);
+    int r = path_of(store, "", file->name, "", path, sizeof(path), err);
+    bool there = r == 0 && hs_file_exists(path);
     if (there)
-        status = hs_file_sha256(path, found, err);
+        r = hs_file_sha256(path, found, err);
     if (ret_hex)
         hs_str_copy(ret_hex, 65, found);
-    if (status < 0)
-        return status;
-    status = there ? hs_store_expected(store, file, expected, &local) : HS_ENOTFOUND;
-    if (status == HS_ENOMEM || status == HS_EIO)
-        return hs_error_set(err, status, "%s", local.message);
-    *ret_state = !there                                        ? HS_FILE_MISSING
-                 : status == HS_ENOTFOUND                      ? HS_FILE_UNRECORDED
-                 : status == 0 && strcmp(expected, found) == 0 ? HS_FILE_VERIFIED
-                                                               : HS_FILE_BAD;
+    if (r < 0)
+        return r;
+    r = there ? hs_store_expected(store, file, expected, &local) : HS_ENOTFOUND;
+    if (r == HS_ENOMEM || r == HS_EIO)
+        return hs_error_set(err, r, "%s", local.message);
+    *ret_state = !there                                   ? HS_FILE_MISSING
+                 : r == HS_ENOTFOUND                      ? HS_FILE_UNRECORDED
+                 : r == 0 && strcmp(expected, found) == 0 ? HS_FILE_VERIFIED
+                                                          : HS_FILE_BAD;
     return 0;
 }
 
@@ -382,11 +381,11 @@ int hs_store_verified_path(const struct hs_store *store, const struct hs_model_c
     enum hs_file_state state;
     char path[PATH_MAX], found[65];
     const char *name = choice->pack->name;
-    int status = path_of(store, "", choice->file->name, "", path, sizeof(path), err);
-    if (status == 0)
-        status = hs_store_check(store, choice->file, &state, found, err);
-    if (status < 0)
-        return status;
+    int r = path_of(store, "", choice->file->name, "", path, sizeof(path), err);
+    if (r == 0)
+        r = hs_store_check(store, choice->file, &state, found, err);
+    if (r < 0)
+        return r;
     /* Name the backend: without a Hailo, a plain `models pull` fetches the CPU's file. */
     const char *runtime = choice->file->runtime;
     char pull[400];
@@ -446,31 +445,31 @@ static int delete_model_file(const struct hs_store *store, const char *name, int
     int lock, ignored = 0;
     if (!is_dir(store->dir))
         return 0;
-    int status = hs_store_lock(store, name, true, &lock, err);
-    if (status < 0)
-        return status;
+    int r = hs_store_lock(store, name, true, &lock, err);
+    if (r < 0)
+        return r;
     hs_store_clear_work(store, name);
-    for (size_t i = 0; i < HS_ARRAY_LEN(suffixes) && status == 0; i++) {
+    for (size_t i = 0; i < HS_ARRAY_LEN(suffixes) && r == 0; i++) {
         char path[PATH_MAX];
-        status = path_of(store, "", name, suffixes[i], path, sizeof(path), err);
-        if (status == 0)
-            status = delete_file(path, i == 0 ? count : &ignored, err);
+        r = path_of(store, "", name, suffixes[i], path, sizeof(path), err);
+        if (r == 0)
+            r = delete_file(path, i == 0 ? count : &ignored, err);
     }
     hs_store_unlock(store, name, lock);
-    return status;
+    return r;
 }
 
 int hs_store_remove(struct hs_store *store, const struct hs_pack *pack, int *ret_removed, struct hs_error *err)
 {
-    int ignored = 0, status = 0;
+    int ignored = 0, r = 0;
     size_t at = 0;
     *ret_removed = 0;
-    for (size_t i = 0; i < pack->file_count && status == 0; i++)
-        status = delete_model_file(store, pack->files[i].name, ret_removed, err);
-    if (status == 0 && pack->imported)
-        status = delete_file(pack->path, &ignored, err);
-    if (status < 0 || !pack->imported)
-        return status;
+    for (size_t i = 0; i < pack->file_count && r == 0; i++)
+        r = delete_model_file(store, pack->files[i].name, ret_removed, err);
+    if (r == 0 && pack->imported)
+        r = delete_file(pack->path, &ignored, err);
+    if (r < 0 || !pack->imported)
+        return r;
     while (store->packs[at] != pack)
         at++;
     hs_pack_destroy(store->packs[at]);
@@ -490,25 +489,25 @@ static bool is_file_of(int fd, const char *path)
 int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int *ret_fd, struct hs_error *err)
 {
     char path[PATH_MAX];
-    int status = hs_dir_make(store->dir, err);
-    if (status == 0)
-        status = path_of(store, ".", name, ".lock", path, sizeof(path), err);
-    while (status == 0) {
+    int r = hs_dir_make(store->dir, err);
+    if (r == 0)
+        r = path_of(store, ".", name, ".lock", path, sizeof(path), err);
+    while (r == 0) {
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
         if (fd < 0)
             return hs_error_set(err, HS_EIO, "cannot write in %s: %s", store->dir, strerror(errno));
-        status = hs_file_lock(fd, wait);
-        if (status == 0 && is_file_of(fd, path)) {
+        r = hs_file_lock(fd, wait);
+        if (r == 0 && is_file_of(fd, path)) {
             *ret_fd = fd;
             return 0;
         }
-        if (status == HS_EBUSY)
-            hs_error_set(err, status, "another program has locked %s", path);
-        else if (status < 0)
-            hs_error_set(err, status, "cannot lock %s: %s", path, strerror(errno));
+        if (r == HS_EBUSY)
+            hs_error_set(err, r, "another program has locked %s", path);
+        else if (r < 0)
+            hs_error_set(err, r, "cannot lock %s: %s", path, strerror(errno));
         close(fd);
     }
-    return status;
+    return r;
 }
 
 /* Deletes the lock file while it is locked, so that a waiting program detects that its open file no

@@ -27,7 +27,7 @@ enum hs_file_state {
 
 /* Reads all packs: imported ones in <models>/packs, then the shipped ones. If both have a name, the
  * shipped pack is used. Creates nothing. Fails if a shipped pack cannot be read; skips an imported
- * pack that cannot be read, and hs_store_complaint reports it. Caller frees with hs_store_close. */
+ * pack that cannot be read, and hs_store_warning reports it. Caller frees with hs_store_close. */
 int hs_store_open(const struct hs_store_options *options, struct hs_store **ret_store, struct hs_error *err);
 void hs_store_close(struct hs_store *store); /* NULL allowed */
 
@@ -35,7 +35,7 @@ void hs_store_close(struct hs_store *store); /* NULL allowed */
  * if it exists or /var/lib/<service> is writable, else $XDG_DATA_HOME/hailo-services/models, else
  * ~/.local/share/hailo-services/models. It may not exist yet. */
 const char *hs_store_dir(const struct hs_store *store);
-const char *hs_store_complaint(const struct hs_store *store); /* NULL: all packs could be read */
+const char *hs_store_warning(const struct hs_store *store); /* NULL: all packs could be read */
 
 /* Any thread may call the reading functions below once the store is open. The store owns the packs. */
 size_t hs_store_count(const struct hs_store *store);
@@ -50,7 +50,7 @@ struct hs_model_choice {
 
 /* Resolves a configured model name to a pack and a file. `auto` (or NULL, or "") selects the best
  * pack for the task that `backend` can run. Installed packs come before those that would have to be
- * fetched; among each, the task's favourites (the table in store.c) come first, then any other pack
+ * fetched; among each, the task's preferences (the table in store.c) come first, then any other pack
  * that was not imported. HS_ENOTFOUND: no such pack, or it has no file for this backend; the
  * message lists the available names. `runtime` as in hs_pack_find_file. The simulated backend
  * ("sim") accepts every pack and needs none of its files. */

@@ -58,8 +58,8 @@ static int match(void *arg, size_t i, size_t k, struct hs_error *err)
     return r;
 }
 
-static int look(void *arg, void *const *states, const char *path, struct hs_boxes ret_boxes[HS_COMPARE_SIDES],
-                struct hs_error *err)
+static int run_picture(void *arg, void *const *states, const char *path, struct hs_boxes ret_boxes[HS_COMPARE_SIDES],
+                       struct hs_error *err)
 {
     struct compare *compare = arg;
     const struct hs_pose_app *against = states[HS_COMPARE_AGAINST];
@@ -111,7 +111,7 @@ static int run(struct hs_invocation *call)
         .one = "person",
         /* Both sides receive the picture in the model's full input shape, the only one that a HEF has. */
         .set = "inference.rectangular=false",
-        .look = look,
+        .run = run_picture,
         .match = match,
         .report = report,
     };

@@ -5,9 +5,9 @@
 #include "pose/annotate.h"
 #include "pose/app.h"
 #include "pose/response_json.h"
-#include "service/answer.h"
-#include "service/answer_warnings.h"
 #include "service/picture_report.h"
+#include "service/response.h"
+#include "service/response_warnings.h"
 #include "vision/yolo_pose.h"
 
 struct detect {
@@ -38,19 +38,19 @@ static int print_answer(struct detect *d, const char *picture, struct hs_error *
     const float threshold = (float) d->app->settings->pose.keypoint_threshold;
     json_t *more = hs_picture_report_name(&d->report, json_object(), picture);
     struct hs_buf out;
-    hs_buf_init(&out, HS_ANSWER_MAX);
+    hs_buf_init(&out, HS_RESPONSE_MAX);
     int r = more ? hs_pose_response_write(d->app, &d->result, threshold, more, &out) : HS_ENOMEM;
     if (r == 0)
         hs_picture_report_print(&d->report, &out);
     hs_buf_finish(&out);
     json_decref(more);
-    return r < 0 ? hs_answer_failed(r, err) : 0;
+    return r < 0 ? hs_response_failed(r, err) : 0;
 }
 
 static void print_line(struct detect *d, const char *picture)
 {
     const struct hs_pose_result *result = &d->result;
-    json_t *warnings = hs_answer_warn_damage(json_object(), "image", result->damage);
+    json_t *warnings = hs_response_warn_damage(json_object(), "image", result->damage);
     const struct hs_picture_line line = {
         .path = picture,
         .width = result->width,
@@ -58,7 +58,7 @@ static void print_line(struct detect *d, const char *picture)
         .count = result->people.count,
         .found = result->found,
         .details = "",
-        .answer = warnings,
+        .response = warnings,
         .device = result->runner->device,
         .ms = result->timings.total_ms,
     };

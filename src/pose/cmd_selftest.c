@@ -22,7 +22,7 @@ static float worst_distance(const struct hs_pose_result *result)
     return worst / HS_TEST_IMAGE_H;
 }
 
-static void judge_picture(struct hs_selftest *test, const struct hs_pose_app *app, const struct hs_pose_result *result)
+static void check_result(struct hs_selftest *test, const struct hs_pose_app *app, const struct hs_pose_result *result)
 {
     const char *device = result->runner->device;
     double ms = result->timings.inference_ms;
@@ -56,7 +56,7 @@ int hs_pose_check_picture(struct hs_selftest *test, const void *state, const str
         hs_selftest_add(test, "picture", true, NULL, "the scripted device found %s",
                         hs_str_count(people, (int64_t) result.people.count, "person", "people"));
     else if (r == 0)
-        judge_picture(test, app, &result);
+        check_result(test, app, &result);
     hs_pose_result_finish(&result);
     return r;
 }

@@ -75,7 +75,7 @@ static bool get_int(const json_t *object, const char *key, int *ret)
 
 /* Returns true if the path stays below its folder. Annotation files must not name pictures outside
  * the user's folder. */
-static bool stays_below(const char *path)
+static bool is_inside_folder(const char *path)
 {
     if (path[0] == '\0' || path[0] == '/')
         return false;
@@ -94,7 +94,7 @@ static int read_image(const json_t *item, struct hs_coco_image *image, const str
         return refuse(place, "\"id\" must be an integer");
     if (!get_int(item, "width", &image->width) || !get_int(item, "height", &image->height))
         return refuse(place, "\"width\" and \"height\" must be non-negative integers");
-    if (!file_name || !stays_below(file_name))
+    if (!file_name || !is_inside_folder(file_name))
         return refuse(place, "\"file_name\" must be a relative path without \"..\"");
     image->file_name = strdup(file_name);
     return image->file_name ? 0 : hs_error_set(place->err, HS_ENOMEM, "no memory for %s", place->name);

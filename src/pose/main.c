@@ -34,7 +34,7 @@ static const struct hs_app_model models[] = {
       .role = "pose",
       .setting = "model.name",
       .batch = 1,
-      .sized = true,
+      .free_size = true,
       .border = HS_LETTERBOX_BORDER },
 };
 
@@ -50,7 +50,7 @@ static const struct hs_app app = {
     },
     .models = models,
     .model_count = HS_ARRAY_LEN(models),
-    .strangers_may = "use this service",
+    .exposure_warning = "use this service",
     .state_size = sizeof(struct hs_pose_app),
     .init = hs_pose_app_init,
     .routes = hs_pose_routes,

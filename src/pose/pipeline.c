@@ -125,7 +125,7 @@ static int decode(const uint8_t *data, size_t len, const struct hs_pose_params *
 }
 
 /* Returns true if the picture was decoded at full size and needs no reduction for drawing. */
-static bool is_to_be_drawn(const struct hs_image *image, int side)
+static bool should_draw(const struct hs_image *image, int side)
 {
     return image->width == image->orig_width && (side == 0 || (image->width <= side && image->height <= side));
 }
@@ -153,7 +153,7 @@ int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, 
     result->timings.total_ms = hs_ns_to_ms(hs_clock_now_ns() - start);
     if (r == 0) {
         result->degraded = hs_model_pool_is_fallback(pool, result->runner);
-        if (params->keep_image && is_to_be_drawn(image, params->keep_side)) {
+        if (params->keep_image && should_draw(image, params->keep_side)) {
             result->image = image;
             return 0;
         }

@@ -2,7 +2,7 @@
 #include "pose/response_json.h"
 
 #include "base/json_writer.h"
-#include "service/answer_warnings.h"
+#include "service/response_warnings.h"
 
 static void put_string(struct hs_json_writer *json, const char *name, const char *value)
 {
@@ -115,10 +115,10 @@ static void put_timings(struct hs_json_writer *json, const struct hs_pose_timing
 }
 
 /* Returns a copy of `more` with a warning for a damaged picture. Returns a new reference; NULL if memory runs out. */
-static json_t *further_members(const struct hs_pose_result *result, const json_t *more)
+static json_t *members_with_warning(const struct hs_pose_result *result, const json_t *more)
 {
     json_t *own = more ? json_deep_copy(more) : json_object();
-    return hs_answer_warn_damage(own, "image", result->damage);
+    return hs_response_warn_damage(own, "image", result->damage);
 }
 
 int hs_pose_response_write(const struct hs_pose_app *app, const struct hs_pose_result *result, float keypoint_threshold,
@@ -126,7 +126,7 @@ int hs_pose_response_write(const struct hs_pose_app *app, const struct hs_pose_r
 {
     struct hs_json_writer json;
     const char *name;
-    json_t *own = further_members(result, more), *value;
+    json_t *own = members_with_warning(result, more), *value;
     if (!own)
         return HS_ENOMEM;
     hs_json_begin(&json, out, HS_JSON_SPACED);

@@ -8,13 +8,13 @@
 #include "pose/annotate.h"
 #include "pose/app.h"
 #include "pose/response_json.h"
-#include "service/answer.h"
-#include "service/answer_warnings.h"
 #include "service/app_routes.h"
 #include "service/batch.h"
 #include "service/drawing.h"
 #include "service/heavy.h"
 #include "service/request_options.h"
+#include "service/response.h"
+#include "service/response_warnings.h"
 #include "vision/yolo_pose.h"
 
 static void get_health(struct hs_http_request *req)
@@ -108,12 +108,12 @@ static void reply_picture(struct hs_http_request *req, const struct detect_reque
     }
     size_t len;
     uint8_t *data = hs_buf_take(&out, &len);
-    json_t *answer = hs_answer_warn_damage(hs_request_add_warnings(req, json_object()), "image", result->damage);
+    json_t *answer = hs_response_warn_damage(hs_request_add_warnings(req, json_object()), "image", result->damage);
     if (result->image->width < result->image->orig_width)
-        answer = hs_answer_warn(answer, hs_warning_json("drawing_reduced", NULL,
-                                                        "the drawing was reduced to at most %d pixels per side",
-                                                        HS_DRAWING_ANSWER_SIDE));
-    hs_answer_warnings_header(req, answer);
+        answer = hs_response_warn(answer, hs_warning_json("drawing_reduced", NULL,
+                                                          "the drawing was reduced to at most %d pixels per side",
+                                                          HS_DRAWING_RESPONSE_SIDE));
+    hs_response_warnings_header(req, answer);
     json_decref(answer);
     hs_http_reply_bytes(req, 200, detect->format == HS_IMAGE_PNG ? "image/png" : "image/jpeg", data, len);
 }
@@ -124,19 +124,19 @@ static void reply_failure(struct hs_http_request *req, int code, const char *fie
     hs_http_reply_failure(req, code, hs_status_http(code) < 499 ? field : NULL, err);
 }
 
-static void reply_answer(struct hs_http_request *req, const struct detect_request *detect,
-                         const struct hs_pose_result *result)
+static void reply_json(struct hs_http_request *req, const struct detect_request *detect,
+                       const struct hs_pose_result *result)
 {
     struct hs_error err;
     struct hs_buf out;
     json_t *more = hs_request_add_warnings(req, json_object());
-    hs_buf_init(&out, HS_ANSWER_MAX);
+    hs_buf_init(&out, HS_RESPONSE_MAX);
     int r = more ? hs_pose_response_write(detect->app, result, detect->keypoint_threshold, more, &out) : HS_ENOMEM;
     json_decref(more);
     if (r == 0)
-        hs_answer_reply(req, &out);
+        hs_response_send(req, &out);
     else
-        hs_http_reply_error(req, hs_answer_failed(r, &err), NULL, "%s", err.message);
+        hs_http_reply_error(req, hs_response_failed(r, &err), NULL, "%s", err.message);
     hs_buf_finish(&out);
 }
 
@@ -156,7 +156,7 @@ static void post_detect(struct hs_http_request *req)
         field = "image";
         detect.annotated = wants_picture(hs_http_header(req, "Accept"), &detect.format);
         detect.params.keep_image = detect.annotated;
-        detect.params.keep_side = HS_DRAWING_ANSWER_SIDE;
+        detect.params.keep_side = HS_DRAWING_RESPONSE_SIDE;
         r = hs_pose_detect(detect.pool, data, len, &detect.params, &result, &err);
     }
     free(data);
@@ -165,14 +165,14 @@ static void post_detect(struct hs_http_request *req)
     else if (detect.annotated)
         reply_picture(req, &detect, &result);
     else
-        reply_answer(req, &detect, &result);
+        reply_json(req, &detect, &result);
     hs_pose_result_finish(&result);
     if (detect.pool)
         hs_model_cache_unref(detect.app->core.caches[0], detect.pool);
 }
 
-/* Implements hs_batch.answer. */
-static int answer_one(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
+/* Implements hs_batch.process. */
+static int detect_one(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
 {
     const struct detect_request *detect = ctx;
     struct hs_pose_params params = detect->params;
@@ -181,8 +181,8 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, struct 
     hs_pose_result_init(&result);
     int r = hs_pose_detect(detect->pool, picture->data, picture->len, &params, &result, err);
     if (r == 0) {
-        r = hs_pose_response_write(detect->app, &result, detect->keypoint_threshold, picture->more, out);
-        r = r < 0 ? hs_answer_failed(r, err) : 0;
+        r = hs_pose_response_write(detect->app, &result, detect->keypoint_threshold, picture->extra, out);
+        r = r < 0 ? hs_response_failed(r, err) : 0;
     }
     hs_pose_result_finish(&result);
     return r;
@@ -199,8 +199,8 @@ static void post_batch(struct hs_http_request *req)
         return;
     }
     const struct hs_batch batch = {
-        .answer = answer_one,
-        .together = detect.app->settings->device.batch_size,
+        .process = detect_one,
+        .parallel = detect.app->settings->device.batch_size,
         .ctx = &detect,
     };
     detect.params.priority = HS_BACKGROUND;

@@ -6,12 +6,12 @@ static const struct hs_setting pose_rows[] = {
       .offset = offsetof(struct hs_pose_section, keypoint_threshold),
       .min = 0,
       .max = 1,
-      .fallback = "0.3",
+      .default_val = "0.3",
       .help = "Lowest confidence of both keypoints of a skeleton edge; a request can override it" },
     { .name = "pose.skeleton_connections",
       .type = HS_SETTING_BOOL,
       .offset = offsetof(struct hs_pose_section, skeleton_connections),
-      .fallback = "true",
+      .default_val = "true",
       .help = "Include the edges of the skeleton in answers" },
 };
 

@@ -56,15 +56,15 @@ static bool read_text(const char *root, const char *dir, const char *name, char 
     return len >= 0;
 }
 
-/* Calls `each` for the names in a folder, in alphabetical order; skips hidden files. */
-static void each_name(const char *root, const char *dir, void (*each)(const char *name, void *arg), void *arg)
+/* Calls `visit` for the names in a folder, in alphabetical order; skips hidden files. */
+static void visit_names(const char *root, const char *dir, void (*visit)(const char *name, void *arg), void *arg)
 {
     char path[PATH_SIZE];
     struct dirent **entries;
     int count = join(path, root, dir, NULL) ? scandir(path, &entries, NULL, alphasort) : -1;
     for (int i = 0; i < count; i++) {
         if (entries[i]->d_name[0] != '.')
-            each(entries[i]->d_name, arg);
+            visit(entries[i]->d_name, arg);
         free(entries[i]);
     }
     if (count >= 0)
@@ -248,14 +248,14 @@ static void read_process(const char *name, void *arg)
         return;
     search->pid = (int) pid;
     if (join(search->dir, "", "/proc", name) && !read_descriptors(search))
-        search->host->hidden++;
+        search->host->unreadable++;
 }
 
 /* ---- HailoRT's libraries, by their file names: each runs only programs that were built against its version ---- */
 
 /* Copies a version such as "5.1.1" from the start of the text; false without one or with only a part of it
  * (libhailort.so.5). */
-static bool take_version(const char *text, char dst[32])
+static bool parse_version(const char *text, char dst[32])
 {
     size_t len = strspn(text, "0123456789."), dots = 0;
     while (len > 0 && text[len - 1] == '.')
@@ -272,7 +272,7 @@ static void add_library(const char *name, void *arg)
     struct hs_host_library *library = &host->libraries[host->library_count];
     char version[32];
     if (host->library_count == HS_HOST_LIBRARIES || !hs_str_starts(name, LIBRARY) ||
-        !take_version(name + strlen(LIBRARY), version) || strlen(name) != strlen(LIBRARY) + strlen(version))
+        !parse_version(name + strlen(LIBRARY), version) || strlen(name) != strlen(LIBRARY) + strlen(version))
         return;
     for (size_t i = 0; i < host->library_count; i++)
         if (strcmp(host->libraries[i].version, version) == 0)
@@ -282,11 +282,11 @@ static void add_library(const char *name, void *arg)
     host->library_count++;
 }
 
-static void look_into(struct search *search, const char *folder)
+static void search_folder(struct search *search, const char *folder)
 {
     search->folder = folder;
     if (folder[0] == '/')
-        each_name(search->root, folder, add_library, search);
+        visit_names(search->root, folder, add_library, search);
 }
 
 /* Searches the folders in a file of ld.so.conf.d. Lines without a leading '/' are comments or includes. */
@@ -297,13 +297,13 @@ static void add_conf(const char *name, void *arg)
     if (!hs_str_ends(name, ".conf") || !read_text(search->root, "/etc/ld.so.conf.d", name, text, sizeof(text)))
         return;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-        look_into(search, line);
+        search_folder(search, line);
 }
 
 void hs_host_find_libraries_in(const char *root, const char *folder, struct hs_host *host)
 {
     struct search search = { .root = root, .host = host };
-    look_into(&search, folder);
+    search_folder(&search, folder);
 }
 
 void hs_host_find_libraries(const char *root, struct hs_host *host)
@@ -316,11 +316,11 @@ void hs_host_find_libraries(const char *root, struct hs_host *host)
     /* The variable belongs to this process, so it applies to the real root only. */
     if (!root[0] && value && hs_str_copy(text, sizeof(text), value)) {
         for (char *folder = strtok_r(text, ":;", &save); folder; folder = strtok_r(NULL, ":;", &save))
-            look_into(&search, folder);
+            search_folder(&search, folder);
     }
-    each_name(root, "/etc/ld.so.conf.d", add_conf, &search);
+    visit_names(root, "/etc/ld.so.conf.d", add_conf, &search);
     for (size_t i = 0; i < HS_ARRAY_LEN(folders); i++)
-        look_into(&search, folders[i]);
+        search_folder(&search, folders[i]);
 }
 
 bool hs_host_explain_library(const char *root, const char *message, char *dst, size_t size)
@@ -329,7 +329,7 @@ bool hs_host_explain_library(const char *root, const char *message, char *dst, s
     char wanted[32], list[TEXT_MAX] = "";
     struct hs_host host;
     size_t others = 0;
-    if (!name || !take_version(name + strlen(LIBRARY), wanted) || !strstr(name, "cannot open shared object file"))
+    if (!name || !parse_version(name + strlen(LIBRARY), wanted) || !strstr(name, "cannot open shared object file"))
         return false;
     hs_host_find_libraries(root, &host);
     for (size_t i = 0; i < host.library_count; i++) {
@@ -356,17 +356,17 @@ void hs_host_model(const char *root, char *dst, size_t size)
     read_text(root, "/proc/device-tree/model", NULL, dst, size);
 }
 
-void hs_host_look(const char *root, struct hs_host *ret_host)
+void hs_host_inspect(const char *root, struct hs_host *ret_host)
 {
     struct search search = { .root = root, .host = ret_host };
     memset(ret_host, 0, sizeof(*ret_host));
-    each_name(root, "/dev", add_node, &search);
-    each_name(root, "/sys/module", add_module, &search);
-    each_name(root, "/sys/bus/pci/devices", add_board, &search);
+    visit_names(root, "/dev", add_node, &search);
+    visit_names(root, "/sys/module", add_module, &search);
+    visit_names(root, "/sys/bus/pci/devices", add_board, &search);
     find_class(&search);
     owner_name(geteuid(), ret_host->user, sizeof(ret_host->user));
     hs_host_model(root, ret_host->model, sizeof(ret_host->model));
     hs_host_find_libraries(root, ret_host);
     if (ret_host->node_count > 0)
-        each_name(root, "/proc", read_process, &search);
+        visit_names(root, "/proc", read_process, &search);
 }

@@ -47,7 +47,7 @@ struct hs_host {
     struct hs_host_board boards[HS_HOST_BOARDS];
     struct hs_host_library libraries[HS_HOST_LIBRARIES];
     struct hs_host_holder holders[HS_HOST_HOLDERS]; /* other processes that have a node open */
-    int hidden;                                     /* processes whose descriptors this user may not read */
+    int unreadable;                                 /* processes whose descriptors this user may not read */
     char module[HS_HOST_NAME];                      /* kernel module, "hailo1x_pci"; "": none is loaded */
     char module_version[32];                        /* "": unknown */
     char device_class[HS_HOST_NAME];                /* "hailo_chardev", from 5.3 on "hailo1x"; "": none */
@@ -59,9 +59,9 @@ struct hs_host {
 const char *hs_host_root(void);
 
 /* Reads everything. Never fails: an unreadable entry counts as absent. Any thread. */
-void hs_host_look(const char *root, struct hs_host *ret_host);
+void hs_host_inspect(const char *root, struct hs_host *ret_host);
 
-/* Parts of hs_host_look: read the machine's model, and find HailoRT's libraries in the folders that the loader
+/* Parts of hs_host_inspect: read the machine's model, and find HailoRT's libraries in the folders that the loader
  * searches. */
 void hs_host_model(const char *root, char *dst, size_t size);
 void hs_host_find_libraries(const char *root, struct hs_host *host);

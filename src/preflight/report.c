@@ -32,15 +32,15 @@ __attribute__((format(printf, 4, 5))) static struct hs_preflight_line *add(struc
     va_end(args);
     hs_str_copy(line->name, sizeof(line->name), name);
     line->ok = ok;
-    line->mend[0] = '\0';
+    line->fix[0] = '\0';
     return line;
 }
 
-__attribute__((format(printf, 2, 3))) static void mend(struct hs_preflight_line *line, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void fix(struct hs_preflight_line *line, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(line->mend, sizeof(line->mend), format, args);
+    vsnprintf(line->fix, sizeof(line->fix), format, args);
     va_end(args);
 }
 
@@ -51,7 +51,7 @@ static bool is_pi_5(const struct hs_host *host)
 
 /* ---- Node and access ---- */
 
-static void tell_node(struct view *view)
+static void report_node(struct view *view)
 {
     const struct hs_host *host = view->host;
     for (size_t i = 0; i < host->node_count; i++)
@@ -64,15 +64,15 @@ static void tell_node(struct view *view)
             view->runtime->device_id);
         return;
     }
-    mend(add(view, "node", false, "/dev/hailo0 not found"), "%s",
-         !host->module[0]         ? INSTALL
-         : host->board_count == 0 ? "the driver is loaded but no Hailo board is on the PCI bus: seat the board and its "
-                                    "cable, then restart the machine"
-                                  : "the driver did not initialise the board: 'sudo dmesg | grep -i hailo' shows the "
-                                    "reason; if the board hangs, shut down and cut the power");
+    fix(add(view, "node", false, "/dev/hailo0 not found"), "%s",
+        !host->module[0]         ? INSTALL
+        : host->board_count == 0 ? "the driver is loaded but no Hailo board is on the PCI bus: seat the board and its "
+                                   "cable, then restart the machine"
+                                 : "the driver did not initialise the board: 'sudo dmesg | grep -i hailo' shows the "
+                                   "reason; if the board hangs, shut down and cut the power");
 }
 
-static void tell_access(struct view *view)
+static void report_access(struct view *view)
 {
     for (size_t i = 0; i < view->host->node_count; i++) {
         const struct hs_host_node *node = &view->host->nodes[i];
@@ -85,19 +85,19 @@ static void tell_access(struct view *view)
             add(view, "access", false, "this user may not open %s (owner %s:%s, mode %04o)", node->path, node->owner,
                 node->group, node->mode);
         if (by_group)
-            mend(line, "sudo usermod -aG %s %s, then log in again; for a service: SupplementaryGroups=%s", node->group,
-                 view->host->user, node->group);
+            fix(line, "sudo usermod -aG %s %s, then log in again; for a service: SupplementaryGroups=%s", node->group,
+                view->host->user, node->group);
         else
-            mend(line,
-                 "write SUBSYSTEM==\"%s\", MODE=\"0660\", GROUP=\"video\" to /etc/udev/rules.d/52-hailo.rules, run "
-                 "sudo udevadm control --reload && sudo udevadm trigger, and add the user to group video",
-                 hs_str_starts(node->path, "/dev/h1x") ? "hailo1x" : "hailo_chardev");
+            fix(line,
+                "write SUBSYSTEM==\"%s\", MODE=\"0660\", GROUP=\"video\" to /etc/udev/rules.d/52-hailo.rules, run "
+                "sudo udevadm control --reload && sudo udevadm trigger, and add the user to group video",
+                hs_str_starts(node->path, "/dev/h1x") ? "hailo1x" : "hailo_chardev");
     }
 }
 
 /* ---- Versions ---- */
 
-static void tell_driver(struct view *view)
+static void report_driver(struct view *view)
 {
     const struct hs_host *host = view->host;
     if (host->module[0]) {
@@ -107,11 +107,11 @@ static void tell_driver(struct view *view)
     } else if (host->node_count > 0 || view->runtime->devices > 0) {
         add(view, "driver", true, "no module hailo* is loaded: the driver is built into the kernel");
     } else {
-        mend(add(view, "driver", false, "no module hailo* is loaded"), "%s",
-             host->board_count == 0
-                 ? INSTALL
-                 : "sudo apt install dkms hailo-h10-all; if it is installed, check with 'dkms status' that it was "
-                   "built for this kernel (uname -r), and load it with 'sudo modprobe hailo1x_pci'");
+        fix(add(view, "driver", false, "no module hailo* is loaded"), "%s",
+            host->board_count == 0
+                ? INSTALL
+                : "sudo apt install dkms hailo-h10-all; if it is installed, check with 'dkms status' that it was "
+                  "built for this kernel (uname -r), and load it with 'sudo modprobe hailo1x_pci'");
     }
 }
 
@@ -125,7 +125,7 @@ static void list_libraries(const struct hs_host *host, char *dst, size_t size)
     }
 }
 
-static void tell_library(struct view *view)
+static void report_library(struct view *view)
 {
     const struct hs_error *module = &view->runtime->module;
     char installed[256];
@@ -137,9 +137,9 @@ static void tell_library(struct view *view)
     }
     struct hs_preflight_line *line = add(view, "library", false, "%s", module->message);
     if (view->host->library_count == 0)
-        mend(line, "sudo apt install hailo-h10-all, then build the backend: backends build");
+        fix(line, "sudo apt install hailo-h10-all, then build the backend: backends build");
     else
-        mend(line, "HailoRT is installed (%s): build the backend for it with: backends build", installed);
+        fix(line, "HailoRT is installed (%s): build the backend for it with: backends build", installed);
 }
 
 /* Writes "driver 5.3.0, firmware 5.1.1, library 5.1.1"; leaves unknown versions out. */
@@ -163,23 +163,23 @@ static bool differ(const char *a, const char *b)
     return a[0] && b[0] && strcmp(a, b) != 0;
 }
 
-static void tell_not_opened(struct view *view)
+static void report_not_opened(struct view *view)
 {
     const struct hs_error *open = &view->runtime->open;
     const struct hs_host_holder *holder = view->host->holders;
     struct hs_preflight_line *line =
         add(view, "firmware", false, "cannot read the firmware version: %s", open->message);
     if (open->code == HS_EVERSION)
-        mend(line, ONE_RELEASE);
+        fix(line, ONE_RELEASE);
     else if (open->code == HS_EINUSE && view->host->holder_count > 0)
-        mend(line, "stop %s (pid %d), or let both open the device in one group (device.group)", holder->command,
-             holder->pid);
+        fix(line, "stop %s (pid %d), or let both open the device in one group (device.group)", holder->command,
+            holder->pid);
     else if (open->code == HS_EINUSE)
-        mend(line, "stop that program, or let both open the device in one group (device.group); run selftest as root "
-                   "to see its name");
+        fix(line, "stop that program, or let both open the device in one group (device.group); run selftest as root "
+                  "to see its name");
 }
 
-static void tell_firmware(struct view *view)
+static void report_firmware(struct view *view)
 {
     const char *driver = view->host->module_version, *firmware = view->runtime->firmware;
     const char *library = view->runtime->version;
@@ -189,8 +189,8 @@ static void tell_firmware(struct view *view)
         struct hs_preflight_line *line = add(view, "firmware", false, "%s: the versions must match", versions);
         bool renamed = view->runtime->devices == 0 && view->host->node_count > 0 &&
                        hs_str_starts(view->host->nodes[0].path, "/dev/h1x");
-        mend(line, "%s" ONE_RELEASE,
-             renamed ? "from 5.3 on the device node has a new name, which older libraries do not find: " : "");
+        fix(line, "%s" ONE_RELEASE,
+            renamed ? "from 5.3 on the device node has a new name, which older libraries do not find: " : "");
     } else if (view->runtime->opened && firmware[0] && driver[0]) {
         add(view, "firmware", true, "%s; driver, firmware and library match", firmware);
     } else if (view->runtime->opened) {
@@ -198,17 +198,17 @@ static void tell_firmware(struct view *view)
             firmware[0] ? firmware : "unknown version; known: ", firmware[0] ? "" : versions);
     }
     if (view->runtime->open.code != 0 && !view->runtime->opened)
-        tell_not_opened(view);
+        report_not_opened(view);
 }
 
 /* ---- The board and its users ---- */
 
-static void tell_board(struct view *view, const struct hs_host_board *board)
+static void report_board(struct view *view, const struct hs_host_board *board)
 {
     const char *name = board->device == HS_HOST_HAILO_10H ? "Hailo-10H" : "a Hailo board";
     if (board->device == HS_HOST_HAILO_8) {
-        mend(add(view, "pcie", false, "%s is a Hailo-8", board->address),
-             "this program runs on the Hailo-10H (AI HAT+ 2)");
+        fix(add(view, "pcie", false, "%s is a Hailo-8", board->address),
+            "this program runs on the Hailo-10H (AI HAT+ 2)");
     } else if (board->generation == 0) {
         add(view, "pcie", true, "%s: %s, unknown link speed", board->address, name);
     } else {
@@ -216,38 +216,38 @@ static void tell_board(struct view *view, const struct hs_host_board *board)
             add(view, "pcie", true, "%s: %s, PCIe generation %d, %d lane%s (%.3g GT/s)", board->address, name,
                 board->generation, board->lanes, board->lanes == 1 ? "" : "s", board->speed_gts);
         if (board->generation < 3)
-            mend(line, "transfers to the board are slower below PCIe generation 3: %s",
-                 is_pi_5(view->host) ? "add dtparam=pciex1_gen=3 to /boot/firmware/config.txt and restart (an AI HAT+ "
-                                       "2 sets it automatically)"
-                                     : "use a faster slot, or check the firmware setup of the machine");
+            fix(line, "transfers to the board are slower below PCIe generation 3: %s",
+                is_pi_5(view->host) ? "add dtparam=pciex1_gen=3 to /boot/firmware/config.txt and restart (an AI HAT+ "
+                                      "2 sets it automatically)"
+                                    : "use a faster slot, or check the firmware setup of the machine");
     }
 }
 
-static void tell_boards(struct view *view)
+static void report_boards(struct view *view)
 {
     for (size_t i = 0; i < view->host->board_count; i++)
-        tell_board(view, &view->host->boards[i]);
+        report_board(view, &view->host->boards[i]);
     if (view->host->board_count > 0 || view->runtime->devices > 0)
         return;
-    mend(add(view, "pcie", false, "no Hailo board is on the PCI bus"),
-         "seat the board and its cable, then restart the machine%s",
-         is_pi_5(view->host) ? "; 'lspci' lists the board if it is detected" : "");
+    fix(add(view, "pcie", false, "no Hailo board is on the PCI bus"),
+        "seat the board and its cable, then restart the machine%s",
+        is_pi_5(view->host) ? "; 'lspci' lists the board if it is detected" : "");
 }
 
-static void tell_users(struct view *view)
+static void report_users(struct view *view)
 {
     const struct hs_host *host = view->host;
-    char hidden[100] = "";
+    char unreadable[100] = "";
     if (host->node_count == 0)
         return;
-    if (host->hidden > 0)
-        hs_str_format(hidden, sizeof(hidden), "; cannot inspect %d process%s of other users (root can)", host->hidden,
-                      host->hidden == 1 ? "" : "es");
+    if (host->unreadable > 0)
+        hs_str_format(unreadable, sizeof(unreadable), "; cannot inspect %d process%s of other users (root can)",
+                      host->unreadable, host->unreadable == 1 ? "" : "es");
     for (size_t i = 0; i < host->holder_count; i++)
         add(view, "users", true, "%s (pid %d) has %s open%s", host->holders[i].command, host->holders[i].pid,
-            host->holders[i].node, i + 1 == host->holder_count ? hidden : "");
+            host->holders[i].node, i + 1 == host->holder_count ? unreadable : "");
     if (host->holder_count == 0)
-        add(view, "users", true, "no other program has the device open%s", hidden);
+        add(view, "users", true, "no other program has the device open%s", unreadable);
 }
 
 /* ---- All of it ---- */
@@ -257,8 +257,8 @@ bool hs_preflight_present(const struct hs_host *host, const struct hs_preflight_
     return host->node_count > 0 || host->board_count > 0 || host->module[0] || runtime->devices > 0;
 }
 
-void hs_preflight_tell(const struct hs_host *host, const struct hs_preflight_runtime *runtime, bool wanted,
-                       struct hs_preflight_report *ret_report)
+void hs_preflight_check(const struct hs_host *host, const struct hs_preflight_runtime *runtime, bool wanted,
+                        struct hs_preflight_report *ret_report)
 {
     struct view view = { .host = host, .runtime = runtime, .report = ret_report };
     ret_report->count = 0;
@@ -266,13 +266,13 @@ void hs_preflight_tell(const struct hs_host *host, const struct hs_preflight_run
         add(&view, "hailo", true, "no Hailo device in this machine; the processor is used");
         return;
     }
-    tell_node(&view);
-    tell_access(&view);
-    tell_driver(&view);
-    tell_library(&view);
-    tell_firmware(&view);
-    tell_boards(&view);
-    tell_users(&view);
+    report_node(&view);
+    report_access(&view);
+    report_driver(&view);
+    report_library(&view);
+    report_firmware(&view);
+    report_boards(&view);
+    report_users(&view);
 }
 
 const struct hs_preflight_line *hs_preflight_failure(const struct hs_preflight_report *report)

@@ -23,7 +23,7 @@ struct hs_preflight_line {
     char name[16];
     bool ok;
     char detail[400];
-    char mend[300]; /* how to fix it; "": none */
+    char fix[300]; /* how to fix it; "": none */
 };
 
 struct hs_preflight_report {
@@ -37,8 +37,8 @@ bool hs_preflight_present(const struct hs_host *host, const struct hs_preflight_
 /* Writes the report in this order: node, access, driver, library, firmware (and if the three versions match), pcie,
  * users. On a machine without a Hailo device, if it is not `wanted`, the report is a single line, which is not a
  * failure. */
-void hs_preflight_tell(const struct hs_host *host, const struct hs_preflight_runtime *runtime, bool wanted,
-                       struct hs_preflight_report *ret_report);
+void hs_preflight_check(const struct hs_host *host, const struct hs_preflight_runtime *runtime, bool wanted,
+                        struct hs_preflight_report *ret_report);
 
 /* Returns the first line that is a failure, borrowed; NULL if there is none. */
 const struct hs_preflight_line *hs_preflight_failure(const struct hs_preflight_report *report);

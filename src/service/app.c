@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "service/answer.h"
+#include "service/response.h"
 
 enum { OWN = 1, EXTRA_MAX = 4 }; /* overrides of settings */
 
@@ -29,8 +29,8 @@ int hs_app_open_store(const struct hs_app *app, const struct hs_model_settings *
 {
     const struct hs_store_options options = {
         .service = app->program.name,
-        .models_dir = hs_given(model->dir),
-        .packs_dir = hs_given(model->packs_dir),
+        .models_dir = hs_null_if_empty(model->dir),
+        .packs_dir = hs_null_if_empty(model->packs_dir),
     };
     return hs_store_open(&options, ret_store, err);
 }
@@ -55,9 +55,10 @@ int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_
         .model = pack ? pack : hs_app_pack(core->config, model),
         .settings = s,
         .refused = core->refused,
-        .input = { model->sized ? s->inference.input_size[1] : 0, model->sized ? s->inference.input_size[0] : 0 },
+        .input = { model->free_size ? s->inference.input_size[1] : 0,
+                   model->free_size ? s->inference.input_size[0] : 0 },
         .border = model->border,
-        .halved = model->halved,
+        .half_size = model->half_size,
         .prepare = core->prepare,
         .batch = model->batch,
     };
@@ -108,7 +109,7 @@ int hs_app_create(const struct hs_app *app, struct hs_settings *config, unsigned
     core->config = config;
     core->common = hs_app_common(config);
     hs_split_budget_init(&budgets->pictures, (size_t) core->common->image.max_memory_total);
-    hs_budget_init(&budgets->answers, HS_ANSWERS_HELD_MAX);
+    hs_budget_init(&budgets->responses, HS_RESPONSES_HELD_MAX);
     core->prepare = flags & HS_APP_PREPARE;
     core->started_ns = hs_clock_now_ns();
     core->created_s = hs_clock_wall_s();
@@ -139,7 +140,7 @@ void hs_app_destroy(void *state)
     hs_store_close(core->store);
     hs_settings_destroy(core->config);
     hs_split_budget_finish(&core->budgets->pictures);
-    hs_budget_finish(&core->budgets->answers);
+    hs_budget_finish(&core->budgets->responses);
     free(core->budgets);
     free(core);
 }
@@ -196,7 +197,7 @@ int hs_app_start(const struct hs_invocation *call, const struct hs_config_overri
     int code = hs_app_load_settings(call, overrides, OWN + extra_count, &settings);
     if (code != HS_EXIT_OK)
         return code;
-    if (flags & HS_APP_OPEN_FOUND && app->found && app->found(hs_settings_values(settings)))
+    if (flags & HS_APP_OPEN_EXISTING && app->exists && app->exists(hs_settings_values(settings)))
         flags |= HS_APP_OPEN;
     int r = hs_app_create(app, settings, flags, NULL, &state, &err);
     if (r < 0)

@@ -21,9 +21,9 @@ struct hs_app_model {
     const char *role;    /* the model's role in reports: "detector" */
     const char *setting; /* the setting with its pack or "auto": "face_recognition.detection_model" */
     int batch;           /* pictures of one request per run, on a processor */
-    bool sized;          /* takes inference.input_size if the model's input size is free */
+    bool free_size;      /* takes inference.input_size if the model's input size is free */
     int border;          /* as in struct hs_letterbox_rule */
-    bool halved;         /* also runs at hs_model_runner_half_size */
+    bool half_size;      /* also runs at hs_model_runner_half_size */
 };
 
 /* `settings` are hs_settings_values. `state` is the program's state: a struct whose first member is
@@ -33,12 +33,12 @@ struct hs_app {
     const struct hs_app_model *models;
     size_t model_count; /* at most HS_APP_MODELS_MAX */
 
-    const char *strangers_may; /* completes the warning about network access: "use this service" */
+    const char *exposure_warning; /* completes the warning about network access: "use this service" */
 
     size_t state_size;
     int (*init)(void *state, struct hs_error *err); /* adds the models (hs_app_core_add_model) and their users */
     int (*open)(void *state, struct hs_error *err); /* opens the service's own resources (gallery); may be NULL */
-    bool (*found)(const void *settings);            /* true if `open` would create nothing; NULL: never true */
+    bool (*exists)(const void *settings);           /* true if `open` would create nothing; NULL: never true */
     void (*begin)(void *state);                     /* called when the service starts; NULL: only loads its models */
     void (*finish)(void *state);                    /* undoes init and open, also after a failure; may be NULL */
 
@@ -48,7 +48,8 @@ struct hs_app {
      * "". Called inline. May be NULL. */
     const char *(*not_ready)(const void *state, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
     void (*metrics)(const void *state, struct hs_buf *out); /* appends lines to /metrics; called inline; may be NULL */
-    void (*shape)(const void *state, struct hs_http_options *ret); /* adjusts the options; NULL: keeps defaults */
+    void (*configure_http)(const void *state,
+                           struct hs_http_options *ret); /* adjusts the options; NULL: keeps defaults */
 
     const struct hs_app_bench *bench;
     /* Parts of `selftest`. check_settings needs only the settings and may be NULL. check_picture
@@ -91,7 +92,7 @@ const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_mo
 /* Memory budgets shared by all requests. */
 struct hs_app_budgets {
     struct hs_split_budget pictures; /* decoding and processing of pictures: image.max_memory_total */
-    struct hs_budget answers;        /* batch results not yet sent: HS_ANSWERS_HELD_MAX */
+    struct hs_budget responses;      /* batch results not yet sent: HS_RESPONSES_HELD_MAX */
 };
 
 struct hs_app_core {
@@ -126,10 +127,10 @@ void hs_app_core_start_loading(const struct hs_app_core *core);
 void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size);
 
 enum {
-    HS_APP_LOAD = 1,       /* hs_app_start waits until all models are loaded */
-    HS_APP_OPEN = 2,       /* app->open is called */
-    HS_APP_OPEN_FOUND = 4, /* hs_app_start: HS_APP_OPEN if app->found returns true */
-    HS_APP_PREPARE = 8,    /* models are prepared for all input sizes on load, so that no request pays for it */
+    HS_APP_LOAD = 1,          /* hs_app_start waits until all models are loaded */
+    HS_APP_OPEN = 2,          /* app->open is called */
+    HS_APP_OPEN_EXISTING = 4, /* hs_app_start: HS_APP_OPEN if app->exists returns true */
+    HS_APP_PREPARE = 8,       /* models are prepared for all input sizes on load, so that no request pays for it */
 };
 
 /* Creates the state. Takes the settings, also on failure. On failure `refused`, if not NULL,

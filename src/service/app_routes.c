@@ -27,7 +27,7 @@ void hs_app_get_ready(struct hs_http_request *req)
         struct hs_model_pool_status status;
         const char *detail;
         hs_model_pool_get_status(hs_app_core_pool(core, i), &status);
-        const char *reason = hs_model_pool_reason(&status, &detail);
+        const char *reason = hs_model_pool_not_ready(&status, &detail);
         if (reason) {
             reply_ready(req, reason, detail);
             return;
@@ -47,7 +47,7 @@ static json_t *device_json(const struct hs_runner_status *status)
 {
     const struct hs_device_health *health = &status->health;
     json_t *device = json_pack("{s:s, s:s, s:b, s:s*}", "name", status->device, "runtime", status->version, "ok",
-                               (int) health->ok, "firmware", hs_given(health->firmware));
+                               (int) health->ok, "firmware", hs_null_if_empty(health->firmware));
     if (health->has_temperature)
         json_object_set_new(device, "temperature_c", json_real(hs_json_rounded((double) health->temperature_c, 1)));
     if (health->note[0])
@@ -70,7 +70,7 @@ static json_t *devices_json(const struct hs_model_pool *pool)
     return devices;
 }
 
-json_t *hs_app_add_devices(json_t *answer, const struct hs_app_core *core)
+json_t *hs_app_add_devices(json_t *response, const struct hs_app_core *core)
 {
     const char *device = NULL, *no_fallback = NULL;
     json_t *detail = NULL;
@@ -78,18 +78,18 @@ json_t *hs_app_add_devices(json_t *answer, const struct hs_app_core *core)
     for (size_t i = 0; i < core->cache_count; i++) {
         struct hs_model_pool_status status;
         hs_model_pool_get_status(hs_app_core_pool(core, i), &status);
-        const char *complaint = hs_model_pool_complaint(&status);
+        const char *device_error = hs_model_pool_device_error(&status);
         if (!device || (status.degraded && !degraded))
             device = status.device;
         degraded |= status.degraded;
         no_fallback = no_fallback ? no_fallback : status.no_fallback;
-        detail = detail || !complaint ? detail : public_json(complaint);
+        detail = detail || !device_error ? detail : public_json(device_error);
     }
-    json_object_update_new(answer,
+    json_object_update_new(response,
                            json_pack("{s:s, s:b, s:o*, s:o*, s:o*}", "device", device, "degraded", (int) degraded,
                                      "detail", detail, "no_fallback", no_fallback ? public_json(no_fallback) : NULL,
                                      "devices", devices_json(hs_app_core_pool(core, 0))));
-    return answer;
+    return response;
 }
 
 /* ---- models ---- */
@@ -132,8 +132,8 @@ void hs_app_get_models(struct hs_http_request *req)
     }
     for (size_t i = 0; i < core->cache_count; i++)
         append_others(data, core, i, all);
-    json_t *answer = json_pack("{s:o, s:s}", "data", data, "object", "list");
-    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
+    json_t *response = json_pack("{s:o, s:s}", "data", data, "object", "list");
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
 }
 
 /* Returns the pack that the path names, and the cache for its task. Returns NULL after replying 404. */
@@ -170,9 +170,9 @@ void hs_app_post_load(struct hs_http_request *req)
     }
     if (r == 0) {
         hs_model_pool_get_status(pool, &status);
-        json_t *answer = json_pack("{s:s, s:s, s:s}", "id", pack->name, "state", hs_runner_state_name(status.state),
-                                   "device", status.device);
-        hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
+        json_t *response = json_pack("{s:s, s:s, s:s}", "id", pack->name, "state", hs_runner_state_name(status.state),
+                                     "device", status.device);
+        hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
     } else {
         hs_http_reply_failure(req, r, NULL, &err);
     }
@@ -186,7 +186,7 @@ void hs_app_post_unload(struct hs_http_request *req)
     if (!pack)
         return;
     bool was_loaded = hs_model_cache_unload(cache, pack);
-    json_t *answer = json_pack("{s:s, s:s, s:b}", "id", pack->name, "state", hs_model_cache_state(cache, pack),
-                               "was_loaded", (int) was_loaded);
-    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
+    json_t *response = json_pack("{s:s, s:s, s:b}", "id", pack->name, "state", hs_model_cache_state(cache, pack),
+                                 "was_loaded", (int) was_loaded);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
 }

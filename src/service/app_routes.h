@@ -63,6 +63,6 @@ bool hs_app_is_pulling(const struct hs_pack *pack);
  * why the processor cannot be the fallback, and `devices` of the first model that report their
  * health: `name`, `runtime`, `ok`, `firmware`, `temperature_c` and `note`. With several models, a
  * degraded one takes precedence. Takes and returns the reference. */
-json_t *hs_app_add_devices(json_t *answer, const struct hs_app_core *core);
+json_t *hs_app_add_devices(json_t *response, const struct hs_app_core *core);
 
 #endif

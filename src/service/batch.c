@@ -9,9 +9,9 @@
 #include "base/thread.h"
 #include "http/failure.h"
 #include "http/stream.h"
-#include "service/answer.h"
 #include "service/app.h"
 #include "service/request_options.h"
+#include "service/response.h"
 
 enum { THREADS_MAX = 32 };
 
@@ -64,19 +64,19 @@ static int take_picture(struct run *run, size_t index, uint8_t **ret_data, size_
 
 int hs_batch_append(const struct hs_batch_picture *picture, json_t *answer, struct hs_buf *out, struct hs_error *err)
 {
-    json_t *more = (json_t *) (uintptr_t) picture->more; /* only read; jansson's signature lacks the const */
-    int r = answer && json_object_update(answer, more) == 0 ? hs_json_write(answer, picture->style, out) : HS_ENOMEM;
+    json_t *extra = (json_t *) (uintptr_t) picture->extra; /* only read; jansson's signature lacks the const */
+    int r = answer && json_object_update(answer, extra) == 0 ? hs_json_write(answer, picture->style, out) : HS_ENOMEM;
     json_decref(answer);
-    return r < 0 ? hs_answer_failed(r, err) : 0;
+    return r < 0 ? hs_response_failed(r, err) : 0;
 }
 
 static json_t *members(const struct run *run, size_t index)
 {
     const json_t *id = json_object_get(hs_body_list_value(hs_http_body(run->req), index), "id");
-    json_t *more = json_pack("{s:I}", "index", (json_int_t) index);
-    if (more && (json_is_string(id) || json_is_integer(id)))
-        json_object_set_new(more, "id", json_deep_copy(id));
-    return more;
+    json_t *extra = json_pack("{s:I}", "index", (json_int_t) index);
+    if (extra && (json_is_string(id) || json_is_integer(id)))
+        json_object_set_new(extra, "id", json_deep_copy(id));
+    return extra;
 }
 
 /* Writes the result of a picture that failed, replacing its partial text. */
@@ -93,9 +93,9 @@ static int write_failure(const struct run *run, const struct hs_batch_picture *p
 }
 
 /* Charges the complete result to the budget. The lock is held. */
-static int hold(struct run *run, struct hs_buf *text)
+static int charge_result(struct run *run, struct hs_buf *text)
 {
-    if (!run->lines && text->len > HS_ANSWER_MAX - run->held)
+    if (!run->lines && text->len > HS_RESPONSE_MAX - run->held)
         return HS_ETOOLARGE;
     if (!hs_budget_try(run->budget, text->len))
         return HS_EBUSY;
@@ -103,31 +103,31 @@ static int hold(struct run *run, struct hs_buf *text)
     return 0;
 }
 
-static void answer(struct run *run, struct hs_cancel *cancel, size_t index)
+static void process_picture(struct run *run, struct hs_cancel *cancel, size_t index)
 {
-    json_t *more = members(run, index);
-    struct hs_batch_picture picture = { NULL, 0, run->deadline_ns, cancel, run->style, more };
+    json_t *extra = members(run, index);
+    struct hs_batch_picture picture = { NULL, 0, run->deadline_ns, cancel, run->style, extra };
     struct result result = { .done = true };
     struct hs_error err;
     uint8_t *data = NULL;
-    hs_buf_init(&result.text, HS_ANSWER_MAX);
-    int r = more ? take_picture(run, index, &data, &picture.len, &err) : hs_answer_failed(HS_ENOMEM, &err);
+    hs_buf_init(&result.text, HS_RESPONSE_MAX);
+    int r = extra ? take_picture(run, index, &data, &picture.len, &err) : hs_response_failed(HS_ENOMEM, &err);
     picture.data = data;
     if (r == 0)
-        r = run->batch->answer(run->batch->ctx, &picture, &result.text, &err);
+        r = run->batch->process(run->batch->ctx, &picture, &result.text, &err);
     free(data);
     result.failed = r < 0;
     if (r < 0)
         r = write_failure(run, &picture, r, &err, &result.text);
     pthread_mutex_lock(&run->lock);
     if (r == 0)
-        r = hold(run, &result.text);
+        r = charge_result(run, &result.text);
     if (r == HS_EBUSY && run->lines) {
         hs_error_set(&err, r, "The unsent answers of other requests use all memory for answers; try again later");
         result.failed = true;
         r = write_failure(run, &picture, r, &err, &result.text);
         if (r == 0)
-            r = hold(run, &result.text);
+            r = charge_result(run, &result.text);
     }
     if (r < 0 && run->failure == 0)
         run->failure = r;
@@ -138,7 +138,7 @@ static void answer(struct run *run, struct hs_cancel *cancel, size_t index)
     run->stopped |= r < 0;
     pthread_cond_broadcast(&run->changed);
     pthread_mutex_unlock(&run->lock);
-    json_decref(more);
+    json_decref(extra);
 }
 
 /* ---- threads ---- */
@@ -147,7 +147,7 @@ static void answer(struct run *run, struct hs_cancel *cancel, size_t index)
 static bool may_start(const struct run *run)
 {
     return !run->lines || run->next == run->sent ||
-           (run->next < run->sent + run->ahead && run->held < HS_ANSWER_MAX / 2);
+           (run->next < run->sent + run->ahead && run->held < HS_RESPONSE_MAX / 2);
 }
 
 static void *work(void *arg)
@@ -162,7 +162,7 @@ static void *work(void *arg)
         }
         size_t index = run->next++;
         pthread_mutex_unlock(&run->lock);
-        answer(run, &worker->cancel, index);
+        process_picture(run, &worker->cancel, index);
         pthread_mutex_lock(&run->lock);
     }
     pthread_mutex_unlock(&run->lock);
@@ -183,9 +183,9 @@ static void cancel_all(void *arg)
 static int count_threads(const struct run *run)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int wanted = processors < 2 ? 2 : processors > 4 ? 4 : (int) processors, together = run->batch->together;
-    if (together > 1 && 2 * together > wanted)
-        wanted = 2 * together;
+    int wanted = processors < 2 ? 2 : processors > 4 ? 4 : (int) processors, parallel = run->batch->parallel;
+    if (parallel > 1 && 2 * parallel > wanted)
+        wanted = 2 * parallel;
     wanted = wanted < THREADS_MAX ? wanted : THREADS_MAX;
     return (size_t) wanted < run->count ? wanted : (int) run->count;
 }
@@ -239,7 +239,7 @@ static int write_counts(struct run *run, struct hs_http_stream *stream)
     json_t *value = json_pack("{s:I, s:I}", "count", (json_int_t) run->count, "failed", (json_int_t) count_failed(run));
     value = hs_request_add_warnings(run->req, value);
     struct hs_buf line;
-    hs_buf_init(&line, HS_ANSWER_MAX);
+    hs_buf_init(&line, HS_RESPONSE_MAX);
     int r = value ? hs_http_append_line(run->req, value, &line) : HS_ENOMEM;
     if (r == 0)
         r = write_text(run, stream, line.data, line.len);
@@ -278,12 +278,12 @@ static void append_results(struct run *run, struct hs_json_writer *json)
 
 static void append_warnings(const struct run *run, struct hs_json_writer *json)
 {
-    json_t *more = hs_request_add_warnings(run->req, json_object()), *warnings = json_object_get(more, "warnings");
+    json_t *extra = hs_request_add_warnings(run->req, json_object()), *warnings = json_object_get(extra, "warnings");
     if (warnings) {
         hs_json_key(json, "warnings");
         hs_json_tree(json, warnings);
     }
-    json_decref(more);
+    json_decref(extra);
 }
 
 static int write_whole(struct run *run, struct hs_buf *out)
@@ -313,18 +313,18 @@ static void reply_whole(struct run *run)
     struct hs_error err;
     struct hs_buf out;
     int r = 0;
-    hs_buf_init(&out, HS_ANSWER_MAX + 4096);
+    hs_buf_init(&out, HS_RESPONSE_MAX + 4096);
     for (size_t i = 0; i < run->count && r == 0; i++)
         r = wait_for(run, i);
     if (r == 0)
         r = write_whole(run, &out);
     if (r == 0)
-        hs_answer_reply(run->req, &out);
+        hs_response_send(run->req, &out);
     else if (r == HS_EBUSY)
         hs_http_reply_error(run->req, r, NULL,
                             "The unsent answers of other requests use all memory for answers; try again later");
     else
-        hs_http_reply_error(run->req, hs_answer_failed(r, &err), NULL, "%s", err.message);
+        hs_http_reply_error(run->req, hs_response_failed(r, &err), NULL, "%s", err.message);
     hs_buf_finish(&out);
 }
 
@@ -361,8 +361,8 @@ void hs_batch_reply(struct hs_http_request *req, const struct hs_batch *batch)
     struct run run = {
         .req = req,
         .batch = batch,
-        .budget = &core->budgets->answers,
-        .style = hs_answer_style(req),
+        .budget = &core->budgets->responses,
+        .style = hs_response_style(req),
         .lines = hs_accept_prefers(req, "application/x-ndjson"),
         .deadline_ns = hs_http_deadline_ns(req),
         .lock = PTHREAD_MUTEX_INITIALIZER,

@@ -1,4 +1,4 @@
-/* Several pictures in one request, processed in parallel; each has its own result, in the order of the request. */
+/* Several pictures in one request, processed concurrently; each has its own result, in the order of the request. */
 #ifndef HS_SERVICE_BATCH_H
 #define HS_SERVICE_BATCH_H
 
@@ -14,20 +14,20 @@ struct hs_batch_picture {
     int64_t deadline_ns;
     struct hs_cancel *cancel;
     enum hs_json_style style; /* of the answer */
-    const json_t *more;       /* members to add: `index`, and `id` if the client sent one */
+    const json_t *extra;      /* members to add: `index`, and `id` if the client sent one */
 };
 
 struct hs_batch {
-    /* Appends the JSON object that answers one picture, including picture->more, as a line with its
+    /* Appends the JSON object that answers one picture, including picture->extra, as a line with its
      * line feed; or returns an error code and sets err. Called concurrently, on threads other than the handler's. */
-    int (*answer)(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err);
+    int (*process)(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err);
     /* Returns the JSON for a picture that failed. NULL: hs_http_error_json. */
     json_t *(*failure)(const struct hs_http_request *req, int code, const struct hs_error *err);
-    int together; /* pictures that the device processes at a time; 0: one */
+    int parallel; /* pictures that the device processes at a time; 0: one */
     void *ctx;
 };
 
-/* Appends `answer`, merged with picture->more, as a line with its line feed. Takes the reference; NULL
+/* Appends `answer`, merged with picture->extra, as a line with its line feed. Takes the reference; NULL
  * is reported as HS_ENOMEM. Returns HS_ETOOLARGE or HS_ENOMEM and sets err on failure. */
 int hs_batch_append(const struct hs_batch_picture *picture, json_t *answer, struct hs_buf *out, struct hs_error *err);
 
@@ -38,7 +38,7 @@ int hs_batch_append(const struct hs_batch_picture *picture, json_t *answer, stru
  * error. If the client disconnects, the remaining pictures are cancelled; a client that reads its
  * lines too slowly is disconnected.
  *
- * Results are held as text. If a whole answer exceeds HS_ANSWER_MAX (service/answer.h), it becomes
+ * Results are held as text. If a whole answer exceeds HS_RESPONSE_MAX (service/response.h), it becomes
  * an error and no further picture is started. For ndjson, processing runs only a few pictures ahead
  * of the lines sent. The first member of the server's context is a struct hs_app_core. */
 void hs_batch_reply(struct hs_http_request *req, const struct hs_batch *batch);

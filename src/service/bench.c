@@ -19,7 +19,7 @@
 #include "service/sample_stats.h"
 #include "service/test_image.h"
 
-enum { PICTURE_MAX = 256 << 20, ANSWER_MAX = 16 << 20, ROUND_TIMEOUT_MS = 120000 };
+enum { PICTURE_MAX = 256 << 20, RESPONSE_MAX = 16 << 20, ROUND_TIMEOUT_MS = 120000 };
 
 /* ---- rounds on several threads ---- */
 
@@ -181,21 +181,21 @@ struct bench_call {
 struct http_worker {
     const struct bench_call *call;
     CURL *curl;
-    struct hs_buf answer;
+    struct hs_buf response;
     char reason[CURL_ERROR_SIZE];
 };
 
-static size_t keep(char *data, size_t size, size_t count, void *arg)
+static size_t append_response(char *data, size_t size, size_t count, void *arg)
 {
     struct http_worker *worker = arg;
-    return hs_buf_append(&worker->answer, data, size * count) == 0 ? size * count : 0;
+    return hs_buf_append(&worker->response, data, size * count) == 0 ? size * count : 0;
 }
 
 static void free_http(void *arg)
 {
     struct http_worker *worker = arg;
     curl_easy_cleanup(worker->curl);
-    hs_buf_finish(&worker->answer);
+    hs_buf_finish(&worker->response);
     free(worker);
 }
 
@@ -218,7 +218,7 @@ static void *make_http(void *arg, struct hs_error *err)
     if (!worker)
         goto no_memory;
     worker->call = arg;
-    hs_buf_init(&worker->answer, ANSWER_MAX);
+    hs_buf_init(&worker->response, RESPONSE_MAX);
     worker->curl = curl_easy_init();
     if (!worker->curl) {
         free_http(worker);
@@ -226,7 +226,7 @@ static void *make_http(void *arg, struct hs_error *err)
     }
     curl_easy_setopt(worker->curl, CURLOPT_URL, worker->call->url);
     curl_easy_setopt(worker->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(worker->curl, CURLOPT_WRITEFUNCTION, keep);
+    curl_easy_setopt(worker->curl, CURLOPT_WRITEFUNCTION, append_response);
     curl_easy_setopt(worker->curl, CURLOPT_WRITEDATA, worker);
     curl_easy_setopt(worker->curl, CURLOPT_ERRORBUFFER, worker->reason);
     curl_easy_setopt(worker->curl, CURLOPT_TIMEOUT_MS, (long) ROUND_TIMEOUT_MS);
@@ -256,12 +256,12 @@ static void read_header(const struct hs_bench_stages *stages, const char *text, 
 /* Reads the stage times of the answer. They stay 0 if the server does not send them. */
 static void read_timings(struct http_worker *worker, double *ret_ms)
 {
-    json_t *answer = json_loadb((const char *) worker->answer.data, worker->answer.len, 0, NULL);
-    const json_t *timings = json_object_get(answer, "timings_ms");
+    json_t *response = json_loadb((const char *) worker->response.data, worker->response.len, 0, NULL);
+    const json_t *timings = json_object_get(response, "timings_ms");
     const struct hs_bench_stages *stages = &worker->call->bench->stages;
     for (size_t i = 0; i + 1 < stages->count; i++)
         ret_ms[i] = json_number_value(json_object_get(timings, stages->names[i]));
-    json_decref(answer);
+    json_decref(response);
     struct curl_header *header;
     if (curl_easy_header(worker->curl, "Server-Timing", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
         read_header(stages, header->value, ret_ms);
@@ -273,7 +273,7 @@ static int run_http(void *arg, size_t round, double *ret_ms, struct hs_error *er
     curl_mime *form = make_form(worker, &worker->call->pictures[round % worker->call->count]);
     if (!form)
         return hs_error_set(err, HS_ENOMEM, "no memory for a form");
-    hs_buf_clear(&worker->answer);
+    hs_buf_clear(&worker->response);
     curl_easy_setopt(worker->curl, CURLOPT_MIMEPOST, form);
     CURLcode code = curl_easy_perform(worker->curl);
     curl_easy_setopt(worker->curl, CURLOPT_MIMEPOST, NULL);
@@ -283,7 +283,7 @@ static int run_http(void *arg, size_t round, double *ret_ms, struct hs_error *er
     long status = 0;
     curl_easy_getinfo(worker->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status != 200)
-        return hs_error_set(err, HS_EIO, "HTTP %ld: %.120s", status, hs_buf_str(&worker->answer));
+        return hs_error_set(err, HS_EIO, "HTTP %ld: %.120s", status, hs_buf_str(&worker->response));
     read_timings(worker, ret_ms);
     return 0;
 }
@@ -387,7 +387,7 @@ static int measure_and_print(struct bench_call *call)
 static int measure_here(struct bench_call *call)
 {
     void *state;
-    int code = hs_app_start(call->invocation, NULL, 0, HS_APP_LOAD | HS_APP_OPEN_FOUND | HS_APP_PREPARE, &state);
+    int code = hs_app_start(call->invocation, NULL, 0, HS_APP_LOAD | HS_APP_OPEN_EXISTING | HS_APP_PREPARE, &state);
     if (code != HS_EXIT_OK)
         return code;
     call->state = state;
@@ -398,7 +398,7 @@ static int measure_here(struct bench_call *call)
 
 static int run_command(struct bench_call *call)
 {
-    const struct hs_text_list *paths = &call->invocation->words;
+    const struct hs_text_list *paths = &call->invocation->operands;
     size_t count = paths->count ? paths->count : 1;
     struct hs_bench_picture *pictures = calloc(count, sizeof(*pictures));
     struct hs_error err;

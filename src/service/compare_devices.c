@@ -62,10 +62,10 @@ void hs_compare_report_numbers(struct hs_compare_report *report, const char *key
 {
     struct hs_sample_stats s = hs_samples_summarize(samples);
     json_object_set_new(report->root, key,
-                        json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t) s.count, "least", rounded(s.least),
-                                  "median", rounded(s.median), "mean", rounded(s.mean), "most", rounded(s.most)));
+                        json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t) s.count, "least", rounded(s.min),
+                                  "median", rounded(s.median), "mean", rounded(s.mean), "most", rounded(s.max)));
     if (!report->json)
-        printf("%-22s  %8zu  %9.4g  %9.4g  %9.4g  %9.4g\n", text, s.count, s.least, s.median, s.mean, s.most);
+        printf("%-22s  %8zu  %9.4g  %9.4g  %9.4g  %9.4g\n", text, s.count, s.min, s.median, s.mean, s.max);
 }
 
 void hs_compare_report_check(struct hs_compare_report *report, const char *key, const char *text, double value,
@@ -150,7 +150,7 @@ static int print_report(struct compare *compare)
 static int run_picture(struct compare *compare, const char *path, struct hs_error *err)
 {
     struct hs_boxes boxes[HS_COMPARE_SIDES];
-    int r = compare->command->look(compare->arg, compare->states, path, boxes, err);
+    int r = compare->command->run(compare->arg, compare->states, path, boxes, err);
     if (r < 0)
         return r;
     const struct hs_boxes *device = &boxes[HS_COMPARE_DEVICE], *against = &boxes[HS_COMPARE_AGAINST];
@@ -265,12 +265,12 @@ int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_c
     memcpy(options + shared, command->options, command->option_count * sizeof(*options));
     if (!hs_invocation_read(call, options, shared + command->option_count, &code))
         return code;
-    for (size_t i = 0; r == 0 && i < call->words.count; i++)
-        r = hs_picture_files_add(&compare.files, "", call->words.items[i], &err);
+    for (size_t i = 0; r == 0 && i < call->operands.count; i++)
+        r = hs_picture_files_add(&compare.files, "", call->operands.items[i], &err);
     if (r < 0)
         code = hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     else if (compare.files.count == 0)
-        code = hs_invocation_fail(call, HS_EXIT_USAGE, "%s: no JPEG, PNG, WebP or BMP in it", call->words.items[0]);
+        code = hs_invocation_fail(call, HS_EXIT_USAGE, "%s: no JPEG, PNG, WebP or BMP in it", call->operands.items[0]);
     else
         code = run(&compare);
     hs_picture_files_finish(&compare.files);

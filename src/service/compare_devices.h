@@ -26,10 +26,10 @@ struct hs_compare_command {
     const char *set;  /* a setting applied to both sides: "name=value" */
 
     /* Runs a picture on both sides. The boxes are borrowed until the next call. Messages name the file. */
-    int (*look)(void *arg, void *const *states, const char *path, struct hs_boxes ret_boxes[HS_COMPARE_SIDES],
-                struct hs_error *err);
+    int (*run)(void *arg, void *const *states, const char *path, struct hs_boxes ret_boxes[HS_COMPARE_SIDES],
+               struct hs_error *err);
 
-    /* Called if box i of the device and box k of the other side match; both are of the last `look`. */
+    /* Called if box i of the device and box k of the other side match; both are of the last `run`. */
     int (*match)(void *arg, size_t i, size_t k, struct hs_error *err);
 
     /* Adds the program's findings to the report, after the models and before the counts. */

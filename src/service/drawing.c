@@ -25,7 +25,8 @@ struct hs_draw_shape hs_drawing_frame(const struct hs_rect *box, uint32_t color,
 }
 
 /* Scales the shapes to the pixels of a reduced picture. Caller frees with free(). */
-static struct hs_draw_shape *reduced(const struct hs_image *image, const struct hs_draw_shape *shapes, size_t count)
+static struct hs_draw_shape *scale_shapes(const struct hs_image *image, const struct hs_draw_shape *shapes,
+                                          size_t count)
 {
     float x = (float) image->width / (float) image->orig_width, y = (float) image->height / (float) image->orig_height;
     struct hs_draw_shape *copy = calloc(count ? count : 1, sizeof(*copy));
@@ -43,7 +44,7 @@ int hs_drawing_encode(const struct hs_image *image, int orientation, const struc
                       enum hs_image_format format, struct hs_buf *out, struct hs_error *err)
 {
     struct hs_overlay *overlay;
-    struct hs_draw_shape *own = reduced(image, shapes, count);
+    struct hs_draw_shape *own = scale_shapes(image, shapes, count);
     if (!own)
         return hs_error_set(err, HS_ENOMEM, "no memory to draw on an image");
     int r = hs_overlay_create(image, orientation, own, count, &overlay, err);
@@ -64,7 +65,7 @@ static int no_memory(struct hs_error *err)
     return hs_error_set(err, HS_ENOMEM, "no memory for the names of drawings");
 }
 
-static bool is_taken(const struct hs_drawing_target *target, const char *file)
+static bool is_used(const struct hs_drawing_target *target, const char *file)
 {
     for (size_t i = 0; i < target->count; i++)
         if (strcmp(target->files[i], file) == 0)
@@ -89,7 +90,7 @@ static int add_to_folder(struct hs_drawing_target *target, const char *picture, 
     char name[NAME_MAX + 1], path[PATH_MAX];
     bool fits = hs_str_format(name, sizeof(name), "%.*s.jpg", stem, base) &&
                 hs_path_join(path, sizeof(path), target->path, name);
-    for (int number = 2; fits && is_taken(target, path); number++)
+    for (int number = 2; fits && is_used(target, path); number++)
         fits = hs_str_format(name, sizeof(name), "%.*s-%d.jpg", stem, base, number) &&
                hs_path_join(path, sizeof(path), target->path, name);
     return fits ? add_file(target, path, err)
@@ -137,8 +138,8 @@ static int check_files(const struct hs_drawing_target *target, const struct hs_t
     return r;
 }
 
-int hs_drawing_target_settle(struct hs_drawing_target *target, const struct hs_text_list *pictures,
-                             struct hs_error *err)
+int hs_drawing_target_resolve(struct hs_drawing_target *target, const struct hs_text_list *pictures,
+                              struct hs_error *err)
 {
     struct stat st;
     if (!target->path)

@@ -12,7 +12,7 @@
 enum { HS_DRAWING_MAX = 256 << 20, HS_DRAWING_QUALITY = 88 };
 
 enum {
-    HS_DRAWING_ANSWER_SIDE = 3072, /* longest side of an annotated picture in an answer */
+    HS_DRAWING_RESPONSE_SIDE = 3072, /* longest side of an annotated picture in an answer */
     /* Memory of hs_drawing_encode per pixel of the picture, in bytes (struct hs_image_options): up
      * to 3 for a PNG file, and 1 for the rows being drawn. */
     HS_DRAWING_MORE_PER_PIXEL = 4,
@@ -45,8 +45,8 @@ struct hs_drawing_target {
  * and there are several pictures, if its name does not end in .jpg, .jpeg or .png, or if an output
  * file is one of the pictures, also by another name. The caller calls hs_drawing_target_finish,
  * also after a failure. */
-int hs_drawing_target_settle(struct hs_drawing_target *target, const struct hs_text_list *pictures,
-                             struct hs_error *err);
+int hs_drawing_target_resolve(struct hs_drawing_target *target, const struct hs_text_list *pictures,
+                              struct hs_error *err);
 void hs_drawing_target_finish(struct hs_drawing_target *target);
 
 /* Writes the result of hs_drawing_encode for the picture with that index. */

@@ -20,7 +20,7 @@ enum { RECORD_MAX = 64 << 10, FACES_MAX = 1 << 30 };
 
 bool hs_embedding_parity_is_close(const struct hs_sample_stats *cosine)
 {
-    return cosine->median >= HS_PARITY_MEDIAN && cosine->least >= HS_PARITY_LEAST;
+    return cosine->median >= HS_PARITY_MEDIAN && cosine->min >= HS_PARITY_MIN;
 }
 
 int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_error *err)
@@ -29,8 +29,8 @@ int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_er
         return hs_error_set(err, HS_EMODEL,
                             "the vectors of the two model files differ: over %zu face%s, the median cosine is %.4f (at "
                             "least %.2f required), the lowest %.4f (at least %.2f required)",
-                            cosine->count, cosine->count == 1 ? "" : "s", cosine->median, HS_PARITY_MEDIAN,
-                            cosine->least, HS_PARITY_LEAST);
+                            cosine->count, cosine->count == 1 ? "" : "s", cosine->median, HS_PARITY_MEDIAN, cosine->min,
+                            HS_PARITY_MIN);
     if (cosine->count < HS_PARITY_FACES)
         return hs_error_set(err, HS_EMODEL,
                             "only %zu face%s compared, %d required. Run `" COMMAND "` with more pictures",
@@ -74,7 +74,7 @@ int hs_embedding_parity_save(const struct hs_store *store, const struct hs_model
     json_t *record = json_pack("{s:s, s:s, s:o, s:o, s:I, s:f, s:f, s:s}", "pack", device->pack->name, "space",
                                device->pack->embedding.space, "device", file_json(device, device_sha256), "against",
                                file_json(against, against_sha256), "faces", (json_int_t) cosine->count, "least_cosine",
-                               cosine->least, "median_cosine", cosine->median, "when", when);
+                               cosine->min, "median_cosine", cosine->median, "when", when);
     hs_buf_init(&out, RECORD_MAX);
     r = record ? hs_json_write(record, HS_JSON_PRETTY, &out) : HS_ENOMEM;
     r = r < 0 ? hs_error_set(err, r, "no memory for the record")
@@ -102,9 +102,9 @@ static bool parse(const json_t *root, struct record *ret)
     if (!device || !against || !json_is_integer(count) || !json_is_number(least) || !json_is_number(median))
         return false;
     ret->cosine = (struct hs_sample_stats) { .count = (size_t) faces,
-                                             .least = json_number_value(least),
+                                             .min = json_number_value(least),
                                              .median = json_number_value(median) };
-    return faces >= 0 && faces <= FACES_MAX && fabs(ret->cosine.least) <= 1.001 && fabs(ret->cosine.median) <= 1.001 &&
+    return faces >= 0 && faces <= FACES_MAX && fabs(ret->cosine.min) <= 1.001 && fabs(ret->cosine.median) <= 1.001 &&
            hs_str_copy(ret->device, sizeof(ret->device), device) &&
            hs_str_copy(ret->against, sizeof(ret->against), against);
 }

@@ -18,7 +18,7 @@
  * themselves. With 20 faces a median is meaningful, and a network that reads its input wrongly
  * (channels, scale) fails on the first one. */
 #define HS_PARITY_MEDIAN .97
-#define HS_PARITY_LEAST .9
+#define HS_PARITY_MIN .9
 enum { HS_PARITY_FACES = 20 };
 
 /* Returns true if the median and the minimum cosine reach these bounds, for any number of faces. */

@@ -9,29 +9,30 @@
 
 enum { METRICS_MAX = 1 << 20 };
 
-static void head(struct hs_buf *out, const char *name, const char *type, const char *help)
+static void put_head(struct hs_buf *out, const char *name, const char *type, const char *help)
 {
     hs_buf_printf(out, "# HELP hailo_%s %s\n# TYPE hailo_%s %s\n", name, help, name, type);
 }
 
-static void one(struct hs_buf *out, const char *name, const char *type, const char *help, uint64_t value)
+static void put_value(struct hs_buf *out, const char *name, const char *type, const char *help, uint64_t value)
 {
-    head(out, name, type, help);
+    put_head(out, name, type, help);
     hs_buf_printf(out, "hailo_%s %" PRIu64 "\n", name, value);
 }
 
 static void put_server(struct hs_buf *out, const struct hs_http_stats *s)
 {
-    one(out, "http_requests_total", "counter", "Requests answered or aborted.", s->requests);
-    one(out, "http_cancelled_total", "counter", "Requests whose client disconnected before the answer.", s->cancelled);
-    one(out, "http_timed_out_total", "counter", "Connections closed by a timeout.", s->timed_out);
-    one(out, "http_connections", "gauge", "Open connections.", s->connections);
-    one(out, "http_requests_active", "gauge", "Requests in progress, from their headers to the end of their answer.",
-        s->active);
-    one(out, "http_requests_queued", "gauge", "Active requests that wait for a worker.", s->queued);
-    one(out, "http_body_bytes", "gauge", "Memory held by request bodies.", s->body_bytes);
-    one(out, "http_answer_bytes", "gauge", "Memory held by unsent answers.", s->answer_bytes);
-    one(out, "resident_memory_bytes", "gauge", "Memory of the process.", (uint64_t) hs_mem_resident());
+    put_value(out, "http_requests_total", "counter", "Requests answered or aborted.", s->requests);
+    put_value(out, "http_cancelled_total", "counter", "Requests whose client disconnected before the answer.",
+              s->cancelled);
+    put_value(out, "http_timed_out_total", "counter", "Connections closed by a timeout.", s->timed_out);
+    put_value(out, "http_connections", "gauge", "Open connections.", s->connections);
+    put_value(out, "http_requests_active", "gauge",
+              "Requests in progress, from their headers to the end of their answer.", s->active);
+    put_value(out, "http_requests_queued", "gauge", "Active requests that wait for a worker.", s->queued);
+    put_value(out, "http_body_bytes", "gauge", "Memory held by request bodies.", s->body_bytes);
+    put_value(out, "http_answer_bytes", "gauge", "Memory held by unsent answers.", s->response_bytes);
+    put_value(out, "resident_memory_bytes", "gauge", "Memory of the process.", (uint64_t) hs_mem_resident());
 }
 
 /* ---- models ---- */
@@ -60,14 +61,14 @@ static void put_models(struct hs_buf *out, struct model *models, size_t count)
     for (size_t i = 0; i < count; i++)
         hs_model_pool_get_status(models[i].pool, &models[i].status);
     for (size_t row = 0; row < HS_ARRAY_LEN(rows); row++) {
-        head(out, rows[row].name, rows[row].type, rows[row].help);
+        put_head(out, rows[row].name, rows[row].type, rows[row].help);
         for (size_t i = 0; i < count; i++) {
             const struct hs_model_pool_status *s = &models[i].status;
             put_model(out, rows[row].name, &models[i]);
             hs_buf_printf(out, "} %" PRIu64 "\n", row == 0 ? s->degraded : row == 1 ? s->retries : s->fallbacks);
         }
     }
-    head(out, "model_state", "gauge", "1 for the current state of the model.");
+    put_head(out, "model_state", "gauge", "1 for the current state of the model.");
     for (size_t i = 0; i < count; i++) {
         for (int state = HS_RUNNER_IDLE; state <= HS_RUNNER_FAILED; state++) {
             put_model(out, "model_state", &models[i]);
@@ -77,18 +78,18 @@ static void put_models(struct hs_buf *out, struct model *models, size_t count)
     }
 }
 
-/* ---- devices: one series per device of each model ---- */
+/* ---- devices: one set of series per device of each model ---- */
 
 struct device {
     const struct model *model;
     const struct hs_model_runner *runner;
     int index;
-    bool standby;
+    bool fallback;
 };
 
 static const struct {
     const char *name, *type, *help;
-} series[] = {
+} families[] = {
     { "device_runs_total", "counter", "Runs of the network." },
     { "device_run_seconds_total", "counter", "Time of these runs, from submission to completion." },
     { "device_pictures_total", "counter", "Pictures in these runs." },
@@ -105,9 +106,9 @@ static const struct {
     { "device_temperature_celsius", "gauge", "Temperature of the device." },
     { "device_info", "gauge", "Always 1; the labels describe the device." },
 };
-enum { DEVICE_INFO = HS_ARRAY_LEN(series) - 1 };
+enum { DEVICE_INFO = HS_ARRAY_LEN(families) - 1 };
 
-/* Returns the value for a row of `series`; NAN if the device does not have it, and the line is omitted. */
+/* Returns the value for a row of `families`; NAN if the device does not have it, and the line is omitted. */
 static double value_of(const struct hs_runner_status *s, size_t row)
 {
     const double values[] = {
@@ -127,7 +128,7 @@ static double value_of(const struct hs_runner_status *s, size_t row)
         s->has_health && s->health.has_temperature ? (double) s->health.temperature_c : (double) NAN,
         1,
     };
-    _Static_assert(HS_ARRAY_LEN(values) == HS_ARRAY_LEN(series), "a value for each series");
+    _Static_assert(HS_ARRAY_LEN(values) == HS_ARRAY_LEN(families), "a value for each series");
     return values[row];
 }
 
@@ -147,8 +148,9 @@ static void put_device(struct hs_buf *out, size_t row, const struct device *d)
     double value = value_of(&status, row);
     if (isnan(value))
         return;
-    hs_buf_printf(out, "hailo_%s{task=\"%s\",model=\"%s\",device=\"%s\",index=\"%d\",standby=\"%d\"", series[row].name,
-                  d->model->task, d->runner->choice.pack->name, d->runner->device, d->index, d->standby);
+    hs_buf_printf(out, "hailo_%s{task=\"%s\",model=\"%s\",device=\"%s\",index=\"%d\",standby=\"%d\"",
+                  families[row].name, d->model->task, d->runner->choice.pack->name, d->runner->device, d->index,
+                  d->fallback);
     if (row == DEVICE_INFO) {
         put_text(out, "name", status.device);
         put_text(out, "runtime", status.version);
@@ -159,7 +161,7 @@ static void put_device(struct hs_buf *out, size_t row, const struct device *d)
 
 static void put_devices(struct hs_buf *out, size_t row, const struct model *models, size_t count)
 {
-    head(out, series[row].name, series[row].type, series[row].help);
+    put_head(out, families[row].name, families[row].type, families[row].help);
     for (size_t i = 0; i < count; i++) {
         const struct hs_model_pool *pool = models[i].pool;
         for (int k = 0; k < pool->count; k++)
@@ -186,7 +188,7 @@ void hs_app_get_metrics(struct hs_http_request *req)
     hs_buf_init(&out, METRICS_MAX);
     put_server(&out, &stats);
     put_models(&out, models, count);
-    for (size_t row = 0; row < HS_ARRAY_LEN(series); row++)
+    for (size_t row = 0; row < HS_ARRAY_LEN(families); row++)
         put_devices(&out, row, models, count);
     if (core->app->metrics)
         core->app->metrics(core, &out);

@@ -143,7 +143,8 @@ static void *open_or_close(void *arg)
 }
 
 /* Starts a thread that opens or closes the entry. */
-static int begin(struct hs_model_cache *cache, struct entry *entry, enum entry_state state, struct hs_error *err)
+static int start_transition(struct hs_model_cache *cache, struct entry *entry, enum entry_state state,
+                            struct hs_error *err)
 {
     enum entry_state before = entry->state;
     pthread_t thread;
@@ -171,7 +172,7 @@ static int add(struct hs_model_cache *cache, const struct hs_pack *pack, struct 
         const struct hs_pack *before = entry->pack;
         entry->pack = pack;
         entry->refs = 0;
-        int r = begin(cache, entry, OPENING, err);
+        int r = start_transition(cache, entry, OPENING, err);
         if (r < 0)
             entry->pack = before; /* the entry keeps the error of this pack */
         return r;
@@ -180,7 +181,7 @@ static int add(struct hs_model_cache *cache, const struct hs_pack *pack, struct 
     if (!oldest && !closing)
         return hs_error_set(err, HS_EBUSY, "%d models are in use, which is the maximum; try again later",
                             HS_MODEL_CACHE_MAX);
-    return closing ? 0 : begin(cache, oldest, CLOSING, err);
+    return closing ? 0 : start_transition(cache, oldest, CLOSING, err);
 }
 
 static int ref(struct hs_model_cache *cache, const struct hs_pack *pack, int64_t deadline_ns, struct entry **ret_entry,
@@ -204,7 +205,7 @@ static int ref(struct hs_model_cache *cache, const struct hs_pack *pack, int64_t
     }
 }
 
-static void stay_within_memory(struct hs_model_cache *cache)
+static void enforce_memory_limit(struct hs_model_cache *cache)
 {
     struct entry *entry = least_recently_used(cache, true);
     if (entry)
@@ -261,7 +262,7 @@ int hs_model_cache_ref(struct hs_model_cache *cache, const char *name, int64_t d
     if (r == 0) {
         *ret_pool = &entry->pool;
         if (full)
-            stay_within_memory(cache);
+            enforce_memory_limit(cache);
     }
     pthread_mutex_unlock(&cache->lock);
     return r;

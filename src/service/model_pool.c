@@ -25,7 +25,7 @@ static void find_devices(const struct hs_model_options *options, struct hs_backe
     const struct hs_device_options look = { .script = hs_model_runner_script(device) };
     const struct hs_backend *backend;
     *ret_probe = (struct hs_backend_probe) { 0 };
-    if (!hs_given(options->settings->inference.device_id) &&
+    if (!hs_null_if_empty(options->settings->inference.device_id) &&
         hs_registry_find(hs_model_runner_backend_name(device), &backend, NULL) == 0)
         backend->probe(&look, ret_probe);
 }
@@ -74,17 +74,17 @@ bool hs_model_pool_may_use_processor(const struct hs_model_options *options)
            (is_auto(options) || options->settings->device.fallback == HS_FALLBACK_CPU);
 }
 
-static bool has(const struct hs_model_options *options, const struct hs_pack *pack, const char *backend)
+static bool has_file(const struct hs_model_options *options, const struct hs_pack *pack, const char *backend)
 {
     char version[HS_RUNTIME_SIZE];
     const struct hs_pack_file *file = hs_pack_find_file(pack, backend, hs_model_runner_runtime(backend, version));
     return file && hs_store_has(options->store, file);
 }
 
-bool hs_model_pool_can_have(const struct hs_model_options *options, const struct hs_pack *pack)
+bool hs_model_pool_is_installed(const struct hs_model_options *options, const struct hs_pack *pack)
 {
-    return has(options, pack, hs_model_runner_backend_name(hs_model_runner_device(options))) ||
-           (hs_model_pool_may_use_processor(options) && has(options, pack, "openvino"));
+    return has_file(options, pack, hs_model_runner_backend_name(hs_model_runner_device(options))) ||
+           (hs_model_pool_may_use_processor(options) && has_file(options, pack, "openvino"));
 }
 
 /* Initialises the model `model` on the processor. If that fails and `any` is set, uses the default model instead. */
@@ -143,7 +143,7 @@ static int replace_devices(struct hs_model_pool *pool, const struct hs_model_opt
         return r;
     pool->count = 1;
     pool->degraded = !is_auto(options);
-    hs_str_copy(pool->instead, sizeof(pool->instead), why->message);
+    hs_str_copy(pool->replaced_reason, sizeof(pool->replaced_reason), why->message);
     if (options->refused)
         options->refused[0] = '\0';
     hs_log_warning("hailo unavailable, %s runs on the CPU: %s", hs_model_pool_first(pool)->model, why->message);
@@ -357,8 +357,8 @@ void hs_model_pool_get_status(struct hs_model_pool *pool, struct hs_model_pool_s
         .devices = pool->count,
         .retries = atomic_load(&pool->retries),
         .fallbacks = atomic_load(&pool->fallbacks),
-        .no_fallback = hs_given(pool->no_fallback),
-        .instead = hs_given(pool->instead),
+        .no_fallback = hs_null_if_empty(pool->no_fallback),
+        .replaced_reason = hs_null_if_empty(pool->replaced_reason),
         .degraded = pool->degraded,
     };
     struct hs_runner_status one;
@@ -388,29 +388,29 @@ void hs_model_pool_watch(struct hs_model_pool *pool)
     const struct hs_model_runner *first = hs_model_pool_first(pool);
     struct hs_model_pool_status status;
     hs_model_pool_get_status(pool, &status);
-    const char *complaint = status.error.code ? status.error.message : NULL;
-    if ((complaint != NULL) == pool->logged_down || status.state == HS_RUNNER_LOADING)
+    const char *device_error = status.error.code ? status.error.message : NULL;
+    if ((device_error != NULL) == pool->logged_down || status.state == HS_RUNNER_LOADING)
         return;
-    pool->logged_down = complaint != NULL;
-    if (!complaint)
+    pool->logged_down = device_error != NULL;
+    if (!device_error)
         hs_log_info("%s runs %s again", first->device, first->model);
     else
-        hs_log_error("%s cannot run %s: %s", first->device, first->model, complaint);
-    if (complaint && status.error.code == HS_EMODEL && !hs_model_runner_is_simulated(first))
+        hs_log_error("%s cannot run %s: %s", first->device, first->model, device_error);
+    if (device_error && status.error.code == HS_EMODEL && !hs_model_runner_is_simulated(first))
         hs_startup_report_model(first->choice.file->name);
-    if (complaint && status.error.code == HS_EINUSE && !hs_model_runner_is_simulated(first))
+    if (device_error && status.error.code == HS_EINUSE && !hs_model_runner_is_simulated(first))
         hs_startup_log_holders();
 }
 
-const char *hs_model_pool_complaint(const struct hs_model_pool_status *status)
+const char *hs_model_pool_device_error(const struct hs_model_pool_status *status)
 {
-    return status->error.code ? status->error.message : status->instead;
+    return status->error.code ? status->error.message : status->replaced_reason;
 }
 
-const char *hs_model_pool_reason(const struct hs_model_pool_status *status, const char **ret_detail)
+const char *hs_model_pool_not_ready(const struct hs_model_pool_status *status, const char **ret_detail)
 {
     *ret_detail = status->state == HS_RUNNER_FAILED ? status->error.message : "";
-    bool fallback = status->degraded && !status->instead;
+    bool fallback = status->degraded && !status->replaced_reason;
     if (fallback || status->state == HS_RUNNER_READY || status->state == HS_RUNNER_IDLE ||
         status->state == HS_RUNNER_UNLOADING)
         return NULL;

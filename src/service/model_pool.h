@@ -18,11 +18,11 @@ struct hs_model_pool {
     char no_fallback[HS_ERROR_MESSAGE_SIZE]; /* why the fallback that the settings ask for is missing; else "" */
     /* "" if `runners` are those that the settings name. Otherwise the reason why these were not
      * available at the start; `runners` is then the processor, permanently. */
-    char instead[HS_ERROR_MESSAGE_SIZE];
-    bool degraded;                    /* true if `instead` is set and the settings name a device other than `auto` */
-    atomic_uint next;                 /* the device to consider first */
-    atomic_bool logged_fallback;      /* "fallback answers" has been logged */
-    bool logged_down;                 /* "a device is down" has been logged; for hs_model_pool_watch */
+    char replaced_reason[HS_ERROR_MESSAGE_SIZE];
+    bool degraded;               /* true if `replaced_reason` is set and the settings name a device other than `auto` */
+    atomic_uint next;            /* the device to consider first */
+    atomic_bool logged_fallback; /* "fallback answers" has been logged */
+    bool logged_down;            /* "a device is down" has been logged; for hs_model_pool_watch */
     atomic_ullong retries, fallbacks; /* runs repeated, and runs done by the fallback */
 };
 
@@ -32,7 +32,7 @@ bool hs_model_pool_may_use_processor(const struct hs_model_options *options);
 
 /* Returns true if a file of the pack is installed for that device, or for the processor if that may
  * run it. Uses only the store, the settings and the device of the options. */
-bool hs_model_pool_can_have(const struct hs_model_options *options, const struct hs_pack *pack);
+bool hs_model_pool_is_installed(const struct hs_model_options *options, const struct hs_pack *pack);
 
 /* Initialises a runner, as hs_model_runner_init, for every device that the settings allow. If no
  * file can be used on them (none for this runtime, not installed, damaged) and the processor may
@@ -82,7 +82,7 @@ struct hs_model_pool_status {
     struct hs_error error; /* of the first device that is down; else code 0 */
     uint64_t retries, fallbacks;
     const char *no_fallback; /* why the processor cannot be the fallback although the settings ask for it, or NULL */
-    const char *instead;     /* as in struct hs_model_pool, or NULL */
+    const char *replaced_reason; /* as in struct hs_model_pool, or NULL */
 };
 
 void hs_model_pool_get_status(struct hs_model_pool *pool, struct hs_model_pool_status *ret_status);
@@ -91,10 +91,10 @@ void hs_model_pool_get_status(struct hs_model_pool *pool, struct hs_model_pool_s
 void hs_model_pool_watch(struct hs_model_pool *pool);
 
 /* Returns why a device of the pool is down or unused, even if the processor answers; NULL if all are up. */
-const char *hs_model_pool_complaint(const struct hs_model_pool_status *status);
+const char *hs_model_pool_device_error(const struct hs_model_pool_status *status);
 
 /* Returns why requests cannot be answered: "model_loading" with "" as detail, or "model_failed"
  * with details. Returns NULL if they can. */
-const char *hs_model_pool_reason(const struct hs_model_pool_status *status, const char **ret_detail);
+const char *hs_model_pool_not_ready(const struct hs_model_pool_status *status, const char **ret_detail);
 
 #endif

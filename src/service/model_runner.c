@@ -140,7 +140,7 @@ static int sizes_of(const struct hs_model_runner *runner, const struct hs_model_
     int count = hs_letterbox_sizes(&runner->rule, rule_sizes);
     for (int i = 0; i < count; i++)
         ret_sizes[i] = (struct hs_input_size) { rule_sizes[i].h, rule_sizes[i].w };
-    if (options->halved)
+    if (options->half_size)
         ret_sizes[count++] = hs_model_runner_half_size(runner);
     return count;
 }
@@ -148,7 +148,7 @@ static int sizes_of(const struct hs_model_runner *runner, const struct hs_model_
 bool hs_model_runner_cache_dir(const struct hs_inference_settings *settings, const struct hs_store *store, char *dst,
                                size_t size)
 {
-    const char *named = hs_given(settings->cache_dir);
+    const char *named = hs_null_if_empty(settings->cache_dir);
     return named ? hs_str_copy(dst, size, named) : hs_path_join(dst, size, hs_store_dir(store), "compiled");
 }
 
@@ -191,7 +191,7 @@ static int create_runner(struct hs_model_runner *runner, const struct hs_model_o
         .backend = runner->backend,
         .group = d->group,
         .cache_dir = cache_folder(runner, options, cache, sizeof(cache)) ? cache : NULL,
-        .device_id = hs_given(options->device_id ? options->device_id : s->device_id),
+        .device_id = hs_null_if_empty(options->device_id ? options->device_id : s->device_id),
         .script = hs_model_runner_script(hs_model_runner_device(options)),
         .threads = s->threads,
         .slots = s->slots > 0 ? s->slots : runner->backend->default_slots,

@@ -22,7 +22,7 @@ struct hs_model_options {
     struct hs_input_size input; /* largest input of a network with free input size; 0x0: the pack's */
     int border;                 /* border in input pixels, as in struct hs_letterbox_rule */
     bool prepare;               /* prepares all input sizes on load */
-    bool halved;                /* prepares hs_model_runner_half_size too */
+    bool half_size;             /* prepares hs_model_runner_half_size too */
     char *refused; /* HS_REFUSED_SIZE bytes for the name of the model file if it causes a failure; may be NULL */
     int batch;     /* most pictures per run on a processor */
 };
@@ -85,7 +85,7 @@ bool hs_model_runner_cache_dir(const struct hs_inference_settings *settings, con
 const char *hs_model_runner_script(const char *device);
 
 /* Returns NULL for an empty text, because settings cannot be NULL. */
-static inline const char *hs_given(const char *text)
+static inline const char *hs_null_if_empty(const char *text)
 {
     return text[0] ? text : NULL;
 }

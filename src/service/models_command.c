@@ -20,9 +20,9 @@ struct command {
     struct hs_invocation *call;
     const struct hs_app *app;
     struct hs_settings *settings;
-    const char *here;         /* the backend of this machine: "hailo" or "openvino" */
-    const char *here_runtime; /* version of the backend's runtime, "5.1.1"; NULL: unknown */
-    bool standby;             /* the processor may be its fallback, so `pull` fetches the processor's file too */
+    const char *local_backend; /* the backend of this machine: "hailo" or "openvino" */
+    const char *local_runtime; /* version of the backend's runtime, "5.1.1"; NULL: unknown */
+    bool pull_fallback;        /* the processor may be its fallback, so `pull` fetches the processor's file too */
     struct hs_store *store;
     char cache[PATH_MAX];      /* folder of compiled models; "": its path is too long */
     struct hs_text_list names; /* arguments of the action; borrowed */
@@ -64,14 +64,14 @@ static const struct hs_pack *find_pack(const struct command *cmd, const char *na
 static bool is_default(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
 {
     struct hs_model_choice choice;
-    return hs_store_choose(cmd->store, pack->task, NULL, cmd->here, cmd->here_runtime, &choice, NULL) == 0 &&
+    return hs_store_choose(cmd->store, pack->task, NULL, cmd->local_backend, cmd->local_runtime, &choice, NULL) == 0 &&
            choice.pack == pack && choice.file == file;
 }
 
 static uint64_t compiled_bytes(const struct command *cmd, const struct hs_pack_file *file)
 {
-    struct hs_compiled_sum sum;
-    hs_compiled_sum(cmd->cache, file->name, false, &sum);
+    struct hs_compiled_stats sum;
+    hs_compiled_stats(cmd->cache, file->name, false, &sum);
     return sum.bytes;
 }
 
@@ -107,8 +107,8 @@ static int list_json(const struct command *cmd)
     for (size_t i = 0; i < hs_store_count(cmd->store); i++)
         if (hs_app_serves(cmd->app, hs_store_pack(cmd->store, i)))
             json_array_append_new(models, pack_json(cmd, hs_store_pack(cmd->store, i)));
-    json_t *root =
-        json_pack("{s:s, s:s, s:o}", "folder", hs_store_dir(cmd->store), "backend", cmd->here, "models", models);
+    json_t *root = json_pack("{s:s, s:s, s:o}", "folder", hs_store_dir(cmd->store), "backend", cmd->local_backend,
+                             "models", models);
     struct hs_error err;
     if (hs_print_json(root, HS_JSON_FILE, &err) < 0)
         return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s", err.message);
@@ -179,7 +179,7 @@ static int do_list(void *arg)
 
 /* ---- pull ---- */
 
-static void say(void *arg, const char *line)
+static void print_line(void *arg, const char *line)
 {
     hs_progress_clear(arg);
     fprintf(stderr, "  %s\n", line);
@@ -190,11 +190,11 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
     const struct hs_pack *pack = choice->pack;
     const char *mirror = hs_app_common(cmd->settings)->model.mirror, *url = pack->licence_url;
     const struct hs_fetch_options options = {
-        .mirror = cmd->mirror ? cmd->mirror : hs_given(mirror),
+        .mirror = cmd->mirror ? cmd->mirror : hs_null_if_empty(mirror),
         .force = cmd->force,
         .stall_s = (int) cmd->timeout,
         .progress = hs_progress_show,
-        .say = say,
+        .on_message = print_line,
         .arg = &cmd->progress,
     };
     struct hs_fetch_result result;
@@ -211,7 +211,7 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
         return fail(cmd, &err);
     hs_progress_size(result.size, size);
     printf("  %s, %s, SHA-256 %s: %s\n", choice->file->name, size, result.sha256,
-           result.already ? "already installed" : "installed");
+           result.present ? "already installed" : "installed");
     printf("  in %s\n", hs_store_dir(cmd->store));
     if (result.recorded)
         printf("  %s; this checksum is recorded, and every later use is compared with it\n",
@@ -223,9 +223,9 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
  * machine's device, or else for the processor. Prints an error on failure. */
 static bool choose(struct command *cmd, enum hs_task task, const char *name, struct hs_model_choice *ret)
 {
-    const char *backend = cmd->backend ? cmd->backend : cmd->here;
-    bool own = strcmp(backend, cmd->here) == 0;
-    const char *runtime = cmd->runtime ? cmd->runtime : own ? cmd->here_runtime : NULL;
+    const char *backend = cmd->backend ? cmd->backend : cmd->local_backend;
+    bool own = strcmp(backend, cmd->local_backend) == 0;
+    const char *runtime = cmd->runtime ? cmd->runtime : own ? cmd->local_runtime : NULL;
     struct hs_error err;
     if (!name) {
         if (hs_store_choose_default(cmd->store, task, backend, runtime, ret, &err) == 0)
@@ -249,17 +249,17 @@ static bool choose(struct command *cmd, enum hs_task task, const char *name, str
  * the task's default. */
 static int pull(struct command *cmd, enum hs_task task, const char *name)
 {
-    struct hs_model_choice choice, standby;
+    struct hs_model_choice choice, fallback;
     struct hs_error err;
     if (!choose(cmd, task, name, &choice))
         return HS_EXIT_FAILURE;
     int code = pull_one(cmd, &choice);
-    if (!cmd->standby || cmd->backend || strcmp(choice.file->backend, "openvino") == 0)
+    if (!cmd->pull_fallback || cmd->backend || strcmp(choice.file->backend, "openvino") == 0)
         return code;
-    standby = (struct hs_model_choice) { choice.pack, hs_pack_find_file(choice.pack, "openvino", NULL) };
-    if (!standby.file && hs_store_choose_default(cmd->store, choice.pack->task, "openvino", NULL, &standby, &err) < 0)
+    fallback = (struct hs_model_choice) { choice.pack, hs_pack_find_file(choice.pack, "openvino", NULL) };
+    if (!fallback.file && hs_store_choose_default(cmd->store, choice.pack->task, "openvino", NULL, &fallback, &err) < 0)
         return fail(cmd, &err);
-    return pull_one(cmd, &standby) == HS_EXIT_OK ? code : HS_EXIT_FAILURE;
+    return pull_one(cmd, &fallback) == HS_EXIT_OK ? code : HS_EXIT_FAILURE;
 }
 
 /* Pulls the named models; without names, for each task the configured model, or else the default. */
@@ -287,7 +287,7 @@ static int verify_file(const struct command *cmd, const struct hs_pack_file *fil
                                          "UNKNOWN (not pulled, so its checksum is not known)" };
     enum hs_file_state state;
     char hex[65], size[32];
-    struct hs_compiled_sum sum;
+    struct hs_compiled_stats sum;
     struct hs_error err;
     if (hs_store_check(cmd->store, file, &state, hex, &err) < 0)
         return fail(cmd, &err);
@@ -295,7 +295,7 @@ static int verify_file(const struct command *cmd, const struct hs_pack_file *fil
         return HS_EXIT_OK;
     printf("%s: %s%s%s\n", file->name, words[state], hex[0] ? " " : "", hex);
     *count += 1;
-    hs_compiled_sum(cmd->cache, file->name, true, &sum);
+    hs_compiled_stats(cmd->cache, file->name, true, &sum);
     if (sum.entries) {
         hs_progress_size(sum.bytes, size);
         printf("%s: compiled: %s (%d, %s)\n", file->name,
@@ -408,15 +408,15 @@ static int run_with_store(struct command *cmd)
     const struct hs_common_settings *s = hs_app_common(cmd->settings);
     char version[HS_RUNTIME_SIZE];
     struct hs_error err;
-    cmd->here = hs_app_pull_backend(&s->inference);
-    cmd->here_runtime = hs_model_runner_runtime(cmd->here, version);
-    cmd->standby = strcmp(cmd->here, "hailo") == 0 && s->device.fallback == HS_FALLBACK_CPU;
+    cmd->local_backend = hs_app_pull_backend(&s->inference);
+    cmd->local_runtime = hs_model_runner_runtime(cmd->local_backend, version);
+    cmd->pull_fallback = strcmp(cmd->local_backend, "hailo") == 0 && s->device.fallback == HS_FALLBACK_CPU;
     if (hs_app_open_store(cmd->app, &s->model, &cmd->store, &err) < 0)
         return fail(cmd, &err);
     if (!hs_model_runner_cache_dir(&s->inference, cmd->store, cmd->cache, sizeof(cmd->cache)))
         cmd->cache[0] = '\0';
-    if (hs_store_complaint(cmd->store))
-        fprintf(stderr, "%s: skipped: %s\n", cmd->call->who, hs_store_complaint(cmd->store));
+    if (hs_store_warning(cmd->store))
+        fprintf(stderr, "%s: skipped: %s\n", cmd->call->prefix, hs_store_warning(cmd->store));
     int code = cmd->call->action->run(cmd);
     hs_store_close(cmd->store);
     return code;
@@ -454,7 +454,7 @@ static int run(struct hs_invocation *call)
         return code;
     hs_progress_init(&cmd.progress, false);
     cmd.progress.quiet = call->quiet;
-    cmd.names = call->words;
+    cmd.names = call->operands;
     code = hs_app_load_settings(call, NULL, 0, &cmd.settings);
     if (code == HS_EXIT_OK)
         code = run_with_store(&cmd);

@@ -84,7 +84,7 @@ static const char *style(const struct hs_picture_report *report, const char *seq
 
 static int init_paths(struct hs_picture_report *report, struct hs_error *err)
 {
-    int r = hs_picture_files_expand(&report->files, &report->call->words, err);
+    int r = hs_picture_files_expand(&report->files, &report->call->operands, err);
     for (size_t i = 0; r == 0 && i < report->files.count; i++) {
         if (!hs_text_list_add(&report->paths, report->files.items[i].path))
             r = hs_error_set(err, HS_ENOMEM, "no memory for %zu pictures", report->files.count);
@@ -121,10 +121,10 @@ int hs_picture_report_init(struct hs_picture_report *report, const struct hs_inv
         return hs_invocation_fail(call, HS_EXIT_USAGE, "--json and --jsonl exclude each other");
     if (init_paths(report, &err) < 0)
         return fail(report, HS_EXIT_FAILURE, &err);
-    if (hs_drawing_target_settle(&report->draw, &report->paths, &err) < 0)
+    if (hs_drawing_target_resolve(&report->draw, &report->paths, &err) < 0)
         return fail(report, HS_EXIT_USAGE, &err);
     /* A folder or a pattern may stand for a single picture, whose name the caller does not know. */
-    bool expanded = report->paths.count != 1 || strcmp(report->paths.items[0], call->words.items[0]) != 0;
+    bool expanded = report->paths.count != 1 || strcmp(report->paths.items[0], call->operands.items[0]) != 0;
     report->named = report->jsonl || expanded || (report->named_by_default && !report->json);
     report->lines = !report->json && !report->jsonl && isatty(STDOUT_FILENO);
     report->path_width = widest(&report->paths);
@@ -140,9 +140,9 @@ void hs_picture_report_finish(struct hs_picture_report *report)
 
 /* ---- output ---- */
 
-json_t *hs_picture_report_name(const struct hs_picture_report *report, json_t *answer, const char *path)
+json_t *hs_picture_report_name(const struct hs_picture_report *report, json_t *response, const char *path)
 {
-    return report->named ? hs_json_with_member(answer, "file", hs_system_text_json(path)) : answer;
+    return report->named ? hs_json_with_member(response, "file", hs_system_text_json(path)) : response;
 }
 
 void hs_picture_report_print(struct hs_picture_report *report, const struct hs_buf *text)
@@ -191,7 +191,7 @@ void hs_picture_report_line(struct hs_picture_report *report, const struct hs_pi
     hs_picture_report_remark(report, "%s%s%s%*s  %-*s  %s%s%*s  %s", style(report, BOLD), path, style(report, NORMAL),
                              pad > 0 ? pad : 0, "", columns ? SIZE_COLUMN : 0, size, count, line->details,
                              columns && end > 0 ? end : 0, "", ms);
-    hs_picture_report_warnings(report, line->path, NULL, line->answer);
+    hs_picture_report_warnings(report, line->path, NULL, line->response);
     report->printed++;
     report->found += line->count;
     report->ms += line->ms;
@@ -199,11 +199,11 @@ void hs_picture_report_line(struct hs_picture_report *report, const struct hs_pi
 }
 
 void hs_picture_report_warnings(struct hs_picture_report *report, const char *path, const char *path2,
-                                const json_t *answer)
+                                const json_t *response)
 {
     size_t i;
     json_t *warning;
-    json_array_foreach(json_object_get(answer, "warnings"), i, warning)
+    json_array_foreach(json_object_get(response, "warnings"), i, warning)
     {
         char name[PATH_TEXT], message[4 * HS_ERROR_MESSAGE_SIZE];
         if (report->call->quiet)
@@ -214,7 +214,7 @@ void hs_picture_report_warnings(struct hs_picture_report *report, const char *pa
         hs_terminal_text(name, sizeof(name), path2 && field && strcmp(field, "image2") == 0 ? path2 : path);
         hs_terminal_text(message, sizeof(message), field ? text + strlen(field) + 2 : text);
         hs_progress_clear(&report->progress);
-        fprintf(stderr, "%s: warning: %s: %s\n", report->call->who, name, message);
+        fprintf(stderr, "%s: warning: %s: %s\n", report->call->prefix, name, message);
     }
 }
 

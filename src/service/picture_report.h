@@ -28,7 +28,7 @@ struct hs_picture_report {
     struct hs_picture_files files;
     struct hs_text_list paths; /* those of `files` */
     bool lines;                /* lines instead of answers */
-    bool named;                /* each answer has the picture's path as `file`, in UTF-8 */
+    bool named;                /* each response has the picture's path as `file`, in UTF-8 */
 
     /* the rest is private */
     int path_width; /* of the column with the paths; 0: a single picture */
@@ -41,7 +41,7 @@ struct hs_picture_report {
 /* The option rows that fill `report`. */
 #define HS_PICTURE_REPORT_OPTIONS(report)                                                                              \
     HS_FLAG("json", &(report)->json, "print the API's answers, also on a terminal"),                                   \
-        HS_FLAG("jsonl", &(report)->jsonl, "the same, and each answer names its picture as `file`")
+        HS_FLAG("jsonl", &(report)->jsonl, "the same, and each response names its picture as `file`")
 
 /* Expands the words of the command line (hs_picture_files_expand) and chooses the output. The caller sets the first
  * members before and calls hs_picture_report_finish after every call. Returns HS_EXIT_OK, or the command's exit code
@@ -56,9 +56,9 @@ typedef int hs_picture_step(void *arg, size_t index, struct hs_error *err);
  * HS_EXIT_OK. */
 int hs_picture_report_run(struct hs_picture_report *report, size_t count, hs_picture_step *step, void *arg);
 
-/* Adds the path to an answer if `named` is set. Takes and returns the reference. Returns NULL if `answer` is NULL or
+/* Adds the path to a response if `named` is set. Takes and returns the reference. Returns NULL if `response` is NULL or
  * memory runs out. */
-json_t *hs_picture_report_name(const struct hs_picture_report *report, json_t *answer, const char *path);
+json_t *hs_picture_report_name(const struct hs_picture_report *report, json_t *response, const char *path);
 
 /* Prints text, which ends with a line feed, to standard output after hiding the progress bar. */
 void hs_picture_report_print(struct hs_picture_report *report, const struct hs_buf *text);
@@ -67,20 +67,21 @@ void hs_picture_report_print(struct hs_picture_report *report, const struct hs_b
 struct hs_picture_line {
     const char *path;
     int width, height;
-    size_t count, found;  /* found: before a limit on their number */
-    const char *details;  /* follows the count, for example ": Unknown"; "" for none */
-    const json_t *answer; /* its `warnings` are printed to standard error; NULL: none */
-    const char *device;   /* static */
+    size_t count, found;    /* found: before a limit on their number */
+    const char *details;    /* follows the count, for example ": Unknown"; "" for none */
+    const json_t *response; /* its `warnings` are printed to standard error; NULL: none */
+    const char *device;     /* static */
     double ms;
 };
 
 /* Prints "bus.jpg  810x1080  3 people  84 ms" unless --quiet is given. Control characters are escaped. */
 void hs_picture_report_line(struct hs_picture_report *report, const struct hs_picture_line *line);
 
-/* Prints the answer's warnings about `path`, and `path2` of a pair or NULL, to standard error unless --quiet is given.
+/* Prints the response's warnings about `path`, and `path2` of a pair or NULL, to standard error unless --quiet is
+ * given.
  */
 void hs_picture_report_warnings(struct hs_picture_report *report, const char *path, const char *path2,
-                                const json_t *answer);
+                                const json_t *response);
 
 /* Prints a remark for a person: a line on standard output, only with `lines` and without --quiet. */
 void hs_picture_report_remark(struct hs_picture_report *report, const char *format, ...)

@@ -85,7 +85,7 @@ static json_t *result_json(const struct hs_model_choice *choice, const struct hs
 {
     return json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:b}", "model", choice->pack->name, "file", choice->file->name,
                      "backend", choice->file->backend, "size", (json_int_t) result->size, "sha256", result->sha256,
-                     "already", (int) result->already, "recorded", (int) result->recorded);
+                     "already", (int) result->present, "recorded", (int) result->recorded);
 }
 
 static void reply(struct run *run, int r, const struct hs_error *err, json_t *value)
@@ -114,7 +114,7 @@ static void fetch(struct hs_http_request *req)
         run.sent_ns = hs_clock_now_ns();
     }
     const struct hs_fetch_options options = {
-        .mirror = hs_given(core->common->model.mirror),
+        .mirror = hs_null_if_empty(core->common->model.mirror),
         .no_wait = true,
         .cancel = hs_http_cancel(req),
         .progress = run.stream ? on_progress : NULL,

@@ -3,7 +3,7 @@
 #include "base/str.h"
 #include "http/admission.h"
 #include "http/param.h"
-#include "service/answer_warnings.h"
+#include "service/response_warnings.h"
 
 enum { KEEP_ALIVE_MAX_S = 31536000 };
 
@@ -33,16 +33,17 @@ int hs_request_options_ref(struct hs_http_request *req, const struct hs_request_
     return r;
 }
 
-json_t *hs_request_add_warnings(struct hs_http_request *req, json_t *answer)
+json_t *hs_request_add_warnings(struct hs_http_request *req, json_t *response)
 {
     const struct hs_body *body = hs_http_body(req);
     char names[2 * HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE];
     struct hs_error err;
     if (body && hs_body_has(body, "keep_alive") && hs_http_check_admin(req, &err) < 0)
-        answer = hs_answer_warn(answer, hs_warning_json("ignored_field", "keep_alive", "ignored. %s", err.message));
+        response =
+            hs_response_warn(response, hs_warning_json("ignored_field", "keep_alive", "ignored. %s", err.message));
     size_t count = body ? hs_body_unused(body, names) : 0;
     count += hs_http_query_unused(req, names + count);
     for (size_t i = 0; i < count; i++)
-        answer = hs_answer_warn(answer, hs_warning_json("unknown_field", names[i], "unknown field, ignored"));
-    return answer;
+        response = hs_response_warn(response, hs_warning_json("unknown_field", names[i], "unknown field, ignored"));
+    return response;
 }

@@ -27,10 +27,10 @@ int hs_request_options_ref(struct hs_http_request *req, const struct hs_request_
                            const struct hs_app_core *core, size_t index, struct hs_model_pool **ret_pool,
                            struct hs_error *err);
 
-/* Appends to the answer's `warnings` (service/answer_warnings.h): "unknown_field" for each unread
+/* Appends to the response's `warnings` (service/response_warnings.h): "unknown_field" for each unread
  * field of the body or the query, and "ignored_field" for a keep_alive without effect. Call it
  * after the handler has read all its fields. Takes and returns the reference. Returns NULL if
- * `answer` is NULL or memory runs out. */
-json_t *hs_request_add_warnings(struct hs_http_request *req, json_t *answer);
+ * `response` is NULL or memory runs out. */
+json_t *hs_request_add_warnings(struct hs_http_request *req, json_t *response);
 
 #endif

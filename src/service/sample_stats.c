@@ -26,8 +26,8 @@ struct hs_sample_stats hs_samples_summarize(struct hs_samples *samples)
     qsort(samples->values, s.count, sizeof(*samples->values), ascending);
     for (size_t i = 0; i < s.count; i++)
         s.mean += samples->values[i] / (double) s.count;
-    s.least = samples->values[0];
-    s.most = samples->values[s.count - 1];
+    s.min = samples->values[0];
+    s.max = samples->values[s.count - 1];
     s.median = (samples->values[(s.count - 1) / 2] + samples->values[s.count / 2]) / 2;
     return s;
 }

@@ -14,7 +14,7 @@ struct hs_samples {
 
 struct hs_sample_stats {
     size_t count;
-    double least, median, mean, most; /* 0 without samples */
+    double min, median, mean, max; /* 0 without samples */
 };
 
 int hs_samples_add(struct hs_samples *samples, double value, struct hs_error *err); /* HS_ENOMEM */

@@ -98,11 +98,11 @@ static bool is_wanted(const char *device)
 }
 
 /* Collects everything that can be found without opening the device. */
-static void look_at_hailo(struct hailo *hailo)
+static void inspect_hailo(struct hailo *hailo)
 {
     struct hs_backend_probe probe;
     memset(hailo, 0, sizeof(*hailo));
-    hs_host_look(hs_host_root(), &hailo->host);
+    hs_host_inspect(hs_host_root(), &hailo->host);
     if (hs_registry_find("hailo", &hailo->backend, &hailo->runtime.module) < 0)
         return;
     hailo->backend->probe(NULL, &probe);
@@ -115,7 +115,7 @@ static void look_at_hailo(struct hailo *hailo)
 static void open_device(struct hailo *hailo, const struct hs_common_settings *settings)
 {
     const struct hs_device_options options = {
-        .device_id = hs_given(settings->inference.device_id),
+        .device_id = hs_null_if_empty(settings->inference.device_id),
         .group = settings->device.group,
     };
     if (!hailo->backend || (hailo->runtime.devices == 0 && hailo->host.node_count == 0))
@@ -130,10 +130,10 @@ static void open_device(struct hailo *hailo, const struct hs_common_settings *se
 static void add_report(struct hs_selftest *test, const struct hailo *hailo, bool wanted)
 {
     struct hs_preflight_report report;
-    hs_preflight_tell(&hailo->host, &hailo->runtime, wanted, &report);
+    hs_preflight_check(&hailo->host, &hailo->runtime, wanted, &report);
     for (size_t i = 0; i < report.count; i++) {
         const struct hs_preflight_line *line = &report.lines[i];
-        hs_selftest_add(test, line->name, line->ok, line->mend[0] ? line->mend : NULL, "%s", line->detail);
+        hs_selftest_add(test, line->name, line->ok, line->fix[0] ? line->fix : NULL, "%s", line->detail);
     }
 }
 
@@ -203,7 +203,7 @@ static void check_hailo(struct hs_selftest *test, const struct hs_app *app, cons
     struct hailo hailo;
     if (!is_wanted(device) && strcmp(device, "auto") != 0)
         return;
-    look_at_hailo(&hailo);
+    inspect_hailo(&hailo);
     open_device(&hailo, common);
     add_report(test, &hailo, is_wanted(device));
     if (!hailo.runtime.opened)
@@ -223,17 +223,17 @@ void hs_selftest_log_hailo(const struct hs_inference_settings *inference)
     bool wanted = is_wanted(inference->device);
     if (!wanted && strcmp(inference->device, "auto") != 0)
         return;
-    look_at_hailo(&hailo);
+    inspect_hailo(&hailo);
     /* If HailoRT finds a device, errors are reported when it is opened. */
     if (hailo.runtime.devices > 0)
         return;
-    hs_preflight_tell(&hailo.host, &hailo.runtime, wanted, &report);
+    hs_preflight_check(&hailo.host, &hailo.runtime, wanted, &report);
     const struct hs_preflight_line *failure = hs_preflight_failure(&report);
     if (failure && wanted)
-        hs_startup_error(failure->detail, failure->mend);
+        hs_startup_error(failure->detail, failure->fix);
     else if (failure)
         hs_log_warning("there is a Hailo, but it cannot be used, and the processor does the work: %s; %s",
-                       failure->detail, failure->mend);
+                       failure->detail, failure->fix);
 }
 
 /* ---- models ---- */
@@ -249,10 +249,10 @@ static bool check_devices(struct hs_selftest *test, const struct hs_app_core *co
         struct hs_model_pool_status pool_status;
         struct hs_error err;
         hs_model_pool_get_status(hs_app_core_pool(core, i), &pool_status);
-        if (pool_status.instead)
+        if (pool_status.replaced_reason)
             hs_selftest_add(test, "device", false,
                             "follow the message, or choose the processor with --set inference.device=cpu",
-                            "the processor runs %s, not the Hailo: %s", runner->model, pool_status.instead);
+                            "the processor runs %s, not the Hailo: %s", runner->model, pool_status.replaced_reason);
         if (hs_model_pool_wait_loaded(hs_app_core_pool(core, i), HS_NO_DEADLINE, &err) < 0) {
             hs_selftest_add(test, "device", false,
                             "choose another with --set inference.device=…, or fix the cause that the message names",

@@ -30,7 +30,7 @@ void hs_startup_error(const char *what, const char *solution)
 void hs_startup_log_holders(void)
 {
     struct hs_host host;
-    hs_host_look(hs_host_root(), &host);
+    hs_host_inspect(hs_host_root(), &host);
     for (size_t i = 0; i < host.holder_count; i++)
         hs_log_error("%s (pid %d) has %s open", host.holders[i].command, host.holders[i].pid, host.holders[i].node);
 }
@@ -51,7 +51,7 @@ enum { WAITING_MIN = 16 };
  * as for a closed terminal, unless nohup ignores it. SIGPIPE and SIGXFSZ are ignored, because a
  * write reports these as errors, and so are SIGUSR1 and SIGUSR2, which other programs use to reopen
  * logs. SIGQUIT still dumps core. */
-static void take_signals(sigset_t *ret_waited)
+static void block_signals(sigset_t *ret_waited)
 {
     static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2 };
     struct sigaction hangup;
@@ -69,7 +69,7 @@ static void take_signals(sigset_t *ret_waited)
 enum { CLOSE_S = 2, CLOSE_MIN_S = 5 };
 
 /* The end of the process, even if a device does not close. */
-struct end {
+struct exit_watch {
     const sigset_t *waited;
     int64_t limit_ns;
     int code; /* exit code of the process */
@@ -80,27 +80,28 @@ struct end {
 /* Runs from the first signal until everything is closed. Ends the process at once on a second
  * signal, or if a device does not close in time. A terminal that closes may send SIGHUP twice, from
  * the kernel and the shell; both count as one. */
-static void *end_at_once(void *arg)
+static void *force_exit(void *arg)
 {
-    const struct end *end = arg;
-    sigset_t again = *end->waited;
+    const struct exit_watch *watch = arg;
+    sigset_t again = *watch->waited;
     sigdelset(&again, SIGHUP);
-    for (int64_t left_ns; (left_ns = end->limit_ns - hs_clock_now_ns()) > 0;) {
+    for (int64_t left_ns; (left_ns = watch->limit_ns - hs_clock_now_ns()) > 0;) {
         const struct timespec left = { .tv_sec = left_ns / HS_NS_PER_S, .tv_nsec = left_ns % HS_NS_PER_S };
         if (sigtimedwait(&again, NULL, &left) > 0) {
             hs_log_warning("Stopped at once by a second signal");
-            _exit(end->code);
+            _exit(watch->code);
         }
     }
     hs_log_error("Stopped at once: a device did not close in time");
-    _exit(end->code);
+    _exit(watch->code);
 }
 
-static void stop(struct hs_http_server *server, const struct hs_server_settings *settings, struct end *end)
+static void stop(struct hs_http_server *server, const struct hs_server_settings *settings, struct exit_watch *watch)
 {
     int64_t timeout_ms = (int64_t) (settings->shutdown_timeout * 1000), least_ms = CLOSE_MIN_S * 1000;
-    end->limit_ns = hs_deadline_in_ms(timeout_ms + CLOSE_S * 1000 > least_ms ? timeout_ms + CLOSE_S * 1000 : least_ms);
-    end->watched = hs_thread_start(&end->watcher, "end", end_at_once, end) == 0;
+    watch->limit_ns =
+        hs_deadline_in_ms(timeout_ms + CLOSE_S * 1000 > least_ms ? timeout_ms + CLOSE_S * 1000 : least_ms);
+    watch->watched = hs_thread_start(&watch->watcher, "end", force_exit, watch) == 0;
     if (hs_http_drain(server, hs_deadline_in_ms(timeout_ms)) < 0) {
         struct hs_http_stats stats;
         hs_http_stats(server, &stats);
@@ -150,7 +151,7 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     ret->batch_max = (size_t) server->max_batch;
     ret->body_max = (size_t) server->max_body_mb << 20;
     ret->bodies_max = (size_t) server->max_body_memory;
-    ret->answers_max = (size_t) server->max_answer_memory;
+    ret->responses_max = (size_t) server->max_answer_memory;
     ret->header_timeout_ms = (int64_t) (server->header_timeout * 1000);
     ret->body_timeout_ms = (int64_t) (server->body_timeout * 1000);
     ret->idle_timeout_ms = (int64_t) (server->idle_timeout * 1000);
@@ -163,8 +164,8 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     };
     if (gethostname(ret->access.machine, sizeof(ret->access.machine) - 1) < 0)
         ret->access.machine[0] = '\0';
-    if (core->app->shape)
-        core->app->shape(core, ret);
+    if (core->app->configure_http)
+        core->app->configure_http(core, ret);
 }
 
 /* Returns true if a device does not return its pictures and device.on_hang is "exit". */
@@ -195,12 +196,12 @@ static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
 }
 
 /* API keys do not exist yet, so only the network limits access. */
-static void warn_if_open(const char *address, const char *strangers_may)
+static void warn_if_open(const char *address, const char *exposure_warning)
 {
     struct hs_origin host;
     if (!hs_host_parse(address, &host) || !hs_host_is_loopback(&host))
         hs_log_warning("Anyone who can reach %s can %s. To limit access, set server.host; see docs/api.md", address,
-                       strangers_may);
+                       exposure_warning);
 }
 
 /* `number`: the signal, or 0. */
@@ -213,7 +214,7 @@ static void log_stopping(int number, size_t active, double timeout_s)
                   active == 1 ? "" : "s", timeout_s);
 }
 
-static int serve(const struct hs_invocation *call, struct hs_app_core *core, struct end *end)
+static int serve(const struct hs_invocation *call, struct hs_app_core *core, struct exit_watch *watch)
 {
     const struct hs_app *app = core->app;
     struct hs_http_options options;
@@ -240,21 +241,21 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, str
     hs_log_announce(address, HS_ARRAY_LEN(address), "listening on %s", url);
     hs_app_core_names(core, names, sizeof(names));
     hs_log_info("Serving %s on %s", names, hs_model_pool_first(hs_app_core_pool(core, 0))->device);
-    warn_if_open(hs_http_address(server), app->strangers_may);
-    int number = wait_for_end(core, end->waited);
+    warn_if_open(hs_http_address(server), app->exposure_warning);
+    int number = wait_for_end(core, watch->waited);
     struct hs_http_stats stats;
     hs_http_stats(server, &stats);
     if (number == 0)
         hs_log_error("A device does not return its pictures: the service ends, because device.on_hang is exit");
     log_stopping(number, stats.active, core->common->server.shutdown_timeout);
-    end->code = number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
-    stop(server, &core->common->server, end);
+    watch->code = number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
+    stop(server, &core->common->server, watch);
     hs_log_info("Stopped");
-    return end->code;
+    return watch->code;
 }
 
 /* Changes to /, so that the start folder can be removed or unmounted. */
-static int leave_folder(struct hs_settings *settings, struct hs_error *err)
+static int change_to_root(struct hs_settings *settings, struct hs_error *err)
 {
     char backends[PATH_MAX];
     const char *given = getenv("HS_BACKEND_DIR");
@@ -297,7 +298,7 @@ static int run(struct hs_invocation *call)
     if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
     sigset_t waited;
-    take_signals(&waited); /* before any thread starts */
+    block_signals(&waited); /* before any thread starts */
     const struct hs_config_override given[] = {
         { "--host", "server.host", host },
         { "--port", "server.port", port },
@@ -311,7 +312,7 @@ static int run(struct hs_invocation *call)
     if (code != HS_EXIT_OK)
         return code;
     hs_selftest_log_hailo(&hs_app_common(settings)->inference);
-    if (leave_folder(settings, &err) < 0) {
+    if (change_to_root(settings, &err) < 0) {
         hs_settings_destroy(settings);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
@@ -319,12 +320,12 @@ static int run(struct hs_invocation *call)
         hs_startup_report_model(refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
-    struct end end = { .waited = &waited };
-    code = serve(call, state, &end);
+    struct exit_watch watch = { .waited = &waited };
+    code = serve(call, state, &watch);
     hs_app_destroy(state);
-    if (end.watched) {
-        pthread_cancel(end.watcher);
-        pthread_join(end.watcher, NULL);
+    if (watch.watched) {
+        pthread_cancel(watch.watcher);
+        pthread_join(watch.watcher, NULL);
     }
     return code;
 }

@@ -37,7 +37,7 @@ struct evaluation {
     size_t truth_count, result_count; /* lengths of truth_keys and result_keys */
     struct outcome *outcomes[RANGES];
     size_t outcome_count;
-    size_t demanded[RANGES]; /* number of truths that are not ignored */
+    size_t positives[RANGES]; /* number of truths that are not ignored */
     /* of one image: similarities [result][truth], order of the truths, and their ignored and matched
      * flags */
     double *similarity;
@@ -136,7 +136,7 @@ static void order_truths(struct evaluation *e, const struct key *truths, size_t 
             e->truth_ignored[used] = ignore;
             e->truth_order[used++] = i;
             if (!ignore)
-                e->demanded[range]++;
+                e->positives[range]++;
         }
     }
 }
@@ -224,12 +224,12 @@ static void evaluate_pictures(struct evaluation *e)
 
 /* Computes the mean precision at 101 recalls for one threshold, and the recall reached. `precision` and
  * `recall` have room for all outcomes. */
-static void accumulate(const struct outcome *outcomes, size_t count, size_t demanded, int t, double *precision,
+static void accumulate(const struct outcome *outcomes, size_t count, size_t positives, int t, double *precision,
                        double *recall, struct summary *summary)
 {
     double hits = 0, misses = 0;
     summary->precision[t] = summary->recall[t] = -1;
-    if (demanded == 0)
+    if (positives == 0)
         return;
     for (size_t i = 0; i < count; i++) {
         if (!(outcomes[i].ignored >> t & 1)) {
@@ -238,7 +238,7 @@ static void accumulate(const struct outcome *outcomes, size_t count, size_t dema
             else
                 misses++;
         }
-        recall[i] = hits / (double) demanded;
+        recall[i] = hits / (double) positives;
         precision[i] = hits / (misses + hits + DBL_EPSILON);
     }
     for (size_t i = count; i-- > 1;)
@@ -273,7 +273,7 @@ static int summarize(struct evaluation *e, struct hs_coco_metrics *ret)
     for (int range = 0; enough && range < RANGES; range++) {
         qsort(e->outcomes[range], e->outcome_count, sizeof(struct outcome), compare_outcomes);
         for (int t = 0; t < THRESHOLDS; t++)
-            accumulate(e->outcomes[range], e->outcome_count, e->demanded[range], t, precision, recall, &s[range]);
+            accumulate(e->outcomes[range], e->outcome_count, e->positives[range], t, precision, recall, &s[range]);
     }
     free(precision);
     free(recall);

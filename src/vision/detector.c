@@ -152,10 +152,10 @@ int hs_hits_scan(struct hs_hits *hits, const struct hs_score_run *run)
     struct hs_threshold limit = hs_threshold_of(view, above);
     for (size_t i = 0; (i = hs_threshold_next(&limit, data, run->count, run->step, i)) < run->count; i++) {
         float raw = hs_tensor_at(view, run->at + (ptrdiff_t) i * run->step);
-        int status = hs_hits_add(hits, hits->logits ? hs_sigmoid(raw) : raw,
-                                 run->first_place + (uint32_t) i * run->place_step, run->class_id);
-        if (status < 0)
-            return status;
+        int r = hs_hits_add(hits, hits->logits ? hs_sigmoid(raw) : raw,
+                            run->first_place + (uint32_t) i * run->place_step, run->class_id);
+        if (r < 0)
+            return r;
     }
     return 0;
 }

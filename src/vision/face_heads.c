@@ -82,7 +82,7 @@ static int scan_single(const struct decoder *decoder, const struct level *level,
     ptrdiff_t last = hs_face_part_width(decoder->layout->network, HS_FACE_SCORE) - 1;
     ptrdiff_t at = part->first + last * part->per_number;
     struct hs_score_run run = { .view = &part->view, .at = at, .first_place = level->first_anchor };
-    int status = 0;
+    int r = 0;
     if (part->per_column == HS_FACE_ANCHORS * part->per_anchor && part->per_row == level->w * part->per_column) {
         run.step = part->per_anchor;
         run.count = (size_t) level->h * w * HS_FACE_ANCHORS;
@@ -93,13 +93,13 @@ static int scan_single(const struct decoder *decoder, const struct level *level,
     run.count = w;
     run.place_step = HS_FACE_ANCHORS;
     for (int y = 0; y < level->h; y++) {
-        for (uint32_t a = 0; status == 0 && a < HS_FACE_ANCHORS; a++) {
+        for (uint32_t a = 0; r == 0 && a < HS_FACE_ANCHORS; a++) {
             run.at = at + y * part->per_row + (ptrdiff_t) a * part->per_anchor;
             run.first_place = level->first_anchor + (uint32_t) y * w * HS_FACE_ANCHORS + a;
-            status = hs_hits_scan(hits, &run);
+            r = hs_hits_scan(hits, &run);
         }
     }
-    return status;
+    return r;
 }
 
 /* The softmax over two values is the sigmoid of their difference, so only the difference is compared. */
@@ -108,18 +108,18 @@ static int scan_logit_pairs(const struct level *level, struct hs_hits *hits)
     const struct part *part = &level->parts[HS_FACE_SCORE];
     float above = hs_logit_threshold(hits->threshold);
     uint32_t anchor = level->first_anchor;
-    int status = 0;
+    int r = 0;
     for (int y = 0; y < level->h; y++) {
         for (int x = 0; x < level->w; x++) {
-            for (int a = 0; status == 0 && a < HS_FACE_ANCHORS; a++, anchor++) {
+            for (int a = 0; r == 0 && a < HS_FACE_ANCHORS; a++, anchor++) {
                 ptrdiff_t at = part->first + y * part->per_row + x * part->per_column + a * part->per_anchor;
                 float no = hs_tensor_at(&part->view, at), yes = hs_tensor_at(&part->view, at + part->per_number);
                 if (yes - no > above)
-                    status = hs_hits_add(hits, hs_sigmoid(yes - no), anchor, 0);
+                    r = hs_hits_add(hits, hs_sigmoid(yes - no), anchor, 0);
             }
         }
     }
-    return status;
+    return r;
 }
 
 static struct anchor find_anchor(const struct decoder *decoder, uint32_t number)
@@ -192,21 +192,21 @@ int hs_face_decode(const struct hs_face_layout *layout, const struct hs_tensor_v
     struct hs_nms_candidate *kept = NULL;
     size_t count = 0;
     int max = params->max_faces < HS_FACE_MAX_FACES ? params->max_faces : HS_FACE_MAX_FACES;
-    int status = hs_face_list_reserve(list, 0);
+    int r = hs_face_list_reserve(list, 0);
     open_levels(&decoder, views);
-    for (int i = 0; status == 0 && i < HS_FACE_LEVELS; i++)
-        status = logit_pairs ? scan_logit_pairs(&decoder.levels[i], &hits)
-                             : scan_single(&decoder, &decoder.levels[i], &hits);
-    if (status == 0)
-        status = hs_hits_suppress(&hits, decode_box, &decoder, params->iou_threshold, max, &kept, &count);
-    if (status == 0)
-        status = hs_face_list_reserve(list, count);
-    for (size_t i = 0; status == 0 && i < count; i++) {
+    for (int i = 0; r == 0 && i < HS_FACE_LEVELS; i++)
+        r = logit_pairs ? scan_logit_pairs(&decoder.levels[i], &hits)
+                        : scan_single(&decoder, &decoder.levels[i], &hits);
+    if (r == 0)
+        r = hs_hits_suppress(&hits, decode_box, &decoder, params->iou_threshold, max, &kept, &count);
+    if (r == 0)
+        r = hs_face_list_reserve(list, count);
+    for (size_t i = 0; r == 0 && i < count; i++) {
         struct hs_face face = { .box = kept[i].box, .score = kept[i].score };
         if (!layout->has_landmarks || decode_landmarks(&decoder, kept[i].id, &face))
             list->faces[list->count++] = face;
     }
     free(kept);
     hs_hits_finish(&hits);
-    return status;
+    return r;
 }

@@ -110,11 +110,11 @@ int hs_face_layout_init(enum hs_face_network network, const struct hs_tensor_des
         .score_logits = score_logits,
     };
     bool placed = true;
-    int status = check_input(input_w, input_h, err);
-    if (status == 0)
-        status = hs_outputs_check(outputs, output_count, err);
-    if (status < 0)
-        return status;
+    int r = check_input(input_w, input_h, err);
+    if (r == 0)
+        r = hs_outputs_check(outputs, output_count, err);
+    if (r < 0)
+        return r;
     init_levels(&layout);
     for (int i = 0; placed && i < output_count; i++)
         placed = place_output(&outputs[i], i, &layout);

@@ -72,7 +72,7 @@ typedef bool same_face(const struct hs_face *a, const struct hs_face *b, float i
 static bool shares_half(const struct hs_face *a, const struct hs_face *b, float iou_threshold)
 {
     (void) iou_threshold;
-    return hs_rect_share(&a->box, &b->box) >= 0.5f;
+    return hs_rect_overlap(&a->box, &b->box) >= 0.5f;
 }
 
 static float longer_side(const struct hs_rect *box)

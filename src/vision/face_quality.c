@@ -60,11 +60,11 @@ bool hs_face_pose_estimate(const struct hs_point p[HS_FACE_LANDMARKS], struct hs
     struct hs_point m = { corner->x / 2 + other->x / 2 - eyes.x, corner->y / 2 + other->y / 2 - eyes.y };
     struct hs_point n = { nose->x - eyes.x, nose->y - eyes.y };
     float height = m.y * u.x - m.x * u.y;
-    float aside = (n.x - m.x / 2) * u.x + (n.y - m.y / 2) * u.y, below = n.y * u.x - n.x * u.y;
-    if (!isfinite(height) || !isfinite(aside) || !isfinite(below))
+    float sideways = (n.x - m.x / 2) * u.x + (n.y - m.y / 2) * u.y, below = n.y * u.x - n.x * u.y;
+    if (!isfinite(height) || !isfinite(sideways) || !isfinite(below))
         return false;
     ret_pose->roll = atan2f(u.y, u.x) * DEGREES;
-    ret_pose->yaw = atan2f(aside, NOSE_DEPTH * length) * DEGREES;
+    ret_pose->yaw = atan2f(sideways, NOSE_DEPTH * length) * DEGREES;
     ret_pose->pitch = atan2f(NOSE_HEIGHT * height - below, NOSE_DEPTH * height) * DEGREES;
     return true;
 }

@@ -15,10 +15,10 @@ struct hs_boxes {
     size_t count, stride;
 };
 
-/* Assigns to each box of `a`, in order, the free box of `b` with the highest IoU, at least `least_iou`,
+/* Assigns to each box of `a`, in order, the free box of `b` with the highest IoU, at least `min_iou`,
  * which is above 0. ret_of_a[i] is its index or HS_IOU_MATCH_NONE. `taken` is scratch space with one
  * byte for each box of `b`. Returns the number of matches. */
-size_t hs_iou_match(const struct hs_boxes *a, const struct hs_boxes *b, float least_iou, size_t *ret_of_a,
+size_t hs_iou_match(const struct hs_boxes *a, const struct hs_boxes *b, float min_iou, size_t *ret_of_a,
                     unsigned char *taken);
 
 #endif

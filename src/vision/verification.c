@@ -41,8 +41,8 @@ static double share(size_t part, size_t all)
 }
 
 /* Updates the results with one step; `before` is the previous one. */
-static void weigh(struct hs_verification *v, const struct hs_verification_pair *pairs, const struct step *before,
-                  const struct step *step, double *closest)
+static void update_results(struct hs_verification *v, const struct hs_verification_pair *pairs,
+                           const struct step *before, const struct step *step, double *closest)
 {
     double far = share(step->different, v->different), missed = 1 - share(step->same, v->same);
     if (fabs(far - missed) <= *closest) {
@@ -75,9 +75,9 @@ int hs_verification_measure(struct hs_verification_pair *pairs, size_t count, st
     qsort(pairs, count, sizeof(*pairs), descending);
     struct step step = { .threshold = pairs[0].score }, before = step; /* accepts no pair */
     double closest = 2;
-    weigh(&v, pairs, NULL, &step, &closest);
+    update_results(&v, pairs, NULL, &step, &closest);
     while (next_step(pairs, count, &step)) {
-        weigh(&v, pairs, &before, &step, &closest);
+        update_results(&v, pairs, &before, &step, &closest);
         before = step;
     }
     v.auc /= (double) v.same * (double) v.different;

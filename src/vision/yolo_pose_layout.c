@@ -131,9 +131,9 @@ static int init_heads(const struct hs_tensor_desc *outputs, int count, struct hs
                 "a pose model must have one output, or three on each of at most %d grids; this one has %s",
                 HS_YOLO_POSE_MAX_LEVELS, shapes);
         }
-        int status = init_level(outputs, index, layout, &level, err);
-        if (status < 0)
-            return status;
+        int r = init_level(outputs, index, layout, &level, err);
+        if (r < 0)
+            return r;
         insert_level(layout, &level);
         cells += (size_t) level.h * (size_t) level.w;
         if (cells > MAX_CELLS)
@@ -147,14 +147,14 @@ int hs_yolo_pose_layout_init(const struct hs_tensor_desc *outputs, int output_co
                              struct hs_error *err)
 {
     struct hs_yolo_pose_layout layout = { .spec = *spec, .output_count = output_count };
-    int status = check_spec(spec, err);
-    if (status == 0 && output_count < 1)
-        status = hs_error_set(err, HS_EMODEL, "the model has no output");
-    if (status == 0)
-        status = hs_outputs_check(outputs, output_count, err);
-    if (status == 0)
-        status = output_count == 1 ? init_rows(outputs, &layout, err) : init_heads(outputs, output_count, &layout, err);
-    if (status == 0)
+    int r = check_spec(spec, err);
+    if (r == 0 && output_count < 1)
+        r = hs_error_set(err, HS_EMODEL, "the model has no output");
+    if (r == 0)
+        r = hs_outputs_check(outputs, output_count, err);
+    if (r == 0)
+        r = output_count == 1 ? init_rows(outputs, &layout, err) : init_heads(outputs, output_count, &layout, err);
+    if (r == 0)
         *ret_layout = layout;
-    return status;
+    return r;
 }

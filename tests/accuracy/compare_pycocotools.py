@@ -21,7 +21,7 @@ def missing():
     return None if importlib.util.find_spec('pycocotools') else 'pycocotools is not installed'
 
 
-def theirs(annotations, results):
+def pycocotools_metrics(annotations, results):
     """Returns the result of pycocotools for a results file: name -> value."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -43,7 +43,7 @@ def main(annotations, images, *options):
         results = pathlib.Path(folder) / 'results.json'
         ours = json.loads(run('eval', '--coco', annotations, '--images', images, '--results', results, '--json',
                               *options))
-        expected = theirs(annotations, results)
+        expected = pycocotools_metrics(annotations, results)
     names = [name for name in NAMES if name in ours]
     for name in names:
         print(f'{name:5} {ours[name]:.6f} {expected[name]:.6f}')

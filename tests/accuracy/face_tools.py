@@ -38,9 +38,9 @@ def ask(server, route, path, **fields):
 
 
 def detect(server, path, **fields):
-    answer = ask(server, '/v1/detect', path, return_landmarks='true', **fields)
-    assert answer.status == 200, answer
-    return answer.json()['faces']
+    response = ask(server, '/v1/detect', path, return_landmarks='true', **fields)
+    assert response.status == 200, response
+    return response.json()['faces']
 
 
 def picture_size(path):

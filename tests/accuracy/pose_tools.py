@@ -25,7 +25,7 @@ def run(*arguments, code=0, timeout=600):
 
 
 def detect(picture, *arguments):
-    """Returns the answer for one picture."""
+    """Returns the response for one picture."""
     return json.loads(run('detect', picture, '--json', *arguments))
 
 

@@ -9,7 +9,7 @@ import pytest
 from face_tools import PROGRAM, TESTDATA
 from pose_tools import SAMPLES, need
 from server import multipart
-from standin import ANSWER_S, SLOTS, Double, file_of, head, measure, most_under_way, scale_of, together
+from hailort_double import RESPONSE_TIMEOUT_S, SLOTS, Double, make_hef, head, measure, max_in_flight, scale_of, run_parallel
 from test_double_pose import REQUESTS, THOROUGH
 
 SETTINGS = {'face_recognition.detection_threshold': 0.5}
@@ -39,9 +39,9 @@ def record(double):
 
 def ask(server, route, picture, **fields):
     body, content_type = multipart({'image': picture, **fields})
-    answer = server.request('POST', route, body, {'Content-Type': content_type}, timeout=ANSWER_S)
-    assert answer.status == 200, answer
-    return answer.json()
+    response = server.request('POST', route, body, {'Content-Type': content_type}, timeout=RESPONSE_TIMEOUT_S)
+    assert response.status == 200, response
+    return response.json()
 
 
 # ---- the cost of UINT8
@@ -55,7 +55,7 @@ def evaluate(double, name, rule, device):
 
 
 @pytest.mark.parametrize('name, rule', SETS)
-def test_people_are_told_apart_as_well(double, name, rule):
+def test_verification_accuracy_is_kept(double, name, rule):
     quantised, exact = (evaluate(double, name, rule, device) for device in ('hailo', 'cpu'))
     for report in (quantised, exact):
         at = report['configured']
@@ -96,7 +96,7 @@ def test_detect_enrol_and_recognize(double):
 
 
 @pytest.mark.parametrize('batch', [1, 4])
-def test_faces_of_many_clients_are_not_mixed_up(double, ranges, batch):
+def test_concurrent_clients_get_their_own_faces(double, ranges, batch):
     """The device holds eight pictures and completes them in random order; unused buffers are overwritten."""
     double.add_faces(ranges, 'shuffled')
     people = sorted(need(TESTDATA / 'face-verify-bbt').rglob('*.png')) + sorted(need(TESTDATA / 'face-boxes' / 'images').iterdir())
@@ -111,17 +111,17 @@ def test_faces_of_many_clients_are_not_mixed_up(double, ranges, batch):
         alone = [vectors(picture) for picture in data]
         order = [i % len(data) for i in range(REQUESTS // batch)]
         random.Random(1).shuffle(order)
-        found = together(lambda i: vectors(data[i]), order)
+        found = run_parallel(lambda i: vectors(data[i]), order)
     mixed = sum(one != pytest.approx(alone[i], abs=1e-5) for one, i in zip(found, order))
     print(f'{len(order)} requests over {len(data)} pictures, {mixed} mixed up')
     assert mixed == 0 and len(set(map(tuple, alone))) == len(data)
-    assert most_under_way(server.log) > SLOTS // 2
+    assert max_in_flight(server.log) > SLOTS // 2
 
 
 # ---- fallback to the processor; solvay.jpg has 29 faces
 
 def without_the_device(double):
-    """Returns the first answer about an enrolled person after the device is lost for good, and /health after that."""
+    """Returns the first response about an enrolled person after the device is lost for good, and /health after that."""
     obama, obama2 = (need(SAMPLES / f'{name}.jpg').read_bytes() for name in ('obama', 'obama2'))
     double.play('latency_ms: 1\nfaults: [{kind: lost, at: 6}]')
     settings = {'device.fallback': 'cpu', 'performance.warmup_enabled': 'false', **SETTINGS}
@@ -129,51 +129,51 @@ def without_the_device(double):
     with double.serve(PROGRAM, **settings) as server:
         ask(server, '/v1/database/add', obama, name='Barack Obama')
         for _ in range(10):
-            answer = server.request('POST', '/v1/recognize', body, {'Content-Type': content_type})
-            if answer.status != 200 or answer.json()['device'] != 'hailo':
+            response = server.request('POST', '/v1/recognize', body, {'Content-Type': content_type})
+            if response.status != 200 or response.json()['device'] != 'hailo':
                 break
         health = server.get('/health').json()
     double.play('latency_ms: 1')
-    return answer, health
+    return response, health
 
 
-def test_no_vectors_of_another_device_before_they_were_compared(double):
-    answer, health = without_the_device(double)
-    assert answer.status == 503
+def test_no_fallback_embeddings_before_comparison(double):
+    response, health = without_the_device(double)
+    assert response.status == 503
     assert health['no_fallback'] == 'the model files have not been compared. Run `hailo-face compare-devices`'
 
 
-def test_a_few_faces_prove_nothing(double):
+def test_too_few_faces_do_not_qualify(double):
     report = compare(double, need(SAMPLES / 'zidane.jpg'), need(SAMPLES / 'bus.jpg'))
     assert report['ok'] and report['cosine']['count'] == 4
     assert report['record'].startswith('not recorded: only 4 faces compared, 20 required')
     assert not record(double).exists()
 
 
-def test_the_processor_recognises_who_the_device_enrolled(double):
+def test_cpu_recognises_faces_enrolled_on_the_device(double):
     report = compare(double, need(SAMPLES / 'solvay.jpg'))
     assert report['record'] == 'recorded: the processor can be the fallback (device.fallback: cpu)'
     written = json.loads(record(double).read_text())
     assert written['faces'] == report['cosine']['count'] and written['median_cosine'] == report['cosine']['median']
     assert compare(double, need(SAMPLES / 'zidane.jpg'))['ok']
     assert json.loads(record(double).read_text()) == written  # a comparison of few faces does not replace it
-    answer, health = without_the_device(double)
-    assert answer.status == 200 and 'no_fallback' not in health
-    face = answer.json()['faces'][0]
-    assert answer.json()['device'] == 'cpu' and face['identity'] == 'Barack Obama' and face['match_score'] > 0.6
+    response, health = without_the_device(double)
+    assert response.status == 200 and 'no_fallback' not in health
+    face = response.json()['faces'][0]
+    assert response.json()['device'] == 'cpu' and face['identity'] == 'Barack Obama' and face['match_score'] > 0.6
 
 
-def test_a_device_with_other_vectors_is_found_out(double, ranges):
+def test_device_with_other_embeddings_is_detected(double, ranges):
     """A device with another input scale finds faces, but computes other embeddings."""
-    hef = file_of(double.network('mobilefacenet-faceplugin'), 112, 0, 255,
+    hef = make_hef(double.network('mobilefacenet-faceplugin'), 112, 0, 255,
                   [head(0, (1, 1, 512), *scale_of(*ranges['embedder'][0]))])
     double.add('mobilefacenet-faceplugin', hef)
     report = compare(double, need(SAMPLES / 'solvay.jpg'), code=1)
     failed = [check['name'] for check in report['checks'] if not check['ok']]
     assert not report['ok'] and set(failed) <= {'median_cosine', 'least_cosine'} and failed
     assert report['record'] == 'recorded: the processor cannot be the fallback of the embedder'
-    answer, health = without_the_device(double)
-    assert answer.status == 503 and health['no_fallback'].startswith('the vectors of the two model files differ: over ')
+    response, health = without_the_device(double)
+    assert response.status == 503 and health['no_fallback'].startswith('the vectors of the two model files differ: over ')
     # After the correct file is restored, no record applies to it.
     double.add_faces(ranges)
     assert without_the_device(double)[1]['no_fallback'].startswith('the model files have changed since they were compared')

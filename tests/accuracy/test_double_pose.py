@@ -9,7 +9,7 @@ import pytest
 
 from pose_tools import PROGRAM, SAMPLES, SHARED, need
 from server import multipart
-from standin import ANSWER_S, SLOTS, Double, file_of, most_under_way, pose_heads, together
+from hailort_double import RESPONSE_TIMEOUT_S, SLOTS, Double, make_hef, max_in_flight, pose_heads, run_parallel
 
 TESTDATA = SHARED / 'testdata'
 VAL = TESTDATA / 'coco-pose-val'
@@ -33,7 +33,7 @@ def precision(double, device):
     return report['AP']
 
 
-def test_quantised_numbers_cost_little_precision(double):
+def test_quantisation_costs_little_precision(double):
     double.add_pose()
     quantised, exact = precision(double, 'hailo'), precision(double, 'cpu')
     print(f'AP {quantised:.4f} quantised, {exact:.4f} float32')
@@ -55,10 +55,10 @@ def test_the_devices_agree(double):
     assert 0.99 < report['oks']['median'] < 1
 
 
-def test_a_device_with_other_numbers_is_found_out(double):
+def test_device_with_other_results_is_detected(double):
     """A calibration that cannot represent points left of their cell or above it."""
     heads = [re.sub(r'(uint16 \S+) \d+', r'\1 0', line) for line in pose_heads()]
-    double.add('yolo11n-pose', file_of(double.network('yolo11n-pose'), 640, 0, 255, heads))
+    double.add('yolo11n-pose', make_hef(double.network('yolo11n-pose'), 640, 0, 255, heads))
     report = compare(double, 1)
     assert not report['ok']
     assert [check['name'] for check in report['checks'] if not check['ok']] == ['oks']
@@ -73,11 +73,11 @@ def pictures():
 def ask(server, picture):
     """Returns the people with their numbers. The threshold is so low that answers of different pictures differ."""
     body, content_type = multipart({'image': picture, 'confidence_threshold': '0.02', 'max_detections': '20'})
-    answer = server.request('POST', '/v1/pose/detect', body, {'Content-Type': content_type}, timeout=ANSWER_S)
-    assert answer.status == 200, answer
+    response = server.request('POST', '/v1/pose/detect', body, {'Content-Type': content_type}, timeout=RESPONSE_TIMEOUT_S)
+    assert response.status == 200, response
     return [(pose['bbox_confidence'], *pose['bbox'].values(),
              *(value for point in pose['keypoints'] for value in (point['x'], point['y'], point['confidence'])))
-            for pose in answer.json()['poses']]
+            for pose in response.json()['poses']]
 
 
 def same(found, wanted):
@@ -87,7 +87,7 @@ def same(found, wanted):
 
 
 @pytest.mark.parametrize('batch', [1, 4])
-def test_pictures_of_many_clients_are_not_mixed_up(double, batch):
+def test_concurrent_clients_get_their_own_poses(double, batch):
     """The device holds eight pictures and completes them in random order; unused buffers are overwritten."""
     double.add_pose('shuffled')
     data = pictures()
@@ -98,8 +98,8 @@ def test_pictures_of_many_clients_are_not_mixed_up(double, batch):
         assert len(set(map(tuple, alone))) > 0.9 * len(data)
         order = [i % len(data) for i in range(REQUESTS // batch)]
         random.Random(1).shuffle(order)
-        found = together(lambda i: ask(server, data[i]), order)
-    mixed = sum(not same(answer, alone[i]) for answer, i in zip(found, order))
+        found = run_parallel(lambda i: ask(server, data[i]), order)
+    mixed = sum(not same(response, alone[i]) for response, i in zip(found, order))
     print(f'{len(order)} requests over {len(data)} pictures, {mixed} mixed up')
     assert mixed == 0
-    assert most_under_way(server.log) > (SLOTS - 1 if batch == 1 else SLOTS // 2)
+    assert max_in_flight(server.log) > (SLOTS - 1 if batch == 1 else SLOTS // 2)

@@ -24,31 +24,31 @@ def manifest():
     return json.loads(path.read_text()) if path.exists() else []
 
 
-def check(answer, entry):
-    expect, status = entry['expect'], answer.status
+def check(response, entry):
+    expect, status = entry['expect'], response.status
     if entry['group'] == 'valid':
-        assert status == 200, (entry, answer)
+        assert status == 200, (entry, response)
     elif expect.startswith(('413', '4xx')):
-        assert status == 413 if expect.startswith('413') else 400 <= status < 500, (entry, answer)
+        assert status == 413 if expect.startswith('413') else 400 <= status < 500, (entry, response)
     elif expect.startswith('415'):
-        assert status in ((200, 415) if 'or decode' in expect else (415,)), (entry, answer)
+        assert status in ((200, 415) if 'or decode' in expect else (415,)), (entry, response)
     else:
-        assert status == 200 or 400 <= status < 500, (entry, answer)
+        assert status == 200 or 400 <= status < 500, (entry, response)
     if status == 200:
-        assert answer.json()['count'] == len(answer.json()['poses'])
+        assert response.json()['count'] == len(response.json()['poses'])
     else:
-        error = answer.json()['error']
+        error = response.json()['error']
         assert error['type'] == 'invalid_request_error' and 'image' in error['message'], (entry, error)
 
 
 @pytest.mark.parametrize('way', ['form', 'base64'])
-def test_every_picture_gets_what_the_manifest_says(server, way):
+def test_every_picture_matches_the_manifest(server, way):
     entries = manifest()
     assert len(entries) == 112
     for entry in entries:
         data = (EDGE / entry['file']).read_bytes()
-        answer = server.post_form({'image': data}) if way == 'form' else server.post_json({'image': b64(data)})
-        check(answer, entry)
+        response = server.post_form({'image': data}) if way == 'form' else server.post_json({'image': b64(data)})
+        check(response, entry)
     server.assert_healthy()
     with open(f'/proc/{server.process.pid}/status', encoding='ascii') as status:
         peak = int(re.search(r'VmHWM:\s+(\d+) kB', status.read())[1]) * 1024
@@ -60,10 +60,10 @@ def test_the_eight_orientations_show_the_same_two_people(server):
     seen = []
     for orientation in range(1, 9):
         data = (EDGE / 'valid' / 'exif' / f'orient{orientation}.jpg').read_bytes()
-        answer = server.post_form({'image': data, 'apply_exif': 'true'}).json()
-        assert answer['image_size'] == {'width': 960, 'height': 540}
-        assert answer['count'] == 2
-        seen.append(sorted(tuple(pose['bbox'].values()) for pose in answer['poses']))
+        response = server.post_form({'image': data, 'apply_exif': 'true'}).json()
+        assert response['image_size'] == {'width': 960, 'height': 540}
+        assert response['count'] == 2
+        seen.append(sorted(tuple(pose['bbox'].values()) for pose in response['poses']))
     for boxes in seen:
         for box, first in zip(boxes, seen[0]):
             assert box == pytest.approx(first, abs=8)

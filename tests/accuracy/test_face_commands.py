@@ -58,7 +58,7 @@ def test_eval_says_which_pictures_have_no_face(face, tmp_path):
     assert report['no_face'] == ['bus.jpg'] and report['pairs'] == 2 and report['auc'] == 1
 
 
-def test_bench_here_and_over_http(face, tmp_path):
+def test_bench_in_process_and_over_http(face, tmp_path):
     picture = need(SAMPLES / 'zidane.jpg')
     here = json.loads(face('bench', picture, '--rounds', '3', '--warm', '0', '--seconds', '60', '--json'))
     assert here['pictures'] == 3 and here['failures'] == 0
@@ -85,14 +85,14 @@ def test_add_and_recognise(face, tmp_path):
     assert '1 added' in face('db', 'add', 'Barack Obama', SAMPLES / 'obama.jpg')
     assert '1 added' in face('db', 'add', 'Joe Biden', SAMPLES / 'biden.jpg')
     drawn = tmp_path / 'drawn.jpg'
-    answer = json.loads(face('recognize', SAMPLES / 'obama2.jpg', '--draw', drawn))
-    assert [found['identity'] for found in answer['faces']] == ['Barack Obama']
-    assert answer['faces'][0]['match_score'] > 0.6
+    response = json.loads(face('recognize', SAMPLES / 'obama2.jpg', '--draw', drawn))
+    assert [found['identity'] for found in response['faces']] == ['Barack Obama']
+    assert response['faces'][0]['match_score'] > 0.6
     assert drawn.read_bytes().startswith(b'\xff\xd8')
     assert json.loads(face('recognize', SAMPLES / 'zidane.jpg'))['faces'][0]['identity'] == 'Unknown'
 
 
-def test_import_of_a_folder_goes_on_where_it_was_interrupted(face, tmp_path):
+def test_folder_import_resumes_after_an_interrupt(face, tmp_path):
     people = tmp_path / 'people'
     for name in 'amy', 'penny':
         shutil.copytree(need(PEOPLE / name), people / name)
@@ -111,7 +111,7 @@ def test_import_of_a_folder_goes_on_where_it_was_interrupted(face, tmp_path):
     assert [line.split()[:2] for line in face('db', 'list').splitlines()] == [['NAME', 'FACES'], ['amy', '5'], ['penny', '5']]
 
 
-def test_what_the_gate_refuses_is_said(face):
+def test_gate_refusals_are_reported(face):
     picture = need(SAMPLES / 'zidane.jpg')
     refused = json.loads(face('db', 'add', 'Z', picture, '--gate', 'standard', '--json', code=1))['refused']
     assert refused[0]['code'] == 'multiple_faces' and refused[0]['name'] == 'Z' and refused[0]['file'] == str(picture)
@@ -120,7 +120,7 @@ def test_what_the_gate_refuses_is_said(face):
     assert '1 added' in face('db', 'add', 'Z', picture, '--gate', 'off')
 
 
-def test_ctrl_c_leaves_what_was_done(face, tmp_path):
+def test_ctrl_c_keeps_completed_additions(face, tmp_path):
     people = tmp_path / 'people'
     source = sorted(need(PEOPLE / 'amy').iterdir())
     for i in range(200):

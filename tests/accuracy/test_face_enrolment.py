@@ -28,9 +28,9 @@ def people(count):
     return [folder.name for folder in sorted(need(PEOPLE).iterdir()) if folder.is_dir()][:count]
 
 
-def codes(answer):
-    assert answer.status == 422, answer
-    body = answer.json()
+def codes(response):
+    assert response.status == 422, response
+    body = response.json()
     assert all(set(reason) >= {'code', 'measure', 'value', 'limit'} for reason in body['reasons'])
     assert all(reason['code'] in body['error'] for reason in body['reasons'])
     return [reason['code'] for reason in body['reasons']]
@@ -59,7 +59,7 @@ def test_the_gate(gallery):
     assert ask(gallery, ADD, one, name=second, gate='none').status == 400
 
 
-def test_a_box_is_a_choice(gallery):
+def test_box_selects_the_face(gallery):
     party = need(SAMPLES / 'zidane.jpg')
     assert ask(gallery, ADD, party, name='right', bbox='[914, 95, 141, 181]', gate='standard').status == 200
     aside = ask(gallery, ADD, party, name='left', bbox='[549, 258, 115, 178]', gate='standard')
@@ -73,7 +73,7 @@ def test_the_setting(tmp_path):
         assert ask(server, ADD, party, name='Z', gate='off').status == 200
 
 
-def test_trying_stores_nothing(gallery):
+def test_dry_run_stores_nothing(gallery):
     name = people(1)[0]
     one = pictures(name)[0]
     tried = ask(gallery, ADD, one, name=name, gate='strict', dry_run='true')
@@ -115,8 +115,8 @@ def test_metadata_and_embeddings(gallery):
     faces = ask(gallery, '/v1/recognize', one, threshold=0).json()['faces']
     assert faces[0]['match_score'] < 0.99, 'the erased vector is no longer found'
     for bad, field in ('[1]', 'metadata'), ('{', 'metadata'), (json.dumps({'x': 'y' * 4090}), 'metadata'):
-        answer = ask(gallery, ADD, one, name=name, metadata=bad)
-        assert answer.status == 400 and field in answer.json()['error'], answer
+        response = ask(gallery, ADD, one, name=name, metadata=bad)
+        assert response.status == 400 and field in response.json()['error'], response
     assert count(gallery) == 1
 
 
@@ -125,7 +125,7 @@ def once(server, key, path, **fields):
     return server.post_json(body, path=ADD, headers={'Idempotency-Key': key})
 
 
-def test_once(tmp_path):
+def test_idempotency_key(tmp_path):
     name = people(1)[0]
     one, two = pictures(name)[:2]
     with start(tmp_path) as server:
@@ -151,7 +151,7 @@ def test_once(tmp_path):
         assert 'Idempotency-Replayed' not in once(server, 'k1', one, name=name).headers
 
 
-def test_once_at_the_same_time(gallery):
+def test_idempotency_key_of_concurrent_requests(gallery):
     one = pictures(people(1)[0])[0]
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(once(gallery, 'k', one, name='x'))) for _ in range(6)]
@@ -159,7 +159,7 @@ def test_once_at_the_same_time(gallery):
         thread.start()
     for thread in threads:
         thread.join()
-    assert {answer.status for answer in answers} <= {200, 409}
+    assert {response.status for response in answers} <= {200, 409}
     fresh = [a for a in answers if a.status == 200 and 'Idempotency-Replayed' not in a.headers]
     assert len(fresh) == 1 and count(gallery) == 1
 
@@ -173,10 +173,10 @@ def test_a_phone_photo_that_was_not_turned(gallery, tmp_path):
     upright.rotate(90, expand=True).save(tmp_path / 'phone.jpg', exif=exif)
     upright.rotate(90, expand=True).save(tmp_path / 'side.jpg')
     for name, word in ('phone', 'image.apply_exif'), ('side', 'upright'):
-        answer = ask(gallery, ADD, tmp_path / f'{name}.jpg', name=name).json()
-        sideways = [each for each in answer['warnings'] if each['code'] == 'sideways']
-        assert len(sideways) == 1 and word in sideways[0]['message'], answer
+        response = ask(gallery, ADD, tmp_path / f'{name}.jpg', name=name).json()
+        sideways = [each for each in response['warnings'] if each['code'] == 'sideways']
+        assert len(sideways) == 1 and word in sideways[0]['message'], response
     (tmp_path / 'turned').mkdir()
     with start(tmp_path / 'turned', **{'image.apply_exif': 'true'}) as server:
-        answer = ask(server, ADD, tmp_path / 'phone.jpg', name='phone').json()
-        assert answer['warnings'] == [] and answer['face']['faces_found'] == 1
+        response = ask(server, ADD, tmp_path / 'phone.jpg', name='phone').json()
+        assert response['warnings'] == [] and response['face']['faces_found'] == 1

@@ -23,9 +23,9 @@ def gallery(tmp_path):
 
 
 def listed(server):
-    answer = server.get('/v1/database/list').json()
-    assert answer['count'] == len(answer['identities'])
-    return {entry['name']: entry['embedding_count'] for entry in answer['identities']}
+    response = server.get('/v1/database/list').json()
+    assert response['count'] == len(response['identities'])
+    return {entry['name']: entry['embedding_count'] for entry in response['identities']}
 
 
 def same_person(minimum=3):
@@ -39,9 +39,9 @@ def same_person(minimum=3):
 def test_enrolled_from_one_picture_and_recognised_in_another(gallery):
     people = list(same_person())[:3]
     for name, pictures in people:
-        answer = ask(gallery, '/v1/database/add', pictures[0], name=name)
-        assert answer.status == 200, answer
-        assert answer.json()['message'] == f"Identity '{name}' added successfully" and answer.json()['name'] == name
+        response = ask(gallery, '/v1/database/add', pictures[0], name=name)
+        assert response.status == 200, response
+        assert response.json()['message'] == f"Identity '{name}' added successfully" and response.json()['name'] == name
     for name, pictures in people:
         # With one enrolled picture, the model's lower threshold is used; the recommended one needs more pictures.
         faces = ask(gallery, '/v1/recognize', pictures[1], candidates=2, threshold=0.4).json()['faces']
@@ -77,13 +77,13 @@ def test_life_of_an_identity(gallery):
 def test_a_box_chooses_the_face(gallery):
     picture = need(SAMPLES / 'zidane.jpg')
     for box in [914, 95, 141, 181], [549, 258, 115, 178]:
-        answer = ask(gallery, '/v1/embed', picture, bbox=json.dumps(box)).json()
-        assert all(abs(got - wanted) < 12 for got, wanted in zip(answer['bbox'], box)), answer['bbox']
+        response = ask(gallery, '/v1/embed', picture, bbox=json.dumps(box)).json()
+        assert all(abs(got - wanted) < 12 for got, wanted in zip(response['bbox'], box)), response['bbox']
     nowhere = ask(gallery, '/v1/embed', picture, bbox='[0, 0, 20, 20]')
     assert nowhere.status == 400 and nowhere.json()['error'] == 'No face detected'
     for bad in '[1, 2, 3]', '[1, 2, 0, 5]', '"x"', '[1, 2, 3, null]', '[1e99, 0, 1, 1]':
-        answer = ask(gallery, '/v1/embed', picture, bbox=bad)
-        assert answer.status == 400 and 'bbox' in answer.json()['error'], (bad, answer)
+        response = ask(gallery, '/v1/embed', picture, bbox=bad)
+        assert response.status == 400 and 'bbox' in response.json()['error'], (bad, response)
 
 
 @pytest.mark.parametrize('route, body, status, text', [
@@ -94,33 +94,33 @@ def test_a_box_chooses_the_face(gallery):
     ('/v1/database/add', {}, 400, "Missing 'name' field"),
     ('/v1/database/remove', {}, 400, "Missing 'name' field"),
 ])
-def test_texts_that_clients_know(gallery, route, body, status, text):
-    answer = post(gallery, route, **body)
-    assert answer.status == status and answer.json()['error'] == text
+def test_error_texts_of_the_contract(gallery, route, body, status, text):
+    response = post(gallery, route, **body)
+    assert response.status == status and response.json()['error'] == text
 
 
 def test_one_pixel_has_no_face(gallery):
     pixel = png(1, 1)
-    answer = post(gallery, '/v1/detect', image='data:image/png;base64,' + b64(pixel))
-    assert answer.status == 200 and answer.json()['faces'] == [] and answer.json()['count'] == 0
+    response = post(gallery, '/v1/detect', image='data:image/png;base64,' + b64(pixel))
+    assert response.status == 200 and response.json()['faces'] == [] and response.json()['count'] == 0
     assert post(gallery, '/v1/embed', image=b64(pixel)).json()['error'] == 'No face detected'
 
 
-def test_health_is_what_clients_grep_for(gallery):
-    answer = gallery.get('/health')
-    assert b'"status":"healthy"' in answer.body and answer.body.endswith(b'\n')
-    assert answer.json()['database_enabled'] is True
+def test_health_text_of_the_contract(gallery):
+    response = gallery.get('/health')
+    assert b'"status":"healthy"' in response.body and response.body.endswith(b'\n')
+    assert response.json()['database_enabled'] is True
     assert gallery.get('/health/').json() == {'error': 'Endpoint not found'}
 
 
 def test_without_a_gallery(tmp_path):
     with start(tmp_path, **{'database.enabled': 'false'}) as server:
-        answer = post(server, '/v1/recognize')
-        assert answer.status == 503 and answer.json()['error'] == 'Database not enabled'
+        response = post(server, '/v1/recognize')
+        assert response.status == 503 and response.json()['error'] == 'Database not enabled'
         assert server.get('/v1/database/list').status == 503
 
 
-def test_an_older_gallery_opens(tmp_path):
+def test_legacy_gallery_opens(tmp_path):
     """Opens a file of the predecessor service, with an embedding left over from a removed identity."""
     vector = struct.pack('<512f', 1, *[0] * 511)
     with sqlite3.connect(tmp_path / 'faces.db') as db:
@@ -141,7 +141,7 @@ def test_an_older_gallery_opens(tmp_path):
     db.close()
 
 
-def test_the_gallery_outlives_the_service(tmp_path):
+def test_gallery_persists_across_restarts(tmp_path):
     picture = need(SAMPLES / 'zidane.jpg')
     with start(tmp_path) as server:
         assert ask(server, '/v1/database/add', picture, name='Z').status == 200

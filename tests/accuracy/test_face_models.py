@@ -28,7 +28,7 @@ def server(tmp_path, monkeypatch):
         yield running
 
 
-def test_vectors_of_the_model_that_was_asked_for(server):
+def test_embeddings_of_the_requested_model(server):
     picture = need(SAMPLES / 'zidane.jpg')
     plain = ask(server, '/v1/embed', picture).json()
     for field in ('recognition_model', 'model'):
@@ -40,7 +40,7 @@ def test_vectors_of_the_model_that_was_asked_for(server):
     assert ask(server, '/v1/embed', picture).json()['embedding'] == plain['embedding']
 
 
-def test_compare_takes_that_models_threshold(server):
+def test_compare_uses_the_requested_models_threshold(server):
     picture = need(SAMPLES / 'zidane.jpg')
     assert ask(server, '/v1/compare', picture, image2=picture.read_bytes()).json()['threshold'] == 0.5
     other = ask(server, '/v1/compare', picture, image2=picture.read_bytes(), recognition_model='other').json()
@@ -48,11 +48,11 @@ def test_compare_takes_that_models_threshold(server):
 
 
 @pytest.mark.parametrize('route', ['recognize', 'database/add', 'database/verify'])
-def test_the_gallery_is_not_searched_with_vectors_of_another_space(server, route):
+def test_gallery_rejects_embeddings_of_another_space(server, route):
     picture = need(SAMPLES / 'zidane.jpg')
     assert ask(server, '/v1/database/add', picture, name='Zinedine').status == 200
-    answer = ask(server, f'/v1/{route}', picture, name='Zinedine', recognition_model='other')
-    assert answer.status == 400
-    assert answer.json()['error'].startswith('recognition_model: ') and OURS in answer.json()['error']
+    response = ask(server, f'/v1/{route}', picture, name='Zinedine', recognition_model='other')
+    assert response.status == 400
+    assert response.json()['error'].startswith('recognition_model: ') and OURS in response.json()['error']
     listed = server.get('/v1/database/list').json()['identities']
     assert [(one['name'], one['embedding_count']) for one in listed] == [('Zinedine', 1)]

@@ -42,9 +42,9 @@ def test_solvay_has_29_faces(faces):
 
 
 def test_vectors_have_length_1(faces):
-    answer = ask(faces, '/v1/embed', need(SAMPLES / 'zidane.jpg')).json()
-    assert answer['dimension'] == len(answer['embedding']) == 512
-    assert math.fsum(v * v for v in answer['embedding']) == pytest.approx(1, abs=1e-4)
+    response = ask(faces, '/v1/embed', need(SAMPLES / 'zidane.jpg')).json()
+    assert response['dimension'] == len(response['embedding']) == 512
+    assert math.fsum(v * v for v in response['embedding']) == pytest.approx(1, abs=1e-4)
 
 
 def chosen(found, rule, size=250):
@@ -58,9 +58,9 @@ def chosen(found, rule, size=250):
 def embedding(server, path, rule):
     found = detect(server, path)
     assert found, f'{path}: no face'
-    answer = ask(server, '/v1/embed', path, bbox=json.dumps(chosen(found, rule)['bbox']))
-    assert answer.status == 200, (path, answer)
-    return answer.json()['embedding']
+    response = ask(server, '/v1/embed', path, bbox=json.dumps(chosen(found, rule)['bbox']))
+    assert response.status == 200, (path, response)
+    return response.json()['embedding']
 
 
 def scores(server, folder, rule):
@@ -146,13 +146,13 @@ def test_a_crowd(faces, crowd):
     assert not [(a, b) for i, a in enumerate(crowd) for b in crowd[:i] if shared(a['bbox'], b['bbox']) > 0.55]
 
 
-def test_a_second_look_invents_nothing(faces):
+def test_second_pass_adds_no_false_faces(faces):
     for name in ('solvay_1927', 'zidane', 'bus', 'dogs', 'tiger', 'jaguar', 'bbt1', 'couple'):
         path = need(PICTURES / f'{name}.jpg')
         assert len(detect(faces, path, tiny_faces='true')) <= len(detect(faces, path)), name
 
 
-def test_a_box_is_looked_into(faces, crowd):
+def test_box_is_searched_separately(faces, crowd):
     """A face missed in the whole picture is found in a box that the client gives."""
     path = need(PICTURES / 'worlds_largest_selfie.jpg')
     plain = detect(faces, path)
@@ -161,11 +161,11 @@ def test_a_box_is_looked_into(faces, crowd):
     assert len(hidden) >= 10
     found = 0
     for face in hidden[:10]:
-        answer = ask(faces, '/v1/embed', path, bbox=json.dumps(face['bbox']))
-        found += answer.status == 200
-        if answer.status == 200:
-            assert answer.json()['bbox'] == face['bbox']
-            assert answer.json()['quality']['size'] < 2 * max(face['bbox'][2:])
+        response = ask(faces, '/v1/embed', path, bbox=json.dumps(face['bbox']))
+        found += response.status == 200
+        if response.status == 200:
+            assert response.json()['bbox'] == face['bbox']
+            assert response.json()['quality']['size'] < 2 * max(face['bbox'][2:])
     assert found >= 9
 
 
@@ -175,12 +175,12 @@ def test_boxes_without_faces(faces):
                        ([-90, 10, 90, 90], 'bbox: is outside the picture'), ([1, 2, 3], 'bbox: must be four numbers'),
                        ([1, 2, 0, 4], 'bbox: width and height'), ([1, 2, 3, -4], 'bbox: width and height'),
                        (['1', 2, 3, 4], 'bbox: must be four numbers'), ([1, 2, 3, 1e300], 'bbox: must be four numbers')):
-        answer = ask(faces, '/v1/embed', path, bbox=json.dumps(bbox))
-        assert answer.status == 400, (bbox, answer)
-        assert answer.json()['error'].startswith(text), (bbox, answer)
+        response = ask(faces, '/v1/embed', path, bbox=json.dumps(bbox))
+        assert response.status == 400, (bbox, response)
+        assert response.json()['error'].startswith(text), (bbox, response)
 
 
-def test_a_box_comes_back_as_it_was_given(faces):
+def test_box_is_returned_unchanged(faces):
     path = need(SAMPLES / 'zidane.jpg')
     for bbox in ([900, 80, 170, 210], [900.5, 80, 170.25, 1e3], [-50, -50, 2000, 2000]):
         assert ask(faces, '/v1/embed', path, bbox=json.dumps(bbox)).json()['bbox'] == bbox

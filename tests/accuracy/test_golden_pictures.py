@@ -14,10 +14,10 @@ PIXEL = 1                 # answers are whole pixels, truncated
 @pytest.mark.parametrize('name', ['bus', 'zidane', 'solvay'])
 def test_people_are_where_the_reference_finds_them(name):
     golden = GOLDENS[name]
-    answer = detect(need(SAMPLES / f'{name}.jpg'), *GOLDEN, '--set', 'inference.confidence_threshold=0.25',
+    response = detect(need(SAMPLES / f'{name}.jpg'), *GOLDEN, '--set', 'inference.confidence_threshold=0.25',
                     '--set', 'inference.max_detections=100')
-    assert [answer['image_size']['width'], answer['image_size']['height']] == golden['size']
-    poses = answer['poses']
+    assert [response['image_size']['width'], response['image_size']['height']] == golden['size']
+    poses = response['poses']
     assert len(poses) == golden['count_25']
     assert sum(pose['bbox_confidence'] > 0.5 for pose in poses) == golden['count_50']
     assert [pose['person_id'] for pose in poses] == list(range(len(poses)))
@@ -46,6 +46,6 @@ def check_person(want, poses, size):
 
 @pytest.mark.parametrize('name', ['bus', 'zidane', 'solvay'])
 def test_the_default_settings_count_the_same_people(name):
-    answer = detect(need(SAMPLES / f'{name}.jpg'), '--set', 'inference.max_detections=100')
-    assert answer['count'] == GOLDENS[name]['count_50']
-    assert answer['model'] == 'yolo11n-pose'
+    response = detect(need(SAMPLES / f'{name}.jpg'), '--set', 'inference.max_detections=100')
+    assert response['count'] == GOLDENS[name]['count_50']
+    assert response['model'] == 'yolo11n-pose'

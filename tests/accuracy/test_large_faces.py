@@ -69,7 +69,7 @@ def finds(found, box):
     return any(overlap(face['bbox'], box) > .6 for face in found)
 
 
-def test_a_bystander_hides_nobody(faces, portraits):
+def test_small_face_does_not_hide_the_large_one(faces, portraits):
     alone = beside = before = 0
     for _, _, single, double, box in portraits:
         alone += finds(detect(faces, single), box)
@@ -82,7 +82,7 @@ def test_a_bystander_hides_nobody(faces, portraits):
     assert before == 0
 
 
-def test_the_large_face_is_the_one_that_is_meant(faces, portraits):
+def test_large_face_is_selected(faces, portraits):
     for name, share, single, double, box in portraits:
         one, two = (ask(faces, '/v1/embed', path).json() for path in (single, double))
         assert overlap(two['bbox'], box) > .6, (name, share, two['bbox'])
@@ -102,5 +102,5 @@ def test_other_faces_stay_as_they_are(faces):
 
 
 def test_the_field_is_read(faces, portraits):
-    answer = ask(faces, '/v1/detect', portraits[0][3], large_faces='some')
-    assert answer.status == 400 and 'large_faces' in answer.json()['error']
+    response = ask(faces, '/v1/detect', portraits[0][3], large_faces='some')
+    assert response.status == 400 and 'large_faces' in response.json()['error']

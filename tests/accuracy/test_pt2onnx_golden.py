@@ -47,7 +47,7 @@ def program():
 
 
 @pytest.mark.parametrize('flags', GOLDEN)
-def test_every_byte_is_the_reference_s(checkpoint, program, tmp_path, flags):
+def test_output_equals_the_reference(checkpoint, program, tmp_path, flags):
     out = tmp_path / 'out.onnx'
     done = subprocess.run([program, checkpoint, out, *flags], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

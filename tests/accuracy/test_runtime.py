@@ -35,22 +35,22 @@ def test_threads_stay_on_their_cores(tmp_path, pin, bound):
         # A thread that is idle for a while exits.
         with concurrent.futures.ThreadPoolExecutor(1) as client:
             answers = [client.submit(server.post_form, {'image': picture}) for _ in range(10)]
-            while not all(answer.done() for answer in answers):
+            while not all(response.done() for response in answers):
                 most = max(most, bound_threads(server.process))
-            assert all(answer.result().status == 200 for answer in answers)
+            assert all(response.result().status == 200 for response in answers)
     assert (most > 0) == bound
 
 
-def test_it_is_opened_anew_unnoticed(tmp_path):
+def test_restart_is_transparent(tmp_path):
     """The memory limit is always exceeded: one restart per second, with four clients."""
     picture = need(SAMPLES / 'bus.jpg').read_bytes()
     with Server(tmp_path, device='cpu', settings={'inference.restart_above': '1M', 'inference.restart_pause': 1}) as server:
         people = server.post_form({'image': picture}).json()['poses']
 
         def ask():
-            answer = server.post_form({'image': picture})
-            assert answer.status == 200, answer
-            return answer.json()['poses']
+            response = server.post_form({'image': picture})
+            assert response.status == 200, response
+            return response.json()['poses']
 
         resident, restarts = [], 0
         with concurrent.futures.ThreadPoolExecutor(4) as clients:

@@ -26,9 +26,9 @@
 extern "C" {
 #include "backends/sim/face.h"
 #include "backends/sim/person.h"
-#include "backends/sim/store.h"
+#include "backends/sim/state.h"
+#include "backends/sim/tensor_write.h"
 #include "backends/sim/vector.h"
-#include "backends/sim/world.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "hs/backend.h"
@@ -37,7 +37,7 @@ extern "C" {
 
 #define EXPORT __attribute__((visibility("default")))
 
-using Fails = std::map<std::string, std::pair<hailo_status, int>>;
+using InjectedFailures = std::map<std::string, std::pair<hailo_status, int>>;
 using Callback = std::function<void(const hailort::AsyncInferCompletionInfo &)>;
 
 namespace
@@ -75,7 +75,7 @@ struct Network {
 };
 
 struct Hef {
-    hs_finding finding = HS_FINDS_POSES;
+    hs_output_kind output_kind = HS_OUTPUT_POSES;
     int h = 0, w = 0, c = 3;
     size_t queue = DEFAULT_QUEUE;
     bool shuffled = false;
@@ -89,13 +89,14 @@ struct Hef {
 
 /* A device as opened by one user: a connection and a thread that reads from it, as in HailoRT. */
 struct Link {
-    hs_sim_world *world;
-    int unit;
+    hs_sim_state *sim;
+    int index;
     unsigned losses;
     std::atomic<int> networks{ 0 };
     pthread_t thread;
     int fd = -1;
-    bool unheard = false; /* the link was lost, and the callback of the run whose outputs were being read was dropped */
+    bool callback_dropped =
+        false; /* the link was lost, and the callback of the run whose outputs were being read was dropped */
     bool closed = false;
 };
 
@@ -143,15 +144,16 @@ using namespace hailort;
 
 /* Lives as long as the process, because other threads may outlive main(). */
 static struct Double {
-    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all members; the lock of a world is taken after it */
+    pthread_mutex_t lock =
+        PTHREAD_MUTEX_INITIALIZER; /* guards all members; the lock of a simulation is taken after it */
     pthread_cond_t changed;
     std::vector<Job> *jobs = new std::vector<Job>;
-    Fails *fails = new Fails;
+    InjectedFailures *fails = new InjectedFailures;
     char group[64] = "";
     int in_flight = 0, most = 0, mapped = 0, mapped_ever = 0, open = 0;
-    int64_t release_ms = 0;        /* time for which a call that frees something waits for its reply */
-    hs_sim_world *world = nullptr; /* world of the newest device */
-    int unit = 0;
+    int64_t release_ms = 0;      /* time for which a call that frees something waits for its reply */
+    hs_sim_state *sim = nullptr; /* state of the newest device */
+    int index = 0;
     std::atomic<int> violations{ 0 };
     char last[200] = "";
     Double()
@@ -189,7 +191,7 @@ static void violation(const char *what)
     fprintf(stderr, "double of HailoRT: rule broken: %s\n", what);
 }
 
-static void entered(const char *call)
+static void check_not_in_callback(const char *call)
 {
     if (pthread_getspecific(in_callback))
         violation((std::string(call) + " was called from a callback").c_str());
@@ -212,87 +214,87 @@ static hailo_status injected(const char *call)
     return found->second.first;
 }
 
-/* ---- Worlds ---- */
+/* ---- Simulation ---- */
 
-struct WorldGuard {
-    hs_sim_world *world;
-    explicit WorldGuard(hs_sim_world *of) : world(of)
+struct SimGuard {
+    hs_sim_state *sim;
+    explicit SimGuard(hs_sim_state *of) : sim(of)
     {
-        pthread_mutex_lock(&world->lock);
+        pthread_mutex_lock(&sim->lock);
     }
-    ~WorldGuard()
+    ~SimGuard()
     {
-        pthread_mutex_unlock(&world->lock);
+        pthread_mutex_unlock(&sim->lock);
     }
 };
 
-static hs_sim_world *find_world()
+static hs_sim_state *find_sim()
 {
-    hs_sim_world *world = nullptr;
+    hs_sim_state *sim = nullptr;
     hs_error err = {};
     const char *path = getenv("HS_HAILO_DOUBLE");
-    if (hs_sim_world_find(path && path[0] ? path : nullptr, &world, &err) < 0) {
+    if (hs_sim_state_find(path && path[0] ? path : nullptr, &sim, &err) < 0) {
         fprintf(stderr, "double of HailoRT: %s\n", err.message);
         abort();
     }
-    return world;
+    return sim;
 }
 
-/* The functions below are called with the world's lock held. */
-static bool goes_away(hs_sim_world *world, int unit)
+/* The functions below are called with the state's lock held. */
+static bool loses_device(hs_sim_state *sim, int index)
 {
-    hs_sim_advance(world, unit);
-    return hs_sim_hit(world, unit, HS_SIM_LOST, world->units[unit].runs);
+    hs_sim_advance(sim, index);
+    return hs_sim_take_fault(sim, index, HS_SIM_LOST, sim->devices[index].runs);
 }
 
-static bool is_gone(const Link &link)
+static bool is_lost(const Link &link)
 {
-    hs_sim_advance(link.world, link.unit);
-    return link.world->units[link.unit].losses != link.losses;
+    hs_sim_advance(link.sim, link.index);
+    return link.sim->devices[link.index].losses != link.losses;
 }
 
 /* Called by functions that free something. Waits for the reply of a chip that has stopped
  * responding; does not wait for a lost one. */
 static void await_release(const Link &link, const char *call)
 {
-    entered(call);
+    check_not_in_callback(call);
     Guard guard;
     int64_t deadline_ns = hs_deadline_in_ms(d.release_ms);
     auto answers = [&] {
-        WorldGuard world_guard(link.world);
-        return d.release_ms == 0 || is_gone(link);
+        SimGuard sim_guard(link.sim);
+        return d.release_ms == 0 || is_lost(link);
     };
     while (!answers() && hs_cond_wait_until(&d.changed, &d.lock, deadline_ns) == 0)
         continue;
 }
 
-static hailo_status approach(hs_sim_world *world, int unit)
+static hailo_status apply_setup_faults(hs_sim_state *sim, int index)
 {
-    int64_t number = ++world->units[unit].approaches;
-    if (hs_sim_hit(world, unit, HS_SIM_BUSY, number))
+    int64_t number = ++sim->devices[index].setups;
+    if (hs_sim_take_fault(sim, index, HS_SIM_BUSY, number))
         return HAILO_DEVICE_IN_USE;
-    if (hs_sim_hit(world, unit, HS_SIM_MISMATCH, number))
+    if (hs_sim_take_fault(sim, index, HS_SIM_MISMATCH, number))
         return HAILO_INVALID_DRIVER_VERSION;
     return HAILO_SUCCESS;
 }
 
-static hailo_status play_load(const Link &link)
+static hailo_status apply_load_script(const Link &link)
 {
-    WorldGuard guard(link.world);
-    hs_sim_world *world = link.world;
-    if (goes_away(world, link.unit) || is_gone(link))
+    SimGuard guard(link.sim);
+    hs_sim_state *sim = link.sim;
+    if (loses_device(sim, link.index) || is_lost(link))
         return HAILO_COMMUNICATION_CLOSED;
-    hailo_status status = approach(world, link.unit);
+    hailo_status status = apply_setup_faults(sim, link.index);
     if (status != HAILO_SUCCESS)
         return status;
-    int64_t number = ++world->units[link.unit].loads;
-    const hs_sim_fault *slow = hs_sim_hit(world, link.unit, HS_SIM_LOAD_SLOW, number);
-    if (slow && !hs_sim_sleep(world, link.unit, link.losses, hs_deadline_in_ms(static_cast<int64_t>(slow->extra_ms))))
+    int64_t number = ++sim->devices[link.index].loads;
+    const hs_sim_fault *slow = hs_sim_take_fault(sim, link.index, HS_SIM_LOAD_SLOW, number);
+    if (slow && !hs_sim_sleep(sim, link.index, link.losses, hs_deadline_in_ms(static_cast<int64_t>(slow->extra_ms))))
         return HAILO_COMMUNICATION_CLOSED;
-    return hs_sim_hit(world, link.unit, HS_SIM_BAD_MODEL, number)   ? HAILO_HEF_NOT_SUPPORTED
-           : hs_sim_hit(world, link.unit, HS_SIM_MEMORY, number)    ? HAILO_OUT_OF_FW_MEMORY
-           : hs_sim_hit(world, link.unit, HS_SIM_LOAD_FAIL, number) ? HAILO_INTERNAL_FAILURE
-                                                                    : HAILO_SUCCESS;
+    return hs_sim_take_fault(sim, link.index, HS_SIM_BAD_MODEL, number)   ? HAILO_HEF_NOT_SUPPORTED
+           : hs_sim_take_fault(sim, link.index, HS_SIM_MEMORY, number)    ? HAILO_OUT_OF_FW_MEMORY
+           : hs_sim_take_fault(sim, link.index, HS_SIM_LOAD_FAIL, number) ? HAILO_INTERNAL_FAILURE
+                                                                          : HAILO_SUCCESS;
 }
 
 /* ---- Memory ---- */
@@ -362,7 +364,7 @@ static void quantise(const Head &head, const hs_tensor_desc &from, const void *d
             value = 1 / (1 + std::exp(-value));
         range->first = std::min(range->first, value);
         range->second = std::max(range->second, value);
-        hs_sim_store(&to, ret, i, value);
+        hs_sim_tensor_set(&to, ret, i, value);
     }
 }
 
@@ -377,7 +379,7 @@ static void fill_from_network(const State &state, const std::vector<void *> &dat
     }
 }
 
-static void answer(const Bound &bound)
+static void fill_outputs(const Bound &bound)
 {
     const State &state = *bound.state;
     size_t count = state.hef.outputs.size();
@@ -396,12 +398,12 @@ static void answer(const Bound &bound)
         return;
     }
     hs_sim_blob blobs[HS_SIM_MAX_BLOBS];
-    if (state.hef.finding == HS_FINDS_EMBEDDINGS) {
+    if (state.hef.output_kind == HS_OUTPUT_EMBEDDINGS) {
         hs_sim_vector_fill(&state.descs[0], picture, state.hef.h, state.hef.w, data[0]);
         return;
     }
     int found = hs_sim_blobs_find(picture, state.hef.h, state.hef.w, blobs);
-    if (state.hef.finding == HS_FINDS_POSES)
+    if (state.hef.output_kind == HS_OUTPUT_POSES)
         hs_sim_person_fill(state.descs.data(), blobs, found, data.data());
     else
         hs_sim_face_fill(state.descs.data(), blobs, found, data.data());
@@ -409,7 +411,7 @@ static void answer(const Bound &bound)
 
 /* A device may write up to the end of a buffer's last page. This also overwrites the input of a
  * finished picture, so that a test fails if the next picture does not write all of it. */
-static void spill(const Bound &bound)
+static void overwrite_page_tails(const Bound &bound)
 {
     for (size_t i = 0; i < bound.state->hef.outputs.size(); i++) {
         size_t bytes = buffer_size(*bound.state, i);
@@ -420,7 +422,7 @@ static void spill(const Bound &bound)
 
 /* Overwrites the outputs of a run when it starts. From then on the device may write to them at any
  * moment, so a test that still reads the previous answer fails. */
-static void spoil_outputs(const Bound &bound)
+static void poison_outputs(const Bound &bound)
 {
     for (size_t i = 0; i < bound.state->hef.outputs.size(); i++)
         memset(bound.buffers[i], 0xA5, buffer_size(*bound.state, i));
@@ -431,8 +433,8 @@ static void spoil_outputs(const Bound &bound)
 static bool is_due(Job &job, int64_t now_ns)
 {
     const Link &link = *job.bound->state->link;
-    WorldGuard guard(link.world);
-    if (link.closed || is_gone(link))
+    SimGuard guard(link.sim);
+    if (link.closed || is_lost(link))
         job.status = HAILO_COMMUNICATION_CLOSED;
     else if (job.bound->state->failed)
         job.status = HAILO_STREAM_ABORT;
@@ -441,7 +443,7 @@ static bool is_due(Job &job, int64_t now_ns)
     return true;
 }
 
-static bool is_there(const Bound &bound)
+static bool is_still_mapped(const Bound &bound)
 {
     bool there = true;
     for (size_t i = 0; i < bound.buffers.size(); i++)
@@ -454,7 +456,7 @@ static void compute(Job &job)
 {
     const State &state = *job.bound->state;
     Network *network = state.hef.network.get();
-    if (!network || job.status != HAILO_SUCCESS || !is_there(*job.bound))
+    if (!network || job.status != HAILO_SUCCESS || !is_still_mapped(*job.bound))
         return;
     hs_error err = {};
     memcpy(network->backend->input(network->model, 0), job.bound->buffers.back(), input_size(state));
@@ -472,15 +474,15 @@ static void compute(Job &job)
 static void finish(Job &job)
 {
     Bound &bound = *job.bound;
-    bool there = is_there(bound);
+    bool there = is_still_mapped(bound);
     if (!there)
         violation("a buffer was freed while the device had it");
     else if (job.hash != hash_of(bound.buffers.back(), input_size(*bound.state)))
         violation("a picture was written to while the device had it");
     else if (job.status == HAILO_SUCCESS)
-        answer(bound);
+        fill_outputs(bound);
     if (there)
-        spill(bound);
+        overwrite_page_tails(bound);
     bound.in_flight = false;
     bound.state->in_flight--;
     d.in_flight--;
@@ -512,20 +514,20 @@ static std::vector<Job>::iterator choose_due(const Link *link, int64_t *ret_next
 
 /* Returns false if the job's callback must be dropped. When the link breaks, HailoRT drops the
  * callback of the run whose outputs it is reading, without calling it. It calls all others. */
-static bool is_heard(const Job &job, Link *link)
+static bool must_call_back(const Job &job, Link *link)
 {
-    bool heard = job.status != HAILO_COMMUNICATION_CLOSED || link->closed || link->unheard;
-    link->unheard = link->unheard || !heard;
-    return heard;
+    bool delivered = job.status != HAILO_COMMUNICATION_CLOSED || link->closed || link->callback_dropped;
+    link->callback_dropped = link->callback_dropped || !delivered;
+    return delivered;
 }
 
 /* Called with the lock held. Releases it meanwhile, because the destructor of a dropped callback
  * may call the double too. */
-static void call_back(Job &job, bool heard)
+static void run_callback(Job &job, bool delivered)
 {
     pthread_mutex_unlock(&d.lock);
     pthread_setspecific(in_callback, &job);
-    if (heard)
+    if (delivered)
         job.callback(AsyncInferCompletionInfo(job.status));
     job.callback = nullptr;
     pthread_setspecific(in_callback, nullptr);
@@ -550,7 +552,7 @@ static void *run_callbacks(void *arg)
         d.jobs->erase(job);
         compute(due);
         finish(due);
-        call_back(due, is_heard(due, link));
+        run_callback(due, must_call_back(due, link));
     }
     pthread_mutex_unlock(&d.lock);
     return nullptr;
@@ -590,16 +592,16 @@ EXPORT const char *hailo_get_status_message(hailo_status status)
 
 EXPORT hailo_status hailo_scan_devices(hailo_scan_devices_params_t *, hailo_device_id_t *ids, size_t *count)
 {
-    entered("hailo_scan_devices");
+    check_not_in_callback("hailo_scan_devices");
     Guard guard;
     hailo_status status = injected("scan");
     if (status != HAILO_SUCCESS)
         return status;
-    hs_sim_world *world = find_world();
-    WorldGuard world_guard(world);
+    hs_sim_state *sim = find_sim();
+    SimGuard sim_guard(sim);
     size_t found = 0;
-    for (int i = 0; i < world->script.devices && found < *count; i++)
-        if (!hs_sim_hit(world, i, HS_SIM_NONE, world->units[i].approaches + 1))
+    for (int i = 0; i < sim->script.devices && found < *count; i++)
+        if (!hs_sim_take_fault(sim, i, HS_SIM_NONE, sim->devices[i].setups + 1))
             hs_str_format(ids[found++].id, sizeof(ids[0].id), "0000:%02d:00.0", i + 1);
     *count = found;
     return HAILO_SUCCESS;
@@ -641,8 +643,8 @@ EXPORT void hs_hailo_double_hang_releases(int ms)
 EXPORT void hs_hailo_double_lose()
 {
     Guard guard;
-    WorldGuard world_guard(d.world);
-    d.world->units[d.unit].losses++;
+    SimGuard sim_guard(d.sim);
+    d.sim->devices[d.index].losses++;
     pthread_cond_broadcast(&d.changed);
 }
 
@@ -702,9 +704,9 @@ static void describe(Hef *hef)
         return;
     hs_tensor_desc descs[HS_MODEL_MAX_OUTPUTS];
     int count = 1;
-    if (hef->finding == HS_FINDS_EMBEDDINGS) {
+    if (hef->output_kind == HS_OUTPUT_EMBEDDINGS) {
         hs_sim_vector_describe(HS_DTYPE_U8, descs);
-    } else if (hef->finding == HS_FINDS_FACES) {
+    } else if (hef->output_kind == HS_OUTPUT_FACES) {
         hs_sim_face_describe(hef->h, hef->w, HS_DTYPE_U8, descs);
         count = HS_SIM_FACE_HEADS;
     } else {
@@ -761,7 +763,9 @@ static void apply_line(Hef *hef, const std::string &line)
     apply_network_line(hef, key, words);
     if (key == "finds") {
         words >> name;
-        hef->finding = name == "faces" ? HS_FINDS_FACES : name == "embeddings" ? HS_FINDS_EMBEDDINGS : HS_FINDS_POSES;
+        hef->output_kind = name == "faces"        ? HS_OUTPUT_FACES
+                           : name == "embeddings" ? HS_OUTPUT_EMBEDDINGS
+                                                  : HS_OUTPUT_POSES;
     } else if (key == "input") {
         words >> hef->h >> hef->w;
         describe(hef);
@@ -893,7 +897,7 @@ class InferModelDouble final : public InferModel
 
     void set_batch_size(uint16_t) override
     {
-        entered("set_batch_size");
+        check_not_in_callback("set_batch_size");
     }
 
     Expected<InferStream> input(const std::string &name) override
@@ -972,15 +976,15 @@ void InferModelDouble::note_formats(State *state) const
 
 Expected<ConfiguredInferModel> InferModelDouble::configure()
 {
-    entered("configure");
+    check_not_in_callback("configure");
     Guard guard;
     hailo_status status = injected("configure");
     if (configured)
         violation("a network was configured twice");
     configured = true;
     if (status == HAILO_SUCCESS) {
-        WorldGuard world_guard(link->world);
-        status = is_gone(*link) ? HAILO_COMMUNICATION_CLOSED : formats_fit() ? HAILO_SUCCESS : HAILO_INVALID_ARGUMENT;
+        SimGuard sim_guard(link->sim);
+        status = is_lost(*link) ? HAILO_COMMUNICATION_CLOSED : formats_fit() ? HAILO_SUCCESS : HAILO_INVALID_ARGUMENT;
     }
     if (status != HAILO_SUCCESS)
         return Expected<ConfiguredInferModel>::failed(status);
@@ -1052,13 +1056,13 @@ EXPORT void InferModel::InferStream::set_format_order(hailo_format_order_t order
 
 static hailo_status usable(const std::shared_ptr<Running> &running, const char *call)
 {
-    entered(call);
+    check_not_in_callback(call);
     if (!running || running->state->shut) {
         violation((std::string(call) + " after shutdown").c_str());
         return HAILO_INVALID_OPERATION;
     }
-    WorldGuard world_guard(running->state->link->world);
-    if (is_gone(*running->state->link))
+    SimGuard sim_guard(running->state->link->sim);
+    if (is_lost(*running->state->link))
         return HAILO_COMMUNICATION_CLOSED;
     if (running->state->failed) {
         violation((std::string(call) + " after a run that could not be started").c_str());
@@ -1105,7 +1109,7 @@ ConfiguredInferModel::Bindings::output(const std::string &name)
 
 EXPORT hailo_status ConfiguredInferModel::Bindings::InferStream::set_buffer(MemoryView view)
 {
-    entered("set_buffer");
+    check_not_in_callback("set_buffer");
     Guard guard;
     if (bound->in_flight)
         violation("a buffer was set while the device had the picture");
@@ -1140,9 +1144,9 @@ EXPORT hailo_status ConfiguredInferModel::wait_for_async_ready(std::chrono::mill
         return status;
     State &state = *running->state;
     {
-        WorldGuard world_guard(state.link->world);
-        if (hs_sim_hit(state.link->world, state.link->unit, HS_SIM_QUEUE_FULL,
-                       state.link->world->units[state.link->unit].runs + 1))
+        SimGuard sim_guard(state.link->sim);
+        if (hs_sim_take_fault(state.link->sim, state.link->index, HS_SIM_QUEUE_FULL,
+                              state.link->sim->devices[state.link->index].runs + 1))
             return HAILO_TIMEOUT;
     }
     int64_t deadline_ns = hs_deadline_in_ms(timeout.count());
@@ -1155,19 +1159,19 @@ EXPORT hailo_status ConfiguredInferModel::wait_for_async_ready(std::chrono::mill
 /* Schedules the job on the device's timeline and applies its faults. */
 static hailo_status plan(const Link &link, Job *job)
 {
-    WorldGuard guard(link.world);
-    hs_sim_unit *unit = &link.world->units[link.unit];
-    int64_t number = ++unit->runs, now_ns = hs_clock_now_ns();
-    if (goes_away(link.world, link.unit) || is_gone(link))
+    SimGuard guard(link.sim);
+    hs_sim_device *sim_device = &link.sim->devices[link.index];
+    int64_t number = ++sim_device->runs, now_ns = hs_clock_now_ns();
+    if (loses_device(link.sim, link.index) || is_lost(link))
         return HAILO_COMMUNICATION_CLOSED;
-    const hs_sim_fault *late = hs_sim_hit(link.world, link.unit, HS_SIM_LATE, number);
-    bool hangs = hs_sim_hit(link.world, link.unit, HS_SIM_HANG, number);
-    job->status = hs_sim_hit(link.world, link.unit, HS_SIM_ERROR, number)       ? HAILO_INTERNAL_FAILURE
-                  : hs_sim_hit(link.world, link.unit, HS_SIM_TRANSIENT, number) ? HAILO_TIMEOUT
-                                                                                : injected("complete");
-    int64_t start_ns = std::max(unit->free_at_ns, now_ns);
-    job->due_ns = start_ns + hs_sim_draw_latency_ns(link.world, link.unit, 1);
-    unit->free_at_ns = job->due_ns;
+    const hs_sim_fault *late = hs_sim_take_fault(link.sim, link.index, HS_SIM_LATE, number);
+    bool hangs = hs_sim_take_fault(link.sim, link.index, HS_SIM_HANG, number);
+    job->status = hs_sim_take_fault(link.sim, link.index, HS_SIM_ERROR, number)       ? HAILO_INTERNAL_FAILURE
+                  : hs_sim_take_fault(link.sim, link.index, HS_SIM_TRANSIENT, number) ? HAILO_TIMEOUT
+                                                                                      : injected("complete");
+    int64_t start_ns = std::max(sim_device->free_at_ns, now_ns);
+    job->due_ns = start_ns + hs_sim_draw_latency_ns(link.sim, link.index, 1);
+    sim_device->free_at_ns = job->due_ns;
     job->due_ns += late ? static_cast<int64_t>(late->extra_ms * static_cast<double>(HS_NS_PER_MS)) : 0;
     if (hangs)
         job->due_ns = HS_NO_DEADLINE;
@@ -1194,7 +1198,7 @@ static hailo_status try_run(const std::shared_ptr<Running> &running, const std::
     if (status != HAILO_SUCCESS)
         return status;
     job.callback = std::move(callback);
-    spoil_outputs(*bound);
+    poison_outputs(*bound);
     bound->in_flight = true;
     state.in_flight++;
     d.in_flight++;
@@ -1258,10 +1262,10 @@ class DeviceDouble final : public Device
 
     Expected<hailo_device_identity_t> identify() override
     {
-        entered("identify");
+        check_not_in_callback("identify");
         hailo_version_t version = version_of("HS_HAILO_DOUBLE_FIRMWARE");
-        WorldGuard guard(link->world);
-        if (is_gone(*link))
+        SimGuard guard(link->sim);
+        if (is_lost(*link))
             return Expected<hailo_device_identity_t>::failed(HAILO_COMMUNICATION_CLOSED);
         return Expected<hailo_device_identity_t>(
             hailo_device_identity_t{ { version.major, version.minor, version.revision } });
@@ -1270,14 +1274,14 @@ class DeviceDouble final : public Device
     Expected<hailo_chip_temperature_info_t> get_chip_temperature() override
     {
         using Result = Expected<hailo_chip_temperature_info_t>;
-        entered("get_chip_temperature");
+        check_not_in_callback("get_chip_temperature");
         Guard guard;
         hailo_status status = injected("temperature");
         if (status != HAILO_SUCCESS)
             return Result::failed(status);
-        WorldGuard world_guard(link->world);
-        float celsius = static_cast<float>(link->world->script.temperature_c);
-        if (is_gone(*link))
+        SimGuard sim_guard(link->sim);
+        float celsius = static_cast<float>(link->sim->script.temperature_c);
+        if (is_lost(*link))
             return Result::failed(HAILO_COMMUNICATION_CLOSED);
         return Result(hailo_chip_temperature_info_t{ celsius - 1, celsius + 1, 1 });
     }
@@ -1306,9 +1310,9 @@ class VDeviceDouble final : public VDevice
     Expected<std::shared_ptr<InferModel>> create_infer_model(const std::string &hef_path, const std::string &) override
     {
         using Result = Expected<std::shared_ptr<InferModel>>;
-        entered("create_infer_model");
+        check_not_in_callback("create_infer_model");
         auto model = std::make_shared<InferModelDouble>();
-        hailo_status status = play_load(*link);
+        hailo_status status = apply_load_script(*link);
         {
             Guard guard;
             if (status == HAILO_SUCCESS)
@@ -1335,7 +1339,7 @@ class VDeviceDouble final : public VDevice
 
     hailo_status dma_map(void *address, size_t size, hailo_dma_buffer_direction_t direction) override
     {
-        entered("dma_map");
+        check_not_in_callback("dma_map");
         Guard guard;
         hailo_status status = injected("map");
         if (reinterpret_cast<uintptr_t>(address) % page_size() != 0 || size == 0)
@@ -1349,7 +1353,7 @@ class VDeviceDouble final : public VDevice
 
     hailo_status dma_unmap(void *address, size_t size, hailo_dma_buffer_direction_t direction) override
     {
-        entered("dma_unmap");
+        check_not_in_callback("dma_unmap");
         Guard guard;
         auto found = mapped.find(address);
         if (found == mapped.end() || found->second != std::make_pair(size, direction)) {
@@ -1365,7 +1369,7 @@ class VDeviceDouble final : public VDevice
     std::map<void *, std::pair<size_t, hailo_dma_buffer_direction_t>> mapped;
 };
 
-static hailo_status try_create(const hailo_vdevice_params_t &params, hs_sim_world *world, int unit)
+static hailo_status try_create(const hailo_vdevice_params_t &params, hs_sim_state *sim, int index)
 {
     hailo_status status = injected("create");
     if (status != HAILO_SUCCESS)
@@ -1375,16 +1379,16 @@ static hailo_status try_create(const hailo_vdevice_params_t &params, hs_sim_worl
     const char *other = getenv("HS_HAILO_DOUBLE_GROUP");
     if (other && other[0] && strcmp(other, params.group_id) != 0)
         return HAILO_DEVICE_IN_USE;
-    WorldGuard guard(world);
-    return goes_away(world, unit) ? static_cast<hailo_status>(CONNECTION_REFUSED) : approach(world, unit);
+    SimGuard guard(sim);
+    return loses_device(sim, index) ? static_cast<hailo_status>(CONNECTION_REFUSED) : apply_setup_faults(sim, index);
 }
 
-static void connect_link(Link *link, hs_sim_world *world, int unit)
+static void connect_link(Link *link, hs_sim_state *sim, int index)
 {
-    WorldGuard world_guard(world);
-    link->world = d.world = world;
-    link->unit = d.unit = unit;
-    link->losses = world->units[unit].losses;
+    SimGuard sim_guard(sim);
+    link->sim = d.sim = sim;
+    link->index = d.index = index;
+    link->losses = sim->devices[index].losses;
     link->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (pthread_create(&link->thread, nullptr, run_callbacks, link) != 0)
         abort();
@@ -1394,21 +1398,21 @@ static void connect_link(Link *link, hs_sim_world *world, int unit)
 EXPORT Expected<std::shared_ptr<VDevice>> VDevice::create_shared(const hailo_vdevice_params_t &params)
 {
     using Result = Expected<std::shared_ptr<VDevice>>;
-    entered("create_shared");
+    check_not_in_callback("create_shared");
     Guard guard;
-    hs_sim_world *world = find_world();
+    hs_sim_state *sim = find_sim();
     if (!params.device_ids || params.device_count != 1) {
         violation("a device was opened without its id");
         return Result::failed(HAILO_OUT_OF_PHYSICAL_DEVICES);
     }
-    int unit = params.device_ids[0].id[6] - '1'; /* of "0000:01:00.0" */
-    hailo_status status = try_create(params, world, unit);
+    int index = params.device_ids[0].id[6] - '1'; /* of "0000:01:00.0" */
+    hailo_status status = try_create(params, sim, index);
     if (status != HAILO_SUCCESS)
         return Result::failed(status);
     hs_str_copy(d.group, sizeof(d.group), params.group_id);
     auto vdevice = std::make_shared<VDeviceDouble>();
     vdevice->link = std::make_shared<Link>();
-    connect_link(vdevice->link.get(), world, unit);
+    connect_link(vdevice->link.get(), sim, index);
     vdevice->device.link = vdevice->link;
     return Result(std::move(vdevice));
 }

@@ -28,7 +28,7 @@
  * uint8|uint16 SCALE ZERO_POINT", then "sigmoid" if the compiler would add one. INDEX is the
  * output's number in the network; a scale of 0 means that the output does not have one scale.
  * "ranges PATH": when the network is freed, the smallest and largest number of each output are
- * written to that file, one line per output. tests/accuracy/standin.py writes such files. */
+ * written to that file, one line per output. tests/accuracy/hailort_double.py writes such files. */
 #ifndef HS_TESTS_HAILO_DOUBLE_H
 #define HS_TESTS_HAILO_DOUBLE_H
 

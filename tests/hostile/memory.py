@@ -67,22 +67,22 @@ def noisy_jpeg(side):
 
 # ---- clients
 
-class Tally:
-    """Counts answers by status; `silent` counts errors without a body."""
+class StatusCounts:
+    """Counts answers by status; `without_body` counts errors without a body."""
 
     def __init__(self):
         self.lock = threading.Lock()
         self.statuses = collections.Counter()
-        self.silent = 0
+        self.without_body = 0
 
     def add(self, status, body=b'?'):
         with self.lock:
             self.statuses[status] += 1
-            self.silent += status not in (200, 'cut') and not body
+            self.without_body += status not in (200, 'cut') and not body
 
     def __str__(self):
         text = ' '.join(f'{count}x{status}' for status, count in sorted(self.statuses.items(), key=str))
-        return text + (f' ({self.silent} without a body)' if self.silent else '')
+        return text + (f' ({self.without_body} without a body)' if self.without_body else '')
 
 
 def post(server, tally, path, fields, headers=None, timeout=300):
@@ -114,7 +114,7 @@ def several(data, count, **fields):
     return picture(data) * count + list(fields.items())
 
 
-class Bystander(threading.Thread):
+class OtherClient(threading.Thread):
     """Another client that sends one request after another, until stop()."""
 
     def __init__(self, server, body=None, pause_s=0.05):
@@ -269,10 +269,10 @@ def measure(options, folder, name, attack, pictures):
         before = status_kb(pid, 'VmRSS')
         with open(f'/proc/{pid}/clear_refs', 'w', encoding='ascii') as file:
             file.write('5')
-        others = Bystander(server), Bystander(server, png(96, 96), 0.2)
+        others = OtherClient(server), OtherClient(server, png(96, 96), 0.2)
         for other in others:
             other.start()
-        tally = Tally()
+        tally = StatusCounts()
         attack(server, tally, pictures)
         for other in others:
             other.stop()
@@ -315,8 +315,8 @@ def main():
               flush=True)
         if limit and peak > limit:
             wrong.append(f'{name}: {peak:.0f} MB, at most {limit:g} are right')
-        if tally.silent:
-            wrong.append(f'{name}: {tally.silent} errors without a body')
+        if tally.without_body:
+            wrong.append(f'{name}: {tally.without_body} errors without a body')
     print('\n'.join(wrong), end='\n' if wrong else '')
     return 1 if limit and wrong else 0
 

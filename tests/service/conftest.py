@@ -6,7 +6,7 @@ import pytest
 from faces import FaceServer
 from file_server import FileServer
 from server import BINARY, Server, png, run, wait_for
-from shop import Shop
+from repo import ModelRepo
 
 
 def pytest_configure():
@@ -77,9 +77,9 @@ def files():
 
 
 @pytest.fixture
-def shop(tmp_path, files):
+def repo(tmp_path, files):
     """Packs whose models come from `files`, and an empty store."""
-    return Shop(tmp_path, files)
+    return ModelRepo(tmp_path, files)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def one(number, left=200, top=120, side=140):
     return picture((PATTERNS[number], left, top, side))
 
 
-NOBODY = picture()
+NO_FACES = picture()
 
 
 class FaceServer(Server):
@@ -62,9 +62,9 @@ class FaceServer(Server):
         return self.post_json(fields, f'/v1/{path}')
 
     def add(self, name, image, **fields):
-        answer = self.ask('database/add', image, name=name, **fields)
-        assert answer.status == 200, answer
-        return answer
+        response = self.ask('database/add', image, name=name, **fields)
+        assert response.status == 200, response
+        return response
 
     def names(self):
         return [identity['name'] for identity in self.get('/v1/database/list').json()['identities']]

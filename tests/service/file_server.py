@@ -4,17 +4,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class LocalServer:
-    """Calls `answer` with the handler of each request, each on a separate thread."""
+    """Calls `response` with the handler of each request, each on a separate thread."""
 
-    def __init__(self, answer):
+    def __init__(self, response):
         class Handler(BaseHTTPRequestHandler):
             protocol_version = 'HTTP/1.1'
 
             def do_GET(self):  # pylint: disable=invalid-name
-                answer(self)
+                response(self)
 
             def do_POST(self):  # pylint: disable=invalid-name
-                answer(self)
+                response(self)
 
             def log_message(self, *_):  # pylint: disable=arguments-differ
                 pass
@@ -39,7 +39,7 @@ class FileServer(LocalServer):
 
     ranges=False answers a Range with the whole file; cuts is a list of byte counts after which the next answers end
     (None: complete); dead=True closes connections at once; announce sets the Content-Length; redirects maps paths
-    to addresses. After hold(), an answer stops halfway until release().
+    to addresses. After hold(), a response stops halfway until release().
     """
 
     def __init__(self):
@@ -55,7 +55,7 @@ class FileServer(LocalServer):
         self.half_sent = threading.Event()
         self._free = threading.Event()
         self._free.set()
-        super().__init__(self.answer)
+        super().__init__(self.response)
 
     def hold(self):
         self._free.clear()
@@ -67,7 +67,7 @@ class FileServer(LocalServer):
         self.release()
         super().close()
 
-    def answer(self, handler):
+    def response(self, handler):
         wanted = handler.headers.get('Range')
         condition = handler.headers.get('If-Range')
         self.requests.append((handler.path, wanted, condition))

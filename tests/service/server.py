@@ -16,8 +16,8 @@ TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BINARY = os.path.abspath(os.environ.get('HS_BIN') or os.path.join(TREE, 'build', 'hailo-pose'))
 MODELS = os.path.abspath(os.environ.get('HS_MODELS_DIR') or os.path.join(TREE, '.deps', 'models'))
 FACE = os.path.abspath(os.environ.get('HS_FACE_BIN') or os.path.join(os.path.dirname(BINARY), 'hailo-face'))
-START_S = 120   # the first start compiles the network; sanitizers are slow too
-ANSWER_S = 60
+START_TIMEOUT_S = 120   # the first start compiles the network; sanitizers are slow too
+RESPONSE_TIMEOUT_S = 60
 SANITIZER = re.compile(r'(Address|Thread|Leak|UndefinedBehavior|Memory)Sanitizer|runtime error:')
 
 
@@ -33,8 +33,8 @@ def keeps_freed_memory():
     return is_sanitized(BINARY) or bool(os.environ.get('HS_EMULATED'))
 
 
-class Answer:
-    """One HTTP answer. Names in `headers` are case-insensitive."""
+class Response:
+    """One HTTP response. Names in `headers` are case-insensitive."""
 
     def __init__(self, response):
         self.status = response.status
@@ -63,7 +63,7 @@ def environment(folder, **more):
 
 def run(folder, *arguments, program=BINARY, **options):
     """Runs a program to its end without input. Returns a CompletedProcess with text output."""
-    options.setdefault('timeout', START_S)
+    options.setdefault('timeout', START_TIMEOUT_S)
     options.setdefault('env', environment(folder))
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=str(folder),
                           stdin=subprocess.DEVNULL, **options)
@@ -97,7 +97,7 @@ class Server:
                                         env=env or environment(folder))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._listening.wait(START_S)
+        self._listening.wait(START_TIMEOUT_S)
         if not self.address:
             self.process.kill()
             self.process.wait()
@@ -122,14 +122,14 @@ class Server:
 
     # ---- requests
 
-    def connect(self, timeout=ANSWER_S):
+    def connect(self, timeout=RESPONSE_TIMEOUT_S):
         return socket.create_connection(self.address, timeout=timeout)
 
-    def request(self, method, path, body=None, headers=None, timeout=ANSWER_S):
+    def request(self, method, path, body=None, headers=None, timeout=RESPONSE_TIMEOUT_S):
         connection = http.client.HTTPConnection(*self.address, timeout=timeout)
         try:
             connection.request(method, path, body=body, headers=headers or {})
-            return Answer(connection.getresponse())
+            return Response(connection.getresponse())
         finally:
             connection.close()
 
@@ -144,11 +144,11 @@ class Server:
         body, content_type = multipart(fields)
         return self.request('POST', path, body, {'Content-Type': content_type, **(headers or {})})
 
-    def raw(self, data, method='GET', timeout=ANSWER_S):
-        """Sends bytes unchanged and reads one answer."""
+    def raw(self, data, method='GET', timeout=RESPONSE_TIMEOUT_S):
+        """Sends bytes unchanged and reads one response."""
         with self.connect(timeout) as sock:
             sock.sendall(data)
-            return read_answer(sock, method)
+            return read_response(sock, method)
 
     def assert_healthy(self):
         assert self.process.poll() is None, f'the server ended with {self.process.returncode}:\n{self.log}'
@@ -168,7 +168,7 @@ class Server:
 
     # ---- stopping
 
-    def finish(self, timeout=ANSWER_S):
+    def finish(self, timeout=RESPONSE_TIMEOUT_S):
         """Waits for the process to end and returns the exit code."""
         code = self.process.wait(timeout)
         self._reader.join(timeout)
@@ -199,13 +199,13 @@ class Server:
             self.process.wait()
 
 
-def read_answer(sock, method='GET'):
+def read_response(sock, method='GET'):
     response = http.client.HTTPResponse(sock, method=method)
     response.begin()
-    return Answer(response)
+    return Response(response)
 
 
-def closed_by_peer(sock, timeout=ANSWER_S):
+def closed_by_peer(sock, timeout=RESPONSE_TIMEOUT_S):
     """Returns true if the peer closes within the time. Discards data received before that."""
     sock.settimeout(timeout)
     try:
@@ -258,7 +258,7 @@ def png(width=64, height=48, colour_type=2, shade=lambda x, y: (x * 4 % 256, y *
             png_chunk(b'IEND', b''))
 
 
-def packed_zeros(count, times, gzip=False):
+def compressed_zeros(count, times, gzip=False):
     """Returns count * times zero bytes compressed with zlib or gzip, in the time that compressing `count` takes."""
     block = bytes(count)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -271,7 +271,7 @@ def packed_zeros(count, times, gzip=False):
     return b'\x1f\x8b\x08' + bytes(6) + b'\xff' + packed + struct.pack('<II', crc, count * times % (1 << 32))
 
 
-def lying_png(width, height):
+def oversized_png(width, height):
     """Returns a PNG whose header declares width x height pixels, with hardly any data."""
     head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
     return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) + png_chunk(b'IDAT', zlib.compress(b'\0' * 64)) +

@@ -57,7 +57,7 @@ def left(folder):
     return sorted(each.name for each in folder.iterdir()) if folder.exists() else []
 
 
-def test_what_is_installed(installed):
+def test_installed_files(installed):
     packs = installed.parent.parent / 'share' / 'hailo-services' / 'models'
     names = sorted(pack.name for pack in packs.iterdir())
     assert names == sorted(os.listdir(os.path.join(TREE, 'models')))
@@ -86,7 +86,7 @@ def test_from_an_installed_tree(tmp_path, installed, sdk, name):
     assert listed['hailo']['file'] == f'{out}/hs_backend_hailo.so'
 
 
-def test_what_was_built_answers(board, sdk):
+def test_built_module_serves_requests(board, sdk):
     """The built module replaces an older one."""
     out = board.folder / 'modules'
     out.mkdir()
@@ -108,14 +108,14 @@ def quick(tmp_path):
 
 
 @pytest.mark.parametrize('compiler', ['g++', 'clang++'])
-def test_by_each_compiler_without_a_warning(tmp_path, sdk, compiler):
+def test_each_compiler_builds_without_warnings(tmp_path, sdk, compiler):
     if not shutil.which(compiler):
         pytest.skip(f'there is no {compiler}')
     done = build(tmp_path, '--sdk', 'sdk', '--output', 'out', CXX=compiler)
     assert done.returncode == 0 and f'built with {compiler} ' in done.stdout and not done.stderr
 
 
-def test_an_older_module_stays_if_the_new_one_does_not_work(tmp_path, sdk, quick):
+def test_failed_build_keeps_the_old_module(tmp_path, sdk, quick):
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'hs_backend_hailo.so').write_text('the older one')

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from server import b64, lying_png, multipart, packed_zeros, png, png_chunk, read_answer
+from server import b64, oversized_png, multipart, compressed_zeros, png, png_chunk, read_response
 
 DETECT = '/v1/pose/detect'
 PICTURE = png()
@@ -15,13 +15,13 @@ PICTURE = png()
 TOO_LARGE = (400, 413, 431)
 
 
-def check_refusal(answer, status=400, *words):
-    """Checks an error answer of the documented form whose message contains the words; `status` is one status or the
+def check_refusal(response, status=400, *words):
+    """Checks an error response of the documented form whose message contains the words; `status` is one status or the
     allowed ones."""
-    assert answer.status in (status if isinstance(status, tuple) else (status,)), answer
-    status = answer.status
-    assert answer.headers['Content-Type'] == 'application/json; charset=utf-8'
-    error = answer.json()['error']
+    assert response.status in (status if isinstance(status, tuple) else (status,)), response
+    status = response.status
+    assert response.headers['Content-Type'] == 'application/json; charset=utf-8'
+    error = response.json()['error']
     assert error['type'] == ('invalid_request_error' if status < 500 else 'internal_error')
     assert isinstance(error['message'], str) and error['message'].isprintable()
     for word in words:
@@ -51,12 +51,12 @@ def test_malformed_json(healthy, body):
 
 
 @pytest.mark.parametrize('body', [b'{"image": "\\ud800"}', b'{"image": "\\u0000"}', b'{"image": "A\\u0000AA"}'])
-def test_text_that_is_no_text(healthy, body):
+def test_invalid_text(healthy, body):
     check_refusal(healthy.post_json(body))
 
 
 @pytest.mark.parametrize('body', [b'[]', b'[1, 2]', b'"text"', b'null', b'17', b'true'])
-def test_json_that_is_no_object(healthy, body):
+def test_json_that_is_not_an_object(healthy, body):
     check_refusal(healthy.post_json(body))
 
 
@@ -90,7 +90,7 @@ def test_wrong_base64(healthy, text):
     check_refusal(healthy.post_json({'image': text}), 400)
 
 
-def test_padding_is_named(healthy):
+def test_padding_error_is_reported(healthy):
     assert check_refusal(healthy.post_json({'image': 'AAAAA'})).startswith('Invalid base64: ')
 
 
@@ -110,16 +110,16 @@ BROKEN = {
     'html': b'<!doctype html><html></html>',
     'jpeg start only': b'\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01',
     'webp start only': b'RIFF\x24\x00\x00\x00WEBPVP8 \x18\x00\x00\x00',
-    'webp lying length': b'RIFF\xff\xff\xff\xffWEBPVP8L\xff\xff\xff\xff/' + b'\xff' * 64,
+    'webp oversized_backup length': b'RIFF\xff\xff\xff\xffWEBPVP8L\xff\xff\xff\xff/' + b'\xff' * 64,
     'bmp start only': b'BM' + b'\0' * 10,
-    'bmp lying size': bmp_head(30000, 30000),
+    'bmp oversized_backup size': bmp_head(30000, 30000),
     'bmp negative': bmp_head(-5, -2147483648),
     'png wrong checksum': PICTURE[:29] + b'\0\0\0\0' + PICTURE[33:],
     'png no size': PICTURE[:8] + png_chunk(b'IHDR', struct.pack('>IIBBBBB', 0, 0, 8, 2, 0, 0, 0)) + PICTURE[33:],
-    'png lying length': PICTURE[:33] + b'\x7f\xff\xff\xffIDAT' + PICTURE[41:],
-    'png bomb': lying_png(60000, 60000),
-    'png largest': lying_png(0x7fffffff, 0x7fffffff),
-    'png wide': lying_png(0x7fffffff, 1),
+    'png oversized_backup length': PICTURE[:33] + b'\x7f\xff\xff\xffIDAT' + PICTURE[41:],
+    'png bomb': oversized_png(60000, 60000),
+    'png largest': oversized_png(0x7fffffff, 0x7fffffff),
+    'png wide': oversized_png(0x7fffffff, 1),
     'gif': (b'GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0'
             b'\x02\x02D\x01\0;'),
     **CUT,
@@ -130,23 +130,23 @@ BROKEN = {
 def test_not_a_picture(healthy, data):
     before = healthy.resident_bytes()
     as_form = healthy.post_form({'image': ('a.jpg', data, 'image/jpeg')})
-    for answer in (as_form, healthy.post_json({'image': b64(data)})):
-        check_refusal(answer, (400, 413, 415))
+    for response in (as_form, healthy.post_json({'image': b64(data)})):
+        check_refusal(response, (400, 413, 415))
     assert healthy.resident_bytes() - before < 64 << 20
 
 
-def test_undecodable_picture_is_named(healthy):
+def test_undecodable_picture_is_reported(healthy):
     assert check_refusal(healthy.post_form({'image': b'nonsense'})).startswith('Failed to decode image: ')
 
 
 def test_compressed_bomb(healthy):
     """A small file that really decompresses to 200 megapixels, in 600 kB."""
     head = struct.pack('>IIBBBBB', 20000, 10000, 8, 2, 0, 0, 0)
-    data = packed_zeros(60001 * 10, 1000)
+    data = compressed_zeros(60001 * 10, 1000)
     bomb = b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) + png_chunk(b'IDAT', data) + png_chunk(b'IEND', b'')
     before = healthy.resident_bytes()
-    answer = healthy.post_form({'image': bomb})
-    check_refusal(answer, TOO_LARGE)
+    response = healthy.post_form({'image': bomb})
+    check_refusal(response, TOO_LARGE)
     assert healthy.resident_bytes() - before < 64 << 20
 
 
@@ -231,26 +231,26 @@ def head(length, extra=b''):
             b'\r\nContent-Length: %d\r\n' % length + extra + b'\r\n')
 
 
-def test_half_a_request_then_gone(healthy):
+def test_client_closes_mid_request(healthy):
     whole = head(len(REQUEST[0])) + REQUEST[0]
     for cut in (1, 4, 20, len(whole) - len(REQUEST[0]), len(whole) - 100, len(whole) - 1):
         with healthy.connect() as sock:
             sock.sendall(whole[:cut])
 
 
-def test_half_a_request_then_silence_for_writing(healthy):
+def test_client_half_closes_mid_request(healthy):
     """The client shuts down its sending side in the middle of the body: this must not be answered with 200."""
     with healthy.connect() as sock:
         sock.sendall(head(len(REQUEST[0])) + REQUEST[0][:-50])
         sock.shutdown(socket.SHUT_WR)
         try:
-            assert read_answer(sock, 'POST').status >= 400
+            assert read_response(sock, 'POST').status >= 400
         except (OSError, ValueError, http.client.HTTPException):
-            pass  # closing without an answer is allowed too
+            pass  # closing without a response is allowed too
 
 
-def test_vanishing_clients(healthy):
-    """Complete requests whose clients do not wait for the answer, and close normally or with a reset."""
+def test_clients_that_do_not_read(healthy):
+    """Complete requests whose clients do not wait for the response, and close normally or with a reset."""
     for i in range(40):
         with healthy.connect() as sock:
             sock.sendall(head(len(REQUEST[0])) + REQUEST[0])
@@ -268,7 +268,7 @@ def test_vanishing_clients(healthy):
     b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nabc\r\n',
     b'GET /%zz%00%ff HTTP/1.1\r\nHost: x\r\n\r\n', b'GET ' + b'/' * 10000 + b' HTTP/1.1\r\nHost: x\r\n\r\n',
 ], ids=range(11))
-def test_bytes_that_are_no_request(healthy, data):
+def test_bytes_that_are_not_a_request(healthy, data):
     with healthy.connect() as sock:
         sock.sendall(data)
         try:
@@ -284,8 +284,8 @@ def test_number_with_a_zero_byte(healthy):
 
 def test_messages_are_one_line_of_plain_text(healthy):
     for name in ('confidence_threshold', 'max_detections'):
-        answer = healthy.post_json({'image': b64(PICTURE), name: 'a\nb\r\n"\\<script>\u2028'})
-        message = check_refusal(answer, 400, name)
+        response = healthy.post_json({'image': b64(PICTURE), name: 'a\nb\r\n"\\<script>\u2028'})
+        message = check_refusal(response, 400, name)
         assert '\n' not in message and '\r' not in message
 
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from faces import NOBODY, one
-from server import b64, lying_png, multipart, png
+from faces import NO_FACES, one
+from server import b64, oversized_png, multipart, png
 
 BATCH = '/v1/pose/detect/batch'
 FACE_BATCH = '/v1/detect/batch'
@@ -28,12 +28,12 @@ def parts(pictures, name='image', **fields):
 
 
 def open_lines(server, path, value):
-    """Sends the request and returns the connection and the open answer."""
+    """Sends the request and returns the connection and the open response."""
     connection = http.client.HTTPConnection(*server.address, timeout=60)
     connection.request('POST', path, json.dumps(value).encode(), {'Content-Type': 'application/json', **LINES})
-    answer = connection.getresponse()
-    assert answer.status == 200
-    return connection, answer
+    response = connection.getresponse()
+    assert response.status == 200
+    return connection, response
 
 
 # ---- pose
@@ -41,9 +41,9 @@ def open_lines(server, path, value):
 def test_form(healthy):
     pictures = [people(2), people(1), people(3)]
     for name in ('image', 'images'):
-        answer = healthy.post_form(parts(pictures, name), BATCH)
-        assert answer.status == 200, answer
-        value = answer.json()
+        response = healthy.post_form(parts(pictures, name), BATCH)
+        assert response.status == 200, response
+        value = response.json()
         assert list(value) == ['results', 'count', 'failed']
         assert [result['count'] for result in value['results']] == [2, 1, 3]
         assert [result['index'] for result in value['results']] == [0, 1, 2]
@@ -64,7 +64,7 @@ def test_json(healthy):
 
 def test_one_bad_picture_leaves_the_others(healthy):
     value = healthy.post_json({'images': [b64(people(1)), 'abcde', b64(b'no picture'), None, 5,
-                                          {'id': 'big', 'image': b64(lying_png(30000, 30000))}, {}, b64(people(2))]},
+                                          {'id': 'big', 'image': b64(oversized_png(30000, 30000))}, {}, b64(people(2))]},
                               BATCH).json()
     results = value['results']
     assert (value['count'], value['failed']) == (8, 6)
@@ -77,11 +77,11 @@ def test_one_bad_picture_leaves_the_others(healthy):
     assert results[5]['id'] == 'big' and results[5]['index'] == 5
 
 
-def test_all_bad_is_still_an_answer(healthy):
-    answer = healthy.post_form(parts([b'1', b'', b'3']), BATCH)
-    assert answer.status == 200
-    assert answer.json()['failed'] == 3
-    assert [result['error']['code'] for result in answer.json()['results']] == [
+def test_all_pictures_bad_is_still_200(healthy):
+    response = healthy.post_form(parts([b'1', b'', b'3']), BATCH)
+    assert response.status == 200
+    assert response.json()['failed'] == 3
+    assert [result['error']['code'] for result in response.json()['results']] == [
         'undecodable', 'missing_field', 'undecodable']
 
 
@@ -91,33 +91,33 @@ def test_all_bad_is_still_an_answer(healthy):
     ({'images': {'image': 'aaaa'}}, 'images: must be an array of pictures, not an object'),
     ({'images': ['aaaa'], 'max_detections': -1}, 'max_detections: must be between 0 and 1000, not -1'),
     ({'images': ['aaaa'] * 33}, 'images: at most 32 pictures in one request')])
-def test_requests_that_are_wrong(healthy, value, message):
-    answer = healthy.post_json(value, BATCH)
-    assert answer.status == 400, answer
-    assert answer.json()['error']['message'] == message
+def test_invalid_batch_requests(healthy, value, message):
+    response = healthy.post_json(value, BATCH)
+    assert response.status == 400, response
+    assert response.json()['error']['message'] == message
 
 
 def test_limit(make_server):
     server = make_server(settings={'server.max_batch': 2})
     assert server.post_form(parts([people(1)] * 2), BATCH).json()['count'] == 2
-    answer = server.post_form(parts([people(1)] * 3), BATCH)
-    assert answer.status == 400 and 'at most 2 pictures' in answer.json()['error']['message']
+    response = server.post_form(parts([people(1)] * 3), BATCH)
+    assert response.status == 400 and 'at most 2 pictures' in response.json()['error']['message']
     assert server.post_json({'images': ['aaaa'] * 3}, BATCH).status == 400
 
 
 def test_many_parts(make_server):
     """More parts than an ordinary form may have."""
     server = make_server(settings={'server.max_batch': 256})
-    answer = server.post_form(parts([people(i % 3 + 1) for i in range(120)], max_detections='2'), BATCH)
-    assert [result['count'] for result in answer.json()['results']] == [min(i % 3 + 1, 2) for i in range(120)]
+    response = server.post_form(parts([people(i % 3 + 1) for i in range(120)], max_detections='2'), BATCH)
+    assert [result['count'] for result in response.json()['results']] == [min(i % 3 + 1, 2) for i in range(120)]
 
 
 def test_lines(healthy):
-    answer = healthy.post_json({'images': [b64(people(2)), '!', b64(people(1))]}, BATCH, LINES)
-    assert answer.headers['Content-Type'] == 'application/x-ndjson'
-    assert 'Content-Length' not in answer.headers
-    lines = [json.loads(line) for line in answer.body.decode().splitlines()]
-    assert answer.body.endswith(b'}\n') and len(lines) == 4
+    response = healthy.post_json({'images': [b64(people(2)), '!', b64(people(1))]}, BATCH, LINES)
+    assert response.headers['Content-Type'] == 'application/x-ndjson'
+    assert 'Content-Length' not in response.headers
+    lines = [json.loads(line) for line in response.body.decode().splitlines()]
+    assert response.body.endswith(b'}\n') and len(lines) == 4
     assert [line.get('index') for line in lines] == [0, 1, 2, None]
     assert lines[0]['count'] == 2 and 'error' in lines[1] and lines[2]['count'] == 1
     assert lines[3] == {'count': 3, 'failed': 1}
@@ -127,20 +127,20 @@ def test_lines(healthy):
     assert healthy.post_json({}, BATCH, LINES).status == 400
 
 
-def test_lines_come_one_by_one(make_server, script):
+def test_lines_are_sent_as_they_complete(make_server, script):
     server = make_server(device=script('latency_ms: 250\n'))
     server.post_json({'image': b64(people(1))})
-    connection, answer = open_lines(server, BATCH, {'images': [b64(people(i % 3 + 1)) for i in range(6)]})
+    connection, response = open_lines(server, BATCH, {'images': [b64(people(i % 3 + 1)) for i in range(6)]})
     times, lines = [], []
     for _ in range(7):
-        lines.append(json.loads(answer.readline()))
+        lines.append(json.loads(response.readline()))
         times.append(time.monotonic())
     connection.close()
     assert [line['count'] for line in lines] == [1, 2, 3, 1, 2, 3, 6]
     assert times[5] - times[0] > 0.8, times  # five more pictures of 0.25 s, one at a time
 
 
-def test_side_by_side(make_server, script):
+def test_pictures_run_in_parallel(make_server, script):
     """While one picture is in the network, another one is decoded and waits, so that a single request is not queued
     behind the whole batch."""
     server = make_server(device=script('latency_ms: 100\n'))
@@ -167,8 +167,8 @@ def test_deadline(make_server, script):
 def test_client_leaves(make_server, script):
     server = make_server(device=script('latency_ms: 200\n'))
     server.post_json({'image': b64(people(1))})
-    connection, answer = open_lines(server, BATCH, {'images': [b64(people(1))] * 30})
-    answer.readline()
+    connection, response = open_lines(server, BATCH, {'images': [b64(people(1))] * 30})
+    response.readline()
     connection.close()
     begin = time.monotonic()
     assert server.post_json({'image': b64(people(1))}).status == 200
@@ -178,18 +178,18 @@ def test_client_leaves(make_server, script):
 
 
 def test_one_model_for_all(healthy):
-    answer = healthy.post_json({'images': [b64(people(1))], 'model': 'no-such-model'}, BATCH)
-    assert answer.status == 404
-    assert answer.json()['error']['field'] == 'model'
+    response = healthy.post_json({'images': [b64(people(1))], 'model': 'no-such-model'}, BATCH)
+    assert response.status == 404
+    assert response.json()['error']['field'] == 'model'
 
 
 def test_shutdown_waits_for_lines(make_server, script):
     server = make_server(device=script('latency_ms: 150\n'))
     server.post_json({'image': b64(people(1))})
-    connection, answer = open_lines(server, BATCH, {'images': [b64(people(1))] * 6})
-    answer.readline()
+    connection, response = open_lines(server, BATCH, {'images': [b64(people(1))] * 6})
+    response.readline()
     server.process.terminate()
-    lines = answer.read().decode().splitlines()
+    lines = response.read().decode().splitlines()
     connection.close()
     assert json.loads(lines[-1]) == {'count': 6, 'failed': 0}
     assert server.finish() == 0
@@ -198,14 +198,14 @@ def test_shutdown_waits_for_lines(make_server, script):
 # ---- faces
 
 def test_faces(face):
-    answer = face.post_json({'images': [b64(one(1)), b64(NOBODY), {'id': 'x', 'image': b64(one(2))}],
+    response = face.post_json({'images': [b64(one(1)), b64(NO_FACES), {'id': 'x', 'image': b64(one(2))}],
                              'return_landmarks': True}, FACE_BATCH)
-    assert answer.status == 200, answer
-    value = answer.json()
+    assert response.status == 200, response
+    value = response.json()
     assert [result['count'] for result in value['results']] == [1, 0, 1]
     assert value['results'][2]['id'] == 'x'
     assert value['results'][0]['faces'][0]['landmarks'] is not None
-    assert answer.body.endswith(b'}\n') and b', ' not in answer.body
+    assert response.body.endswith(b'}\n') and b', ' not in response.body
 
 
 def test_face_errors(face):
@@ -222,23 +222,23 @@ def test_face_errors(face):
     assert face.request('POST', FACE_BATCH, body, {'Content-Type': kind}).json()['count'] == 1
 
 
-def test_face_wishes(face):
+def test_face_options(face):
     """Request options apply to the batch as a whole."""
-    answer = face.post_json({'images': [b64(one(1))], 'model': 'no-such-model'}, FACE_BATCH)
-    assert answer.status == 404, answer
+    response = face.post_json({'images': [b64(one(1))], 'model': 'no-such-model'}, FACE_BATCH)
+    assert response.status == 404, response
     assert face.post_json({'images': [b64(one(1))], 'timeout': -3}, FACE_BATCH).status == 400
     assert face.post_json({'images': [b64(one(1))], 'timeout': 20}, FACE_BATCH).json()['failed'] == 0
 
 
 def test_face_lines(face):
-    answer = face.post_json({'images': [b64(one(1)), 'x', b64(one(2))]}, FACE_BATCH, LINES)
-    lines = [json.loads(line) for line in answer.body.decode().splitlines()]
+    response = face.post_json({'images': [b64(one(1)), 'x', b64(one(2))]}, FACE_BATCH, LINES)
+    lines = [json.loads(line) for line in response.body.decode().splitlines()]
     assert [line.get('index') for line in lines] == [0, 1, 2, None]
     assert lines[3] == {'count': 3, 'failed': 1}
 
 
 def test_face_lines_for_people(make_face):
-    """An answer is one line here, even if pretty-printing is configured."""
+    """A response is one line here, even if pretty-printing is configured."""
     server = make_face({'server.debug': 'true'})
-    answer = server.post_json({'images': [b64(one(1)), b64(one(2))]}, FACE_BATCH, LINES)
-    assert [json.loads(line).get('index') for line in answer.body.decode().splitlines()] == [0, 1, None]
+    response = server.post_json({'images': [b64(one(1)), b64(one(2))]}, FACE_BATCH, LINES)
+    assert [json.loads(line).get('index') for line in response.body.decode().splitlines()] == [0, 1, None]

@@ -21,19 +21,19 @@ class Scripted(LocalServer):
         self.bodies = []
         self.count = 0
         self._lock = threading.Lock()
-        super().__init__(self.answer)
+        super().__init__(self.response)
 
-    def answer(self, handler):
+    def response(self, handler):
         body = handler.rfile.read(int(handler.headers['Content-Length']))
         with self._lock:
-            status, headers, answer = self.answers[min(self.count, len(self.answers) - 1)]
+            status, headers, response = self.answers[min(self.count, len(self.answers) - 1)]
             self.bodies.append(body)
             self.count += 1
         handler.send_response(status)
-        for key, value in {**headers, 'Content-Length': len(answer)}.items():
+        for key, value in {**headers, 'Content-Length': len(response)}.items():
             handler.send_header(key, value)
         handler.end_headers()
-        handler.wfile.write(answer)
+        handler.wfile.write(response)
 
 
 @pytest.fixture(name='scripted')
@@ -50,7 +50,7 @@ def bench(folder, *arguments, program=BINARY, code=0):
     return json.loads(done.stdout)
 
 
-def test_refused_requests_are_not_answered_ones(tmp_path, scripted):
+def test_refused_requests_are_not_counted_as_served(tmp_path, scripted):
     good, busy = (200, {}, b'{}'), (503, {'Retry-After': '1'}, b'{"error": "busy"}')
     scripted.answers = [good, busy, busy, good, good]
     report = bench(tmp_path, '--url', scripted.url, '--rounds', 5, code=1)
@@ -82,7 +82,7 @@ def test_stage_times_come_from_the_answer(tmp_path, scripted):
     assert all(stages[name]['mean'] == 0 for name in STAGES[BINARY][:-1])
 
 
-def test_the_pictures_that_are_named_are_sent_in_turn(tmp_path, scripted):
+def test_given_pictures_are_sent_round_robin(tmp_path, scripted):
     scripted.answers = [(200, {}, b'{}')]
     pictures = [png(20 + i, 10) for i in range(3)]
     for i, data in enumerate(pictures):

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from server import BINARY, Server, check_digits, environment, lying_png, png
+from server import BINARY, Server, check_digits, environment, oversized_png, png
 
 SUBCOMMANDS = ['serve', 'detect', 'bench', 'eval', 'compare-devices', 'models', 'backends', 'config', 'selftest',
                'completion', 'help', 'version']
@@ -90,7 +90,7 @@ def test_eval_of_annotations_that_cannot_be_read(cli, tmp_path, text):
 
 # ---- configuration
 
-def test_config_check_names_what_it_has_read(cli, tmp_path):
+def test_config_check_lists_the_files_read(cli, tmp_path):
     (tmp_path / 'good.yaml').write_text(GOOD)
     done = cli('config', 'check', '--config', 'good.yaml')
     assert (done.returncode, done.stdout) == (0, 'good.yaml is valid\n')
@@ -115,14 +115,14 @@ def test_check_and_serve_agree(cli, make_server, tmp_path):
 
 @pytest.mark.parametrize('command', [['config', 'check', '--config'], ['config', 'render', '--output', 'o.json', '--input'],
                                      ['serve', '--config']])
-def test_a_fifo_and_a_device_are_no_configuration(cli, tmp_path, command):
+def test_fifo_and_device_are_not_a_configuration(cli, tmp_path, command):
     os.mkfifo(tmp_path / 'fifo')
     for path in ('fifo', '/dev/zero', '/dev/null'):
         done = cli(*command, path)
         assert done.returncode == 1 and f'{path} is not a regular file' in done.stderr, done
 
 
-def test_config_errors_come_all_at_once_with_their_places(cli, tmp_path):
+def test_all_config_errors_are_reported_with_lines(cli, tmp_path):
     (tmp_path / 'bad.yaml').write_text(BAD)
     done = cli('config', 'check', '--config', 'bad.yaml')
     assert done.returncode == 1
@@ -221,7 +221,7 @@ def test_an_empty_value_is_a_usage_error(cli, option, form):
                                        ['models', 'eat'], ['models', 'remove'], ['models', 'import', 'a.onnx'],
                                        ['models', 'list', 'all']])
 @pytest.mark.parametrize('program', ['hailo-pose', 'hailo-face'])
-def test_wrong_arguments_are_answered_by_the_usage(cli, program, arguments):
+def test_wrong_arguments_print_the_usage(cli, program, arguments):
     done = cli(*arguments, program=os.path.join(os.path.dirname(BINARY), program))
     who = f'{program} {arguments[0]}'
     lines = done.stderr.splitlines()
@@ -248,7 +248,7 @@ def test_serve_on_a_port_in_use(cli):
     assert str(port) in done.stderr
 
 
-def test_a_script_of_the_simulated_device_that_is_wrong(cli, script):
+def test_invalid_script_of_the_simulated_device(cli, script):
     device = script('latency_ms: 1\nspeed: 9\n')
     done = cli('serve', '--host', '127.0.0.1', '--port', 0, '--device', device)
     assert done.returncode == 1
@@ -266,7 +266,7 @@ def test_unknown_key_in_the_file_does_not_stop_the_service(make_server, tmp_path
     assert 'shoe_size' in server.log
 
 
-def test_the_name_of_the_program_can_mean_serve(tmp_path):
+def test_program_name_can_imply_serve(tmp_path):
     os.symlink(BINARY, tmp_path / 'hailo-pose-server')
     with Server(tmp_path, program=[str(tmp_path / 'hailo-pose-server')]) as server:
         assert server.get('/health').status == 200
@@ -274,7 +274,7 @@ def test_the_name_of_the_program_can_mean_serve(tmp_path):
 
 # ---- detect
 
-def test_detect_prints_what_the_api_says(cli, tmp_path):
+def test_detect_prints_the_api_response(cli, tmp_path):
     (tmp_path / 'a.png').write_bytes(png(64, 48))
     done = cli('detect', '--device', 'sim', '--json', 'a.png')
     assert done.returncode == 0, done
@@ -286,7 +286,7 @@ def test_detect_prints_what_the_api_says(cli, tmp_path):
     assert result['count'] == len(result['poses'])
 
 
-def test_detect_of_some(cli, tmp_path):
+def test_detect_several_files(cli, tmp_path):
     """The scripted device finds three people with the scores 230, 226 and 222 of 255."""
     spots = [(100, 0), (300, 10), (500, 20)]
     (tmp_path / 'a.png').write_bytes(png(640, 640, shade=lambda x, y: (
@@ -294,8 +294,8 @@ def test_detect_of_some(cli, tmp_path):
     for options, count in (([], 3), (['--max', '2'], 2), (['--max', '0'], 0), (['--conf', '.88'], 2), (['--conf', '0.95'], 0),
                            (['--max', '1', '--conf', '0'], 1), (['--set', 'inference.max_detections=1', '--max', '3'], 3)):
         done = cli('detect', '--device', 'sim', '--json', 'a.png', *options)
-        answer = json.loads(done.stdout)
-        assert (answer['count'], answer.get('truncated', False)) == (count, '--max' in options and count < 3), options
+        response = json.loads(done.stdout)
+        assert (response['count'], response.get('truncated', False)) == (count, '--max' in options and count < 3), options
     for options in (['--max', '1001'], ['--max', '-1'], ['--max', 'all'], ['--conf', '1.5'], ['--conf', 'nan']):
         done = cli('detect', '--device', 'sim', 'a.png', *options)
         assert done.returncode == 2 and f'{options[0]}: must be a ' in done.stderr, done
@@ -320,10 +320,10 @@ def test_detect_draws(cli, tmp_path):
     assert list((tmp_path / 'out').iterdir())
 
 
-def test_detect_on_what_is_no_picture(cli, tmp_path):
+def test_detect_on_files_that_are_not_pictures(cli, tmp_path):
     (tmp_path / 'good.png').write_bytes(png())
     (tmp_path / 'text.jpg').write_text('no picture')
-    (tmp_path / 'bomb.png').write_bytes(lying_png(60000, 60000))
+    (tmp_path / 'bomb.png').write_bytes(oversized_png(60000, 60000))
     for name in ('text.jpg', 'bomb.png', 'absent.png', '.'):
         done = cli('detect', '--device', 'sim', '--jsonl', 'good.png', name)
         assert done.returncode == 1, done

@@ -75,7 +75,7 @@ def test_the_report_for_people(compare, people, script):
     assert 'The devices agree' in text.splitlines()
 
 
-def test_rounding_shows(compare, people, script):
+def test_rounding_is_measured(compare, people, script):
     """The same answers in float32, and in UINT8 and UINT16, differ by a fraction of a pixel."""
     exact = script('outputs: float32')
     report = compare('--device', 'sim', '--against', exact, people)
@@ -85,18 +85,18 @@ def test_rounding_shows(compare, people, script):
     assert not report['ok'] and checks(report) == {'oks': False, 'agreement': True}
 
 
-def test_a_device_that_fails_is_said(compare, people, script):
+def test_failing_device_is_reported(compare, people, script):
     text = compare('--device', 'sim', '--against', script('faults: [{kind: error}]'), people / '0.png', code=1, report=False)
     assert '0.png: ' in text and 'The devices do not agree' in text
 
 
-def test_nothing_found_is_no_agreement(compare, tmp_path, script):
+def test_empty_results_do_not_count_as_agreement(compare, tmp_path, script):
     (tmp_path / 'grey.png').write_bytes(picture())
     report = compare('--device', 'sim', '--against', script(''), tmp_path / 'grey.png', program=FACE, code=1)
     assert not report['ok'] and report['both'] == 0 and not checks(report)['agreement']
 
 
-def test_what_is_no_picture_is_named(compare, people, script):
+def test_files_that_are_not_pictures_are_reported(compare, people, script):
     report = compare('--device', 'sim', '--against', script(''), people / '0.png', people / 'notes.txt', code=1)
     assert not report['ok'] and (report['pictures'], report['failed']) == (1, 1) and all(checks(report).values())
     assert 'notes.txt: ' in compare('--device', 'sim', '--against', script(''), people / 'notes.txt', code=1, report=False)
@@ -110,7 +110,7 @@ def test_what_is_no_picture_is_named(compare, people, script):
     (['--least-agreement', '1.5', 'PICTURE'], 2, '--least-agreement'),
     (['--least-oks', 'much', 'PICTURE'], 2, '--least-oks'),
 ])
-def test_what_cannot_be_compared_is_said(compare, people, arguments, code, words):
+def test_incomparable_devices_are_reported(compare, people, arguments, code, words):
     (people / 'empty').mkdir()
     places = {'PICTURE': people / '0.png', 'EMPTY': people / 'empty'}
     arguments = [places.get(argument, argument) for argument in arguments]
@@ -194,7 +194,7 @@ def gate_fixture(tmp_path):
     return Gate(tmp_path)
 
 
-def test_an_embedder_has_no_stand_in_before_it_was_compared(gate):
+def test_embedder_has_no_fallback_before_comparison(gate):
     log, health = gate.start()
     words = 'the model files have not been compared. Run `hailo-face compare-devices`'
     assert f'device.fallback: no CPU fallback for vectors: {words}' in log
@@ -204,7 +204,7 @@ def test_an_embedder_has_no_stand_in_before_it_was_compared(gate):
     assert 'stand in' not in log and 'no_fallback' not in health
 
 
-def test_an_embedder_has_one_once_it_was(gate):
+def test_embedder_has_a_fallback_after_comparison(gate):
     gate.record()
     log, health = gate.start()
     assert 'stand in' not in log and 'no_fallback' not in health
@@ -217,7 +217,7 @@ def test_an_embedder_has_one_once_it_was(gate):
     ({'against': {'sha256': 'f' * 64}}, 'the model files have changed since they were compared'),
     ({'device': None}, 'is damaged'),
 ])
-def test_a_record_that_does_not_speak_for_these_two(gate, record, words):
+def test_record_of_other_devices_is_ignored(gate, record, words):
     gate.record(**record)
     log, health = gate.start()
     assert words in health['no_fallback'] and health['no_fallback'] in log

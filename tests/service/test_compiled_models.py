@@ -9,32 +9,32 @@ import pytest
 
 from checkpoint import save
 from server import BINARY, png, run
-from shop import checkpoint
+from repo import checkpoint
 
 HAS_CPU = list(pathlib.Path(os.path.realpath(BINARY)).parent.glob('src/backends/hs_backend_openvino.so'))
 pytestmark = pytest.mark.skipif(not HAS_CPU, reason='no CPU backend in the build folder of the program under test')
 DETECT = ['--device', 'cpu', '--set', 'model.name=mine', '--set', 'inference.confidence_threshold=0.01', '--json']
 
 
-@pytest.fixture(name='shop')
-def shop_with_a_model(shop, tmp_path):
-    """A shop with an imported model of random weights, which finds something in every picture."""
+@pytest.fixture(name='repo')
+def repo_with_a_model(repo, tmp_path):
+    """A repo with an imported model of random weights, which finds something in every picture."""
     random.seed(5)
     save(tmp_path / 'best.pt', checkpoint(8, ['person'], (17, 3)))
-    assert shop.models('import', 'best.pt', '--name', 'mine').returncode == 0
+    assert repo.models('import', 'best.pt', '--name', 'mine').returncode == 0
     (tmp_path / 'a.png').write_bytes(png(96, 96))
-    return shop
+    return repo
 
 
-def detect(shop):
+def detect(repo):
     """Returns the people found, and the log."""
-    done = run(shop.folder, 'detect', *DETECT, 'a.png', env=shop.env())
+    done = run(repo.folder, 'detect', *DETECT, 'a.png', env=repo.env())
     assert done.returncode == 0, done
     return [(each['bbox'], each['bbox_confidence'], each['keypoints']) for each in json.loads(done.stdout)['poses']], done.stderr
 
 
-def blobs(shop):
-    return sorted((shop.store / 'compiled').glob('*/*.blob'))
+def blobs(repo):
+    return sorted((repo.store / 'compiled').glob('*/*.blob'))
 
 
 def damages():
@@ -56,64 +56,64 @@ def damages():
     return changes
 
 
-def test_damaged_files_are_compiled_again(shop):
+def test_damaged_files_are_compiled_again(repo):
     """Noise, cuts, zeros and single bits: the answers stay the same, the log reports it once, and the file is
     repaired."""
-    right, said = detect(shop)
+    right, said = detect(repo)
     assert right and 'damaged' not in said
-    [blob] = blobs(shop)
+    [blob] = blobs(repo)
     whole = blob.read_bytes()
-    assert detect(shop) == (right, '')
+    assert detect(repo) == (right, '')
     for name, change in damages().items():
         blob.chmod(0o644)
         blob.write_bytes(change(whole))
-        assert 'DAMAGED' in shop.models('verify', 'mine').stdout, name
-        found, said = detect(shop)
+        assert 'DAMAGED' in repo.models('verify', 'mine').stdout, name
+        found, said = detect(repo)
         assert found == right, name
         assert said.count('the compiled model is damaged') == 1, (name, said)
-        assert detect(shop) == (right, ''), name
-        [blob] = blobs(shop)
+        assert detect(repo) == (right, ''), name
+        [blob] = blobs(repo)
         assert blob.stat().st_size == len(whole)
 
 
-def test_listed_verified_and_removed(shop):
-    detect(shop)
-    [blob] = blobs(shop)
-    file = [each for each in json.loads(shop.models('list', '--json').stdout)['models'] if each['name'] == 'mine'][0]['files'][0]
+def test_listed_verified_and_removed(repo):
+    detect(repo)
+    [blob] = blobs(repo)
+    file = [each for each in json.loads(repo.models('list', '--json').stdout)['models'] if each['name'] == 'mine'][0]['files'][0]
     assert blob.stat().st_size < file['compiled_bytes'] < blob.stat().st_size + 1000
-    head, *rows = shop.models('list').stdout.splitlines()
+    head, *rows = repo.models('list').stdout.splitlines()
     [row] = [row for row in rows if row.startswith('mine')]
     assert re.match(r'[\d.]+ [kM]B', row[head.index('COMPILED'):].strip()), (head, row)
-    done = shop.models('verify')
+    done = repo.models('verify')
     assert done.returncode == 0 and f'{file["file"]}: compiled: ok (1, ' in done.stdout
     (blob.parent / 'sum').unlink()
-    done = shop.models('verify', 'mine')
+    done = repo.models('verify', 'mine')
     assert done.returncode == 1 and f'{file["file"]}: compiled: DAMAGED' in done.stdout
-    done = shop.models('remove', 'mine')
+    done = repo.models('remove', 'mine')
     assert done.returncode == 0 and ' of compiled models' in done.stdout
-    assert not list((shop.store / 'compiled').iterdir())
+    assert not list((repo.store / 'compiled').iterdir())
 
 
-def test_a_replaced_model_takes_its_compiled_form_along(shop, tmp_path):
-    detect(shop)
-    before = blobs(shop)
+def test_replacing_a_model_removes_its_compiled_file(repo, tmp_path):
+    detect(repo)
+    before = blobs(repo)
     save(tmp_path / 'other.pt', checkpoint(11, ['person'], (17, 3)))
-    assert shop.models('import', 'other.pt', '--name', 'mine', '--force').returncode == 0
-    assert not blobs(shop)
-    detect(shop)
-    assert len(blobs(shop)) == 1 and blobs(shop) != before
+    assert repo.models('import', 'other.pt', '--name', 'mine', '--force').returncode == 0
+    assert not blobs(repo)
+    detect(repo)
+    assert len(blobs(repo)) == 1 and blobs(repo) != before
 
 
-def test_a_folder_of_its_own(shop, tmp_path):
+def test_separate_cache_folder(repo, tmp_path):
     """Other files in inference.cache_dir are kept."""
     folder = tmp_path / 'elsewhere'
     (folder / 'f32').mkdir(parents=True)
     (folder / 'f32' / '1.blob').write_bytes(b'of a former version')
     (folder / 'mine.txt').write_bytes(b'of the user')
     arguments = ['--set', f'inference.cache_dir={folder}']
-    done = run(shop.folder, 'detect', *DETECT, *arguments, 'a.png', env=shop.env())
+    done = run(repo.folder, 'detect', *DETECT, *arguments, 'a.png', env=repo.env())
     assert done.returncode == 0, done
-    assert not blobs(shop) and len(list(folder.glob('*/*.blob'))) == 1
+    assert not blobs(repo) and len(list(folder.glob('*/*.blob'))) == 1
     assert not (folder / 'f32').exists() and (folder / 'mine.txt').exists()
-    assert shop.models('remove', 'mine', *arguments).returncode == 0
+    assert repo.models('remove', 'mine', *arguments).returncode == 0
     assert [each.name for each in folder.iterdir()] == ['mine.txt']

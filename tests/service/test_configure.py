@@ -40,7 +40,7 @@ def configure(clone, *arguments, code=0, **env):
     return calls.read_text().splitlines(), done
 
 
-def test_once_and_then_when_something_changed(clone):
+def test_configures_once_and_after_changes(clone):
     assert configure(clone, 'build', '/usr/local', '-Dhailo=disabled')[0] == [
         'setup --prefix /usr/local -Dhailo=disabled build']
     assert configure(clone, 'build', '/usr/local', '-Dhailo=disabled')[0] == []
@@ -52,7 +52,7 @@ def test_once_and_then_when_something_changed(clone):
     assert configure(moved, 'build', '/opt/x')[0] == []
 
 
-def test_a_failure_shows_what_meson_said(clone):
+def test_failure_prints_the_meson_output(clone):
     _, done = configure(clone, 'build', '/usr/local', code=1, FAILS='1')
     assert 'meson.build:1: ERROR: it failed' in done.stderr and 'cannot configure the build' in done.stderr
 

@@ -1,4 +1,4 @@
-"""JPEGs with lost or changed bytes: decoded as far as possible, with a warning in the answer; truncated ones are
+"""JPEGs with lost or changed bytes: decoded as far as possible, with a warning in the response; truncated ones are
 refused."""
 import io
 import json
@@ -34,9 +34,9 @@ def without(data, count):
 @pytest.mark.parametrize('options', [{}, {'progressive': True}], ids=['sequential', 'progressive'])
 @pytest.mark.parametrize('count', [1, 5, 300])
 def test_data_missing_before_the_end_marker_are_a_warning(sim, options, count):
-    answer = sim.post_form({'image': without(jpeg(**options), count)})
-    assert answer.status == 200 and answer.json()['warnings'] == [MISSING], answer
-    assert answer.json()['image_size'] == {'width': 640, 'height': 480}
+    response = sim.post_form({'image': without(jpeg(**options), count)})
+    assert response.status == 200 and response.json()['warnings'] == [MISSING], response
+    assert response.json()['image_size'] == {'width': 640, 'height': 480}
 
 
 def test_an_answer_about_a_whole_picture_has_no_warnings(sim, face):
@@ -46,27 +46,27 @@ def test_an_answer_about_a_whole_picture_has_no_warnings(sim, face):
 
 @pytest.mark.parametrize('options', [{}, {'progressive': True}], ids=['sequential', 'progressive'])
 def test_a_missing_end_marker_is_a_warning_too(sim, options):
-    answer = sim.post_form({'image': jpeg(**options)[:-2]})
-    assert answer.status == 200, answer
-    assert answer.json()['warnings'] == [warning_of('the end marker is missing')]
+    response = sim.post_form({'image': jpeg(**options)[:-2]})
+    assert response.status == 200, response
+    assert response.json()['warnings'] == [warning_of('the end marker is missing')]
 
 
 @pytest.mark.parametrize('options', [{}, {'progressive': True}], ids=['sequential', 'progressive'])
 def test_a_cut_picture_is_refused(sim, options):
     data = jpeg(**options)
     for left in (len(data) - 40, len(data) // 2):
-        answer = sim.post_form({'image': data[:left]})
-        assert answer.status == 400, (left, answer)
-        assert 'JPEG is truncated: its data end before the picture is complete' in answer.json()['error']['message']
+        response = sim.post_form({'image': data[:left]})
+        assert response.status == 400, (left, response)
+        assert 'JPEG is truncated: its data end before the picture is complete' in response.json()['error']['message']
 
 
 def test_wrong_bytes_are_a_warning(sim):
     data = bytearray(jpeg())
     middle = len(data) * 2 // 3
     data[middle:middle + 40] = bytes([0x55]) * 40
-    answer = sim.post_form({'image': bytes(data)})
-    assert answer.status == 200 and len(answer.json()['warnings']) == 1, answer
-    assert answer.json()['warnings'][0]['message'].startswith('image: the JPEG is damaged: ')
+    response = sim.post_form({'image': bytes(data)})
+    assert response.status == 200 and len(response.json()['warnings']) == 1, response
+    assert response.json()['warnings'][0]['message'].startswith('image: the JPEG is damaged: ')
 
 
 def test_batches_warn_for_each_picture(sim, face):
@@ -82,29 +82,29 @@ def test_batches_warn_for_each_picture(sim, face):
 def test_every_answer_about_faces_warns(face):
     whole, damaged = jpeg(one(3)), without(jpeg(one(3)), 3)
     for path in ('detect', 'embed', 'recognize'):
-        answer = face.ask(path, damaged)
-        assert answer.status == 200 and answer.json()['warnings'] == [MISSING], answer
+        response = face.ask(path, damaged)
+        assert response.status == 200 and response.json()['warnings'] == [MISSING], response
         assert 'warnings' not in face.ask(path, whole).json()
-    answer = face.ask('compare', whole, image2=b64(damaged))
-    assert answer.json()['warnings'] == [warning_of('a part of its data is missing', 'image2')], answer
+    response = face.ask('compare', whole, image2=b64(damaged))
+    assert response.json()['warnings'] == [warning_of('a part of its data is missing', 'image2')], response
     assert len(face.ask('compare', damaged, image2=b64(damaged)).json()['warnings']) == 2
 
 
 def test_answers_of_the_gallery_warn(make_face):
     face, whole, damaged = make_face(), jpeg(one(3)), without(jpeg(one(3)), 3)
     for action, fields in (('add', {'dry_run': True}), ('add', {}), ('verify', {})):
-        answer = face.ask(f'database/{action}', damaged, name='Ann', **fields)
-        assert answer.status == 200 and MISSING in answer.json()['warnings'], answer
+        response = face.ask(f'database/{action}', damaged, name='Ann', **fields)
+        assert response.status == 200 and MISSING in response.json()['warnings'], response
         assert MISSING not in face.ask(f'database/{action}', whole, name='Ann', **fields).json().get('warnings', [])
-    answer = face.ask('database/verify', damaged, name='Ann', nmae='Bob')
-    assert [each['code'] for each in answer.json()['warnings']] == ['image_damaged', 'unknown_field']
+    response = face.ask('database/verify', damaged, name='Ann', nmae='Bob')
+    assert [each['code'] for each in response.json()['warnings']] == ['image_damaged', 'unknown_field']
 
 
 def test_a_drawn_answer_warns_in_a_header(sim):
     accept = {'Accept': 'image/jpeg'}
-    answer = sim.post_form({'image': without(jpeg(), 3), 'conf': '1', 'iou': '1'}, headers=accept)
-    assert answer.status == 200 and answer.body[:2] == b'\xff\xd8', answer
-    assert answer.headers['X-Warnings'] == 'unknown_field, image_damaged'
+    response = sim.post_form({'image': without(jpeg(), 3), 'conf': '1', 'iou': '1'}, headers=accept)
+    assert response.status == 200 and response.body[:2] == b'\xff\xd8', response
+    assert response.headers['X-Warnings'] == 'unknown_field, image_damaged'
     assert sim.post_form({'image': jpeg()}, headers=accept).headers['X-Warnings'] is None
     for width, codes in ((3072, None), (3076, 'drawing_reduced')):
         assert sim.post_form({'image': png(width, 16)}, headers=accept).headers['X-Warnings'] == codes

@@ -40,12 +40,12 @@ def check_pose(pose, index, width, height, keypoint_threshold):
                                     for a, b in EDGES if seen[a] and seen[b]]
 
 
-def check_answer(answer, width=64, height=48, keypoint_threshold=0.3):
-    assert answer.status == 200, answer
-    assert answer.headers['Content-Type'] == 'application/json; charset=utf-8'
-    assert answer.body.endswith(b'}\n') and answer.body.count(b'\n') == 1
-    check_digits(answer.body)
-    result = answer.json()
+def check_response(response, width=64, height=48, keypoint_threshold=0.3):
+    assert response.status == 200, response
+    assert response.headers['Content-Type'] == 'application/json; charset=utf-8'
+    assert response.body.endswith(b'}\n') and response.body.count(b'\n') == 1
+    check_digits(response.body)
+    result = response.json()
     assert list(result)[:4] == ['poses', 'count', 'inference_time_ms', 'image_size']
     assert {'model', 'device', 'timings_ms'} <= set(result)
     assert set(result['timings_ms']) == TIMINGS
@@ -60,12 +60,12 @@ def check_answer(answer, width=64, height=48, keypoint_threshold=0.3):
     return result
 
 
-def poses_of(answer, **options):
-    return check_answer(answer, **options)['poses']
+def poses_of(response, **options):
+    return check_response(response, **options)['poses']
 
 
 def test_multipart(sim, picture):
-    check_answer(sim.post_form({'image': ('a.png', picture, 'image/png')}))
+    check_response(sim.post_form({'image': ('a.png', picture, 'image/png')}))
 
 
 def test_base64_and_data_uri_give_what_multipart_gives(sim, picture):
@@ -75,26 +75,26 @@ def test_base64_and_data_uri_give_what_multipart_gives(sim, picture):
 
 
 def test_the_scripted_device_is_named(sim, picture):
-    assert 'sim' in check_answer(sim.post_form({'image': picture}))['device']
+    assert 'sim' in check_response(sim.post_form({'image': picture}))['device']
 
 
 @pytest.mark.parametrize('content_type', [None, 'text/plain', 'application/x-www-form-urlencoded', 'image/jpeg',
                                           'application/json; charset=utf-8'])
 def test_anything_but_multipart_is_read_as_json(sim, picture, content_type):
     headers = {'Content-Type': content_type} if content_type else {}
-    check_answer(sim.request('POST', DETECT, json.dumps({'image': b64(picture)}).encode(), headers))
+    check_response(sim.request('POST', DETECT, json.dumps({'image': b64(picture)}).encode(), headers))
 
 
 def test_base64_with_line_breaks(sim, picture):
     text = b64(picture)
-    check_answer(sim.post_json({'image': '\r\n'.join(text[i:i + 76] for i in range(0, len(text), 76)) + '\n'}))
+    check_response(sim.post_json({'image': '\r\n'.join(text[i:i + 76] for i in range(0, len(text), 76)) + '\n'}))
 
 
 @pytest.mark.parametrize('make, size', [
     (lambda: png(64, 48, 0), (64, 48)), (lambda: png(64, 48, 6), (64, 48)), (lambda: png(1, 1), (1, 1)),
     (lambda: png(2000, 3), (2000, 3)), (lambda: bmp(33, 21), (33, 21))], ids=['gray', 'alpha', '1x1', 'thin', 'bmp'])
-def test_picture_kinds(sim, make, size):
-    check_answer(sim.post_form({'image': make()}), *size)
+def test_picture_formats(sim, make, size):
+    check_response(sim.post_form({'image': make()}), *size)
 
 
 def test_parameters_as_text_and_numbers(sim, picture):
@@ -118,7 +118,7 @@ def test_fractional_count_in_json_is_cut(sim, picture):
 
 
 def test_no_detections_wanted(sim, picture):
-    result = check_answer(sim.post_form({'image': picture, 'max_detections': 0}))
+    result = check_response(sim.post_form({'image': picture, 'max_detections': 0}))
     assert (result['poses'], result['count']) == ([], 0)
 
 
@@ -128,7 +128,7 @@ def test_threshold_holds(sim, picture):
             assert pose['bbox_confidence'] > threshold
 
 
-def test_threshold_zero_gives_no_filler(sim, picture):
+def test_threshold_zero_returns_no_padding(sim, picture):
     for pose in poses_of(sim.post_json({'image': b64(picture), 'confidence_threshold': 0, 'max_detections': 300})):
         assert pose['bbox_confidence'] > 0
 
@@ -136,7 +136,7 @@ def test_threshold_zero_gives_no_filler(sim, picture):
 def test_unknown_fields_are_ignored_and_the_last_of_repeated_ones_counts(sim, picture):
     fields = [('shoe_size', '44'), ('max_detections', 'many'), ('image', b'no picture'), ('max_detections', '0'),
               ('image', picture)]
-    assert check_answer(sim.post_form(fields))['count'] == 0
+    assert check_response(sim.post_form(fields))['count'] == 0
 
 
 def test_skeleton_switched_off(make_server, picture):
@@ -147,7 +147,7 @@ def test_skeleton_switched_off(make_server, picture):
 
 def test_configured_defaults_hold(make_server, picture):
     server = make_server(settings={'inference.max_detections': 0})
-    assert check_answer(server.post_form({'image': picture}))['count'] == 0
+    assert check_response(server.post_form({'image': picture}))['count'] == 0
     assert server.post_form({'image': picture, 'max_detections': 5}).status == 200
 
 
@@ -155,46 +155,46 @@ def test_part_headers_in_any_order_and_case(sim, picture):
     body = (b'--x\r\nContent-Type: image/png\r\ncontent-disposition: form-data; filename="a%20b.png"; name=image\r\n'
             b'X-More: 1\r\n\r\n' + picture + b'\r\n--x\r\nContent-Type: text/plain; charset=utf-8\r\n'
             b'Content-Disposition: form-data; name="max_detections"\r\n\r\n0\r\n--x--\r\n')
-    answer = sim.request('POST', DETECT, body, {'Content-Type': 'multipart/form-data; boundary="x"'})
-    assert check_answer(answer)['count'] == 0
+    response = sim.request('POST', DETECT, body, {'Content-Type': 'multipart/form-data; boundary="x"'})
+    assert check_response(response)['count'] == 0
 
 
 def test_boundary_bare_quoted_and_beside_other_parameters(sim, picture):
     body, _ = multipart({'image': picture}, boundary="a'b()+_,-./:=?c")
     for form in ('multipart/form-data; boundary="a\'b()+_,-./:=?c"',
                  'multipart/form-data; charset=utf-8; boundary="a\'b()+_,-./:=?c"'):
-        check_answer(sim.request('POST', DETECT, body, {'Content-Type': form}))
+        check_response(sim.request('POST', DETECT, body, {'Content-Type': form}))
 
 
 def test_preamble_and_epilogue(sim, picture):
     body, content_type = multipart({'image': picture})
-    check_answer(sim.request('POST', DETECT, b'hello\r\n' + body + b'bye', {'Content-Type': content_type}))
+    check_response(sim.request('POST', DETECT, b'hello\r\n' + body + b'bye', {'Content-Type': content_type}))
 
 
 def test_value_that_looks_like_a_boundary(sim):
     tricky = png(8, 8) + b'\r\n--hs-boundary-7f3\r\n\r\n--hs-boundary'
-    check_answer(sim.post_form({'image': tricky}), 8, 8)
+    check_response(sim.post_form({'image': tricky}), 8, 8)
 
 
 @pytest.mark.parametrize('kind, magic', [('image/png', b'\x89PNG\r\n\x1a\n'), ('image/jpeg', b'\xff\xd8\xff')])
 def test_annotated_picture(sim, picture, kind, magic):
-    answer = sim.post_form({'image': picture}, headers={'Accept': kind})
-    assert answer.status == 200
-    assert answer.headers['Content-Type'] == kind
-    assert answer.body.startswith(magic)
+    response = sim.post_form({'image': picture}, headers={'Accept': kind})
+    assert response.status == 200
+    assert response.headers['Content-Type'] == kind
+    assert response.body.startswith(magic)
 
 
 def test_wildcard_accept_means_json(sim, picture):
     for accept in ('*/*', 'application/json', 'application/json, image/png;q=0.5'):
-        check_answer(sim.post_form({'image': picture}, headers={'Accept': accept}))
+        check_response(sim.post_form({'image': picture}, headers={'Accept': accept}))
 
 
 def test_parallel_requests(sim, picture):
     expected = poses_of(sim.post_form({'image': picture}))
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: sim.post_form({'image': picture}), range(32)))
-    for answer in answers:
-        assert poses_of(answer) == expected
+    for response in answers:
+        assert poses_of(response) == expected
 
 
 def test_parallel_requests_get_their_own_answers(sim):
@@ -219,5 +219,5 @@ def test_nine_megabytes_as_base64(sim):
     picture = png(8, 8)
     padded = picture[:-12] + b''.join(
         png_chunk(b'teSt', b'\0' * 1000000) for _ in range(9)) + picture[-12:]
-    check_answer(sim.post_json({'image': b64(padded)}), 8, 8)
-    check_answer(sim.post_form({'image': padded}), 8, 8)
+    check_response(sim.post_json({'image': b64(padded)}), 8, 8)
+    check_response(sim.post_form({'image': padded}), 8, 8)

@@ -24,12 +24,12 @@ def detect(server, picture, **fields):
 
 
 @pytest.mark.parametrize('kind', ['transient', 'queue_full'])
-def test_what_passes_is_tried_again(make_server, script, picture, kind):
+def test_transient_errors_are_retried(make_server, script, picture, kind):
     server = make_server(device=script(f'latency_ms: 1\nfaults: [{{kind: {kind}, at: 1, count: 3}}]'))
     assert detect(server, picture).status == 200
 
 
-def test_without_standby_a_lost_device_is_503_and_comes_back(make_server, script, picture):
+def test_without_fallback_a_lost_device_is_503_until_it_recovers(make_server, script, picture):
     server = make_server(device=script('latency_ms: 1\nfaults: [{kind: lost, at: 2, count: 6}]'),
                          settings={'device.probe_interval': '0.2'})
     assert detect(server, picture).status == 200
@@ -44,23 +44,23 @@ def test_without_standby_a_lost_device_is_503_and_comes_back(make_server, script
 
 @pytest.mark.parametrize('kind, code', [('none', 'no_device'), ('busy', 'device_in_use'), ('mismatch', 'not_ready'),
                                         ('bad_model', 'not_ready'), ('memory', 'out_of_memory')])
-def test_a_device_that_cannot_be_had_yet(make_server, script, picture, kind, code):
+def test_device_that_is_not_available_yet(make_server, script, picture, kind, code):
     server = make_server(device=script(f'latency_ms: 1\nfaults: [{{kind: {kind}, for_ms: 1500}}]'),
                          settings={'device.probe_interval': '0.2'})
-    answer = detect(server, picture)
-    assert answer.status == 503 and answer.json()['error']['code'] == code
+    response = detect(server, picture)
+    assert response.status == 503 and response.json()['error']['code'] == code
     wait_for(lambda: server.get('/health/ready').status == 200)
     assert detect(server, picture).status == 200
 
 
-def test_one_of_two_devices_is_lost_and_nobody_notices(make_server, script, picture):
+def test_losing_one_of_two_devices_is_transparent(make_server, script, picture):
     server = make_server(device=script('latency_ms: 2\ndevices: 2\nfaults: [{kind: lost, at: 3, device: 1}]'))
     for _ in range(30):
         assert detect(server, picture).status == 200
     assert server.get('/health/ready').status == 200
 
 
-def test_a_hung_device_is_opened_anew(make_server, script, picture):
+def test_hung_device_is_reopened(make_server, script, picture):
     server = make_server(device=script('latency_ms: 1\nfaults: [{kind: hang, at: 2, count: 3}]'),
                          settings={'device.timeout': '0.2', 'device.probe_interval': '0.2'})
     assert detect(server, picture).status == 200
@@ -70,7 +70,7 @@ def test_a_hung_device_is_opened_anew(make_server, script, picture):
     assert detect(server, picture).status == 200
 
 
-def test_a_process_that_grows_is_brought_back(make_server, script, picture):
+def test_growing_process_reloads_the_model(make_server, script, picture):
     """Requests are not affected; restarts are counted and logged."""
     server = make_server(device=script('latency_ms: 10\nleak_kb: 4096'),
                          settings={'inference.restart_above': '100M', 'inference.restart_pause': 1})
@@ -87,7 +87,7 @@ def test_a_process_that_grows_is_brought_back(make_server, script, picture):
     assert int(resident.search(server.get('/metrics').body.decode())[1]) < 400 << 20
 
 
-def test_two_networks_of_one_process_take_turns(make_face, script):
+def test_two_networks_share_the_device(make_face, script):
     face = make_face({'inference.restart_above': '100M', 'inference.restart_pause': 1},
                      device=script('latency_ms: 4\nleak_kb: 2048'))
     count = re.compile(r'^hailo_device_restarts_total\{.*\} (\d+)$', re.MULTILINE)
@@ -96,9 +96,9 @@ def test_two_networks_of_one_process_take_turns(make_face, script):
 
     def ask():
         while not ended.is_set():
-            answer = face.request('POST', '/v1/recognize', body, {'Content-Type': content_type})
-            if answer.status != 200:
-                failed.append(answer)
+            response = face.request('POST', '/v1/recognize', body, {'Content-Type': content_type})
+            if response.status != 200:
+                failed.append(response)
 
     clients = [threading.Thread(target=ask) for _ in range(4)]
     for client in clients:
@@ -113,7 +113,7 @@ def test_two_networks_of_one_process_take_turns(make_face, script):
     wait_for(lambda: face.log.count('memory exceeded inference.restart_above') >= 4)  # another thread reads the log
 
 
-def test_a_hung_device_ends_the_process_where_it_is_to(make_server, script, picture):
+def test_hung_device_ends_the_process_if_configured(make_server, script, picture):
     server = make_server(device=script('latency_ms: 1\nfaults: [{kind: hang, at: 2}]'),
                          settings={'device.timeout': '0.2', 'device.on_hang': 'exit', 'device.probe_interval': '600',
                                    'inference.slots': 2})
@@ -137,7 +137,7 @@ def test_requests_behind_a_hung_device_keep_their_own_deadlines(make_server, scr
         client.join()
 
 
-def test_so_do_those_that_no_worker_has_taken(make_server, script, picture):
+def test_queued_requests_keep_their_own_deadlines(make_server, script, picture):
     """Both workers wait for the hung device."""
     server = make_server(device=script('latency_ms: 1\nfaults: [{kind: hang, at: 2}]'),
                          settings={'performance.worker_threads': 2})
@@ -148,7 +148,7 @@ def test_so_do_those_that_no_worker_has_taken(make_server, script, picture):
     server.wait_for_requests(4)
     answers = [detect(server, picture, timeout='0.2'),
                server.post_form({'image': picture}, headers={'X-Request-Timeout': '200ms'})]
-    assert [answer.status for answer in answers] == [504, 504]
+    assert [response.status for response in answers] == [504, 504]
     assert answers[0].json()['error']['code'] == 'timeout'
     assert all(client.is_alive() for client in patient)
     for client in patient:
@@ -166,10 +166,10 @@ def test_answers_belong_to_their_pictures(make_server, script, world):
     def ask(client):
         picture = blob(16 + 16 * client, 32, 48, 64)
         for _ in range(8):
-            answer = detect(server, picture)
-            box = answer.json()['poses'][0]['bbox'] if answer.status == 200 else {}
+            response = detect(server, picture)
+            box = response.json()['poses'][0]['bbox'] if response.status == 200 else {}
             if abs(box.get('x', -99) - (16 + 16 * client)) > 6:
-                wrong.append((client, answer))
+                wrong.append((client, response))
 
     clients = [threading.Thread(target=ask, args=(i,)) for i in range(12)]
     for client in clients:
@@ -187,22 +187,22 @@ def test_answers_belong_to_their_pictures(make_server, script, world):
 def test_a_request_may_ask_for_less_time(make_server, script, picture, fields, headers):
     server = make_server(device=script('latency_ms: 400'))
     detect(server, picture)  # loads the model
-    answer = server.post_form({'image': picture, **fields}, headers=headers)
-    assert answer.status == 504
-    assert answer.json()['error']['type'] == 'timeout' and answer.json()['error']['code'] == 'timeout'
+    response = server.post_form({'image': picture, **fields}, headers=headers)
+    assert response.status == 504
+    assert response.json()['error']['type'] == 'timeout' and response.json()['error']['code'] == 'timeout'
     wait_for(lambda: detect(server, picture).status == 200)
 
 
 @pytest.mark.parametrize('field, value', [('timeout', '0'), ('timeout', 'soon'), ('timeout', '1e9'),
                                           ('keep_alive', '-2'), ('keep_alive', 'x')])
-def test_bad_wishes_are_named(sim, picture, field, value):
-    answer = detect(sim, picture, **{field: value})
-    assert answer.status == 400 and answer.json()['error']['field'] == field
+def test_invalid_options_are_reported(sim, picture, field, value):
+    response = detect(sim, picture, **{field: value})
+    assert response.status == 400 and response.json()['error']['field'] == field
 
 
 def test_bad_timeout_header(sim, picture):
-    answer = sim.post_form({'image': picture}, headers={'X-Request-Timeout': 'never'})
-    assert answer.status == 400 and 'X-Request-Timeout' in answer.json()['error']['message']
+    response = sim.post_form({'image': picture}, headers={'X-Request-Timeout': 'never'})
+    assert response.status == 400 and 'X-Request-Timeout' in response.json()['error']['message']
 
 
 def test_keep_alive_of_a_request(make_server, picture):
@@ -228,8 +228,8 @@ def test_another_model_by_name(make_server, picture):
 def test_load_and_unload(make_server):
     server = make_server(settings={'model.keep_alive': '0'})
     assert server.get('/health').json()['model_loaded'] is False
-    answer = server.request('POST', '/v1/models/yolov8m-pose/load')
-    assert answer.status == 200 and answer.json()['state'] == 'ready' and answer.json()['device'] == 'sim'
+    response = server.request('POST', '/v1/models/yolov8m-pose/load')
+    assert response.status == 200 and response.json()['state'] == 'ready' and response.json()['device'] == 'sim'
     assert server.request('POST', '/v1/models/yolov8m-pose/unload').json()['was_loaded'] is True
     assert server.request('POST', '/v1/models/yolov8l-pose/unload').json()['was_loaded'] is False
     for action in ('load', 'unload'):
@@ -254,8 +254,8 @@ def test_a_full_queue_is_503(make_server, script, picture):
         client.start()
     for client in clients:
         client.join()
-    assert {answer.status for answer in answers} == {200, 503}
-    assert all('Retry-After' in answer.headers for answer in answers if answer.status == 503)
+    assert {response.status for response in answers} == {200, 503}
+    assert all('Retry-After' in response.headers for response in answers if response.status == 503)
 
 
 def test_sigterm_while_the_device_is_down(make_server, script, picture):
@@ -264,7 +264,7 @@ def test_sigterm_while_the_device_is_down(make_server, script, picture):
     server.stop(signal.SIGTERM)
 
 
-def test_all_models_are_told_on_demand(sim):
+def test_all_models_are_listed_on_demand(sim):
     here = [model['id'] for model in sim.get('/v1/models').json()['data']]
     every = sim.get('/v1/models?all=true').json()['data']
     assert set(here) <= {model['id'] for model in every}

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from faces import NOBODY, one
+from faces import NO_FACES, one
 from server import BINARY, FACE, png, run
 
 
@@ -48,24 +48,24 @@ def coco(tmp_path, cli):
     return {'categories': [PERSON], 'images': images, 'annotations': truths}
 
 
-def test_eval_of_what_was_found_is_perfect(cli, coco, tmp_path):
+def test_eval_of_own_results_is_perfect(cli, coco, tmp_path):
     (tmp_path / 'set.json').write_text(json.dumps(coco))
     arguments = ('eval', '--coco', 'set.json', '--images', 'in', '--device', 'sim')
     done = cli(*arguments, '--json')
     assert done.returncode == 0 and done.stdout.count('\n') == 1, done
-    answer = json.loads(done.stdout)
-    assert {key: answer[key] for key in ('images', 'annotations', 'results')} == {'images': 2, 'annotations': 3, 'results': 3}
-    assert list(answer) == ['images', 'annotations', 'results', 'AP', 'AP50', 'AP75', 'APM', 'APL', 'AR', 'AR50', 'AR75',
+    response = json.loads(done.stdout)
+    assert {key: response[key] for key in ('images', 'annotations', 'results')} == {'images': 2, 'annotations': 3, 'results': 3}
+    assert list(response) == ['images', 'annotations', 'results', 'AP', 'AP50', 'AP75', 'APM', 'APL', 'AR', 'AR50', 'AR75',
                             'ARM', 'ARL']
-    assert all(answer[key] == 1 for key in ('AP', 'AP50', 'AP75', 'AR', 'AR50', 'AR75'))
+    assert all(response[key] == 1 for key in ('AP', 'AP50', 'AP75', 'AR', 'AR50', 'AR75'))
     lines = cli(*arguments).stdout.splitlines()
     assert lines[0] == '2 pictures, 3 annotated people, 3 detections'
     assert lines[1:4] == ['AP    1.0000', 'AP50  1.0000', 'AP75  1.0000'] and lines[6] == 'AR    1.0000'
     # One person that is not in the picture, and one too far away.
     coco['annotations'].append({**coco['annotations'][2], 'keypoints': [3, 3, 2] * 17, 'bbox': [0, 0, 9, 9], 'area': 81})
     (tmp_path / 'set.json').write_text(json.dumps(coco))
-    answer = json.loads(cli(*arguments, '--json').stdout)
-    assert answer['annotations'] == 4 and answer['AR'] == 0.75
+    response = json.loads(cli(*arguments, '--json').stdout)
+    assert response['annotations'] == 4 and response['AR'] == 0.75
 
 
 def test_eval_that_cannot_be_done(cli, coco, tmp_path):
@@ -107,7 +107,7 @@ def face(tmp_path):
 @pytest.fixture
 def pairs(tmp_path):
     for name, data in (('a1', one(0)), ('a2', one(0, left=220, side=168)), ('b1', one(1)), ('b2', one(1, top=60)),
-                       ('none', NOBODY)):
+                       ('none', NO_FACES)):
         (tmp_path / f'{name}.png').write_bytes(data)
     (tmp_path / 'p.csv').write_text('image1,image2,same\na1.png,a2.png,1\nb1.png,b2.png,1\na1.png,b1.png,0\n'
                                     'a2.png,b2.png,0\na1.png,none.png,0\n')
@@ -117,11 +117,11 @@ def test_eval_of_pairs(face, pairs, tmp_path):
     arguments = ('eval', '--pairs', 'p.csv', '--images', '.')
     done = face(*arguments, '--json')
     assert done.returncode == 0, done
-    answer = json.loads(done.stdout)
-    assert answer['no_face'] == ['none.png']
-    assert [answer[key] for key in ('pictures', 'pairs', 'same', 'different')] == [5, 4, 2, 2]
-    assert [answer[key] for key in ('auc', 'eer', 'accuracy')] == [1, 0, 1]
-    assert all(point['tar'] == 1 for point in answer['at_far'].values())
+    response = json.loads(done.stdout)
+    assert response['no_face'] == ['none.png']
+    assert [response[key] for key in ('pictures', 'pairs', 'same', 'different')] == [5, 4, 2, 2]
+    assert [response[key] for key in ('auc', 'eer', 'accuracy')] == [1, 0, 1]
+    assert all(point['tar'] == 1 for point in response['at_far'].values())
     lines = face(*arguments).stdout.splitlines()
     assert lines[:3] == ['5 pictures, 1 without a face; 1 pair skipped', '  no face: none.png',
                          '4 pairs: 2 of the same person, 2 of different people']
@@ -166,7 +166,7 @@ def test_answers_that_cannot_be_written(face, pairs, cli, tmp_path):
 
 
 @pytest.mark.parametrize('program', ['cli', 'face'])
-def test_drawings_have_their_place(program, request, pairs, tmp_path):
+def test_drawings_go_to_the_given_path(program, request, pairs, tmp_path):
     command = request.getfixturevalue(program)
     more = ('--device', 'sim')
     (tmp_path / 'link.jpg').symlink_to('a1.png')
@@ -193,7 +193,7 @@ def test_drawings_have_their_place(program, request, pairs, tmp_path):
 
 # ---- db
 
-def test_db_shows_what_it_has(face, pairs, tmp_path):
+def test_db_show_and_stats(face, pairs, tmp_path):
     assert 'faces.db yet. `hailo-face db add` or `hailo-face serve` creates it' in face('db', 'list').stderr
     assert face('db', 'add', 'Ann', 'a1.png', '--force').returncode == 0
     assert face('db', 'add', 'Bob', 'b1.png', 'b2.png', '--force').returncode == 0
@@ -241,7 +241,7 @@ def test_db_shows_what_it_has(face, pairs, tmp_path):
     assert face('db', 'list', '-q').stderr == ''
 
 
-def test_db_gives_faces_their_space(face, pairs, tmp_path):
+def test_db_set_space(face, pairs, tmp_path):
     for name, file in (('Ann', 'a1.png'), ('Bob', 'b1.png'), ('Cid', 'b2.png'), ('Dan', 'a2.png')):
         assert face('db', 'add', name, file, '--force').returncode == 0
     path = tmp_path / 'gallery' / 'faces.db'
@@ -264,7 +264,7 @@ def test_db_gives_faces_their_space(face, pairs, tmp_path):
     assert lines[3] == '1 face unchanged: not finite, or of length 0' and len(lines) == 4
 
 
-def test_a_command_needs_what_the_settings_leave_out(face, pairs):
+def test_command_requires_values_missing_from_the_settings(face, pairs):
     for command in (('recognize', 'a1.png'), ('db', 'add', 'Ann', 'a1.png')):
         done = face(*command, '--set', 'database.enabled=false')
         assert done.returncode == 1 and 'database.enabled is false' in done.stderr, done

@@ -60,14 +60,14 @@ def face(tmp_path):
 # ---- limits on the number of faces
 
 @pytest.mark.parametrize('command', ['detect', 'recognize'])
-def test_faces_of_some(face, tmp_path, command):
+def test_faces_of_several_files(face, tmp_path, command):
     (tmp_path / 'a.png').write_bytes(picture(*((PATTERNS[i], 20 + 210 * i, 100, 180 - 20 * i) for i in range(3))))
     for options, count in (([], 3), (['--max', '2'], 2), (['--conf', '.88'], 2), (['--conf', '0.95'], 0),
                            (['--max', '1', '--conf', '0'], 1)):
         done = face(command, 'a.png', '--json', '--device', 'sim', *options)
         assert done.returncode == 0, done
-        answer = json.loads(done.stdout)
-        assert (answer['count'], answer.get('truncated', False)) == (count, '--max' in options), options
+        response = json.loads(done.stdout)
+        assert (response['count'], response.get('truncated', False)) == (count, '--max' in options), options
     for options in (['--max', '0'], ['--max', '1001'], ['--conf', '1.5']):
         done = face(command, 'a.png', '--device', 'sim', *options)
         assert done.returncode == 2 and f'{options[0]}: must be a ' in done.stderr, done
@@ -97,7 +97,7 @@ def test_usage_errors(face, tmp_path, arguments):
 
 @pytest.mark.parametrize('arguments', [['detect', 'a.png'], ['db', 'add', 'Ann', 'a.png'], ['bench', 'a.png'],
                                        ['eval', '--pairs', 'p.csv', '--images', '.']], ids=lambda arguments: arguments[0])
-def test_without_models_the_way_to_get_them_is_named(face, tmp_path, arguments):
+def test_missing_models_error_names_the_pull_command(face, tmp_path, arguments):
     (tmp_path / 'a.png').write_bytes(png())
     (tmp_path / 'p.csv').write_text('image1,image2,same\na.png,a.png,1\n')
     done = face(*arguments)
@@ -170,7 +170,7 @@ def test_render_writes_nothing_that_would_not_be_accepted(face, tmp_path, change
     assert not (tmp_path / 'new.yaml').exists()
 
 
-def test_debug_makes_answers_for_people(tmp_path):
+def test_debug_pretty_prints_responses(tmp_path):
     settings = {'database.db_file': tmp_path / 'faces.db', 'database.backup_path': tmp_path / 'b', 'server.debug': 'true'}
     with Server(tmp_path, settings=settings, program=[FACE, 'serve']) as server:
         body = server.get('/health').body.decode()
@@ -194,7 +194,7 @@ def checks(done):
     return {check['name']: check for check in report['checks']}
 
 
-def test_selftest_says_what_is_missing(face, tmp_path):
+def test_selftest_reports_missing_parts(face, tmp_path):
     done = face('selftest', '--json')
     assert done.returncode == 1
     found = checks(done)
@@ -203,7 +203,7 @@ def test_selftest_says_what_is_missing(face, tmp_path):
     assert not (tmp_path / 'gallery').exists()
 
 
-def test_selftest_looks_at_the_gallery_without_changing_it(face, tmp_path):
+def test_selftest_does_not_change_the_gallery(face, tmp_path):
     (tmp_path / 'none.jsonl').write_text('')
     assert face('db', 'import', 'none.jsonl').returncode == 1, 'makes an empty gallery all the same'
     path = tmp_path / 'gallery' / 'faces.db'

@@ -5,18 +5,18 @@ import struct
 
 import pytest
 
-from faces import NOBODY, PATTERNS, one, picture
+from faces import NO_FACES, PATTERNS, one, picture
 from server import b64, bmp, check_digits, multipart, png
 
 GALLERY_PATHS = ['database/add', 'database/remove', 'database/verify', 'recognize']
 PICTURE_PATHS = ['detect', 'embed', 'recognize', 'compare']
 
 
-def canonical(answer):
-    """Returns the JSON value of an answer and checks its exact format, on which clients depend."""
-    assert answer.headers['Content-Type'] == 'application/json'
-    value = json.loads(answer.body)
-    text = answer.body.decode('ascii')
+def canonical(response):
+    """Returns the JSON value of a response and checks its exact format, on which clients depend."""
+    assert response.headers['Content-Type'] == 'application/json'
+    value = json.loads(response.body)
+    text = response.body.decode('ascii')
     assert text.endswith('\n') and text.count('\n') == 1
     assert '": ' not in text and '", ' not in text
     check_digits(text)
@@ -26,9 +26,9 @@ def canonical(answer):
     return value
 
 
-def refused(answer, status, error):
-    assert answer.status == status, answer
-    value = canonical(answer)
+def refused(response, status, error):
+    assert response.status == status, response
+    value = canonical(response)
     assert value['error'] == error
     assert set(value) <= {'error', 'detail'}
     return value
@@ -46,14 +46,14 @@ def check_box(box, expected, within=2):
 # ---- health
 
 def test_health(face):
-    answer = face.get('/health')
-    assert answer.status == 200
-    value = canonical(answer)
+    response = face.get('/health')
+    assert response.status == 200
+    value = canonical(response)
     assert value['status'] == 'healthy' and value['service'] == 'hailo-face'
     assert value['model_loaded'] is True and value['database_enabled'] is True
     assert isinstance(value['detection_model'], str) and isinstance(value['recognition_model'], str)
     assert value['device'] == 'sim' and value['embedding_space'] == 'sim'
-    assert b'"status":"healthy"' in answer.body  # verify.sh searches for this
+    assert b'"status":"healthy"' in response.body  # verify.sh searches for this
 
 
 def test_ready(face):
@@ -62,19 +62,19 @@ def test_ready(face):
 
 def test_not_ready_while_a_model_loads(make_face, script):
     server = make_face(device=script('load_ms: 1200'))
-    answer = server.get('/health/ready')
-    assert (answer.status, answer.json()) == (503, {'ready': False, 'reason': 'model_loading'})
+    response = server.get('/health/ready')
+    assert (response.status, response.json()) == (503, {'ready': False, 'reason': 'model_loading'})
     assert server.get('/health').json()['model_loaded'] is False
     assert server.ask('detect', one(0)).json()['count'] == 1  # waits for the model
 
 
 def test_a_device_that_does_not_open(make_face, script):
     server = make_face(device=script('faults: [{kind: none}]'))
-    answer = server.ask('detect', one(0))
-    assert answer.status == 503
-    assert 'no simulated device' in answer.json()['error']
-    answer = server.get('/health/ready')
-    assert (answer.status, answer.json()['reason']) == (503, 'model_failed')
+    response = server.ask('detect', one(0))
+    assert response.status == 503
+    assert 'no simulated device' in response.json()['error']
+    response = server.get('/health/ready')
+    assert (response.status, response.json()['reason']) == (503, 'model_failed')
     assert server.get('/health').status == 200
 
 
@@ -90,10 +90,10 @@ def test_unknown_path(face):
     ('GET', '/v1/detect', 'POST'), ('PUT', '/v1/embed', 'POST'), ('DELETE', '/v1/database/remove', 'POST'),
     ('POST', '/health', 'GET'), ('POST', '/v1/database/list', 'GET')])
 def test_wrong_method(face, method, path, allowed):
-    answer = face.request(method, path)
-    assert answer.status == 405
-    assert allowed in answer.headers['Allow']
-    assert isinstance(canonical(answer)['error'], str)
+    response = face.request(method, path)
+    assert response.status == 405
+    assert allowed in response.headers['Allow']
+    assert isinstance(canonical(response)['error'], str)
 
 
 def test_head(face):
@@ -108,7 +108,7 @@ def test_head(face):
 
 @pytest.mark.parametrize('path', PICTURE_PATHS)
 @pytest.mark.parametrize('body', [b'{}', b'[]', b'null', b'false'])
-def test_nothing_in_the_body(face, path, body):
+def test_empty_body(face, path, body):
     refused(face.post_json(body, f'/v1/{path}'), 400, 'No JSON body')
 
 
@@ -119,33 +119,33 @@ def test_no_name(face, path, body):
 
 
 @pytest.mark.parametrize('name', [None, '', 5, True, ['Ann'], {'a': 1}])
-def test_name_of_another_kind(face, name):
+def test_name_of_another_type(face, name):
     for path in ('database/add', 'database/remove', 'database/verify'):
-        answer = face.ask(path, one(0), name=name)
-        assert answer.status == 400 and 'name' in canonical(answer)['error'], answer
+        response = face.ask(path, one(0), name=name)
+        assert response.status == 400 and 'name' in canonical(response)['error'], response
 
 
 @pytest.mark.parametrize('path', PICTURE_PATHS + GALLERY_PATHS)
 @pytest.mark.parametrize('body', [b'', b'{', b'{"image": }', b'nonsense', b'\xff\xfe', b'{"a": NaN}'])
 def test_malformed_json(face, path, body):
-    answer = face.post_json(body, f'/v1/{path}')
-    assert answer.status == 400
-    assert canonical(answer)['error'].startswith('Invalid JSON: ')
+    response = face.post_json(body, f'/v1/{path}')
+    assert response.status == 400
+    assert canonical(response)['error'].startswith('Invalid JSON: ')
 
 
 @pytest.mark.parametrize('content_type', [None, 'text/plain', 'application/x-www-form-urlencoded', 'video/mp4'])
 def test_content_types_that_are_refused(face, content_type):
     headers = {'Content-Type': content_type} if content_type else {}
-    answer = face.request('POST', '/v1/detect', json.dumps({'image': b64(one(0))}).encode(), headers)
-    assert answer.status == 415
-    assert isinstance(canonical(answer)['error'], str)
+    response = face.request('POST', '/v1/detect', json.dumps({'image': b64(one(0))}).encode(), headers)
+    assert response.status == 415
+    assert isinstance(canonical(response)['error'], str)
 
 
 @pytest.mark.parametrize('content_type', ['application/json; charset=utf-8', 'application/vnd.faces+json'])
 def test_content_types_that_are_json(face, content_type):
-    answer = face.request('POST', '/v1/detect', json.dumps({'image': b64(one(0))}).encode(),
+    response = face.request('POST', '/v1/detect', json.dumps({'image': b64(one(0))}).encode(),
                           {'Content-Type': content_type})
-    assert answer.json()['count'] == 1
+    assert response.json()['count'] == 1
 
 
 @pytest.mark.parametrize('fields', [
@@ -154,8 +154,8 @@ def test_content_types_that_are_json(face, content_type):
     {'image': 'data:image/png'}, {'image_url': 'http://127.0.0.1/a.png'}, {'image': b64(one(0)[:60])}])
 def test_no_picture(face, fields):
     for path in ('detect', 'embed', 'recognize', 'compare', 'database/add', 'database/verify'):
-        answer = face.post_json({**fields, 'name': 'no picture'}, f'/v1/{path}')
-        refused(answer, 400, 'Failed to decode image')
+        response = face.post_json({**fields, 'name': 'no picture'}, f'/v1/{path}')
+        refused(response, 400, 'Failed to decode image')
     assert 'no picture' not in face.names()
 
 
@@ -167,9 +167,9 @@ def test_no_second_picture(face):
 # ---- detect
 
 def detect(face, image, **fields):
-    answer = face.ask('detect', image, **fields)
-    assert answer.status == 200, answer
-    value = canonical(answer)
+    response = face.ask('detect', image, **fields)
+    assert response.status == 200, response
+    value = canonical(response)
     cut = {'truncated', 'found'} if 'truncated' in value else set()
     assert set(value) == {'faces', 'count', 'inference_time_ms', 'device'} | cut
     assert not cut or (value['truncated'] is True and value['found'] > value['count'])
@@ -204,12 +204,12 @@ def test_detect_with_landmarks(face):
         assert left_mouth[0] < right_mouth[0]
     for value in (False, 'off', 0, None):
         assert detect(face, one(0), return_landmarks=value)[0]['landmarks'] is None
-    answer = face.ask('detect', one(0), return_landmarks='perhaps')
-    assert answer.status == 400 and 'return_landmarks' in canonical(answer)['error']
+    response = face.ask('detect', one(0), return_landmarks='perhaps')
+    assert response.status == 400 and 'return_landmarks' in canonical(response)['error']
 
 
 def test_detect_without_faces(face):
-    assert detect(face, NOBODY) == []
+    assert detect(face, NO_FACES) == []
     assert detect(face, png(1, 1)) == []
     assert detect(face, png(1, 1, shade=lambda x, y: (255, 255, 255))) is not None
     assert detect(face, png(2000, 3)) == []
@@ -217,9 +217,9 @@ def test_detect_without_faces(face):
 
 def test_one_white_pixel_as_verify_sh_sends_it(face):
     pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
-    answer = face.post_json({'image': 'data:image/png;base64,' + pixel}, '/v1/detect')
-    assert answer.status == 200
-    assert b'"faces":' in answer.body
+    response = face.post_json({'image': 'data:image/png;base64,' + pixel}, '/v1/detect')
+    assert response.status == 200
+    assert b'"faces":' in response.body
 
 
 def test_forms_of_a_picture(face):
@@ -237,8 +237,8 @@ def test_form_without_a_picture(face):
     refused(face.post_form({'return_landmarks': '1'}, '/v1/detect'), 400, 'Failed to decode image')
     refused(face.post_form({'image': b''}, '/v1/detect'), 400, 'Failed to decode image')
     body, _ = multipart({'image': one(0)})
-    answer = face.request('POST', '/v1/detect', body, {'Content-Type': 'multipart/form-data'})
-    assert answer.status == 400 and 'boundary' in canonical(answer)['error']
+    response = face.request('POST', '/v1/detect', body, {'Content-Type': 'multipart/form-data'})
+    assert response.status == 400 and 'boundary' in canonical(response)['error']
 
 
 def test_max_faces_and_threshold(make_face):
@@ -255,9 +255,9 @@ def test_max_faces_and_threshold(make_face):
 # ---- embed
 
 def embed(face, image, **fields):
-    answer = face.ask('embed', image, **fields)
-    assert answer.status == 200, answer
-    value = canonical(answer)
+    response = face.ask('embed', image, **fields)
+    assert response.status == 200, response
+    value = canonical(response)
     assert {'embedding', 'dimension', 'bbox'} <= set(value)
     assert value['dimension'] == len(value['embedding']) == 512
     assert all(isinstance(number, float) for number in value['embedding'])
@@ -300,22 +300,22 @@ def test_embed_takes_the_best_face_or_the_one_in_the_box(face):
 
 @pytest.mark.parametrize('box', [[1, 2, 3], [1, 2, 3, 4, 5], [], {}, 'all', 5, True, ['1', '2', '3', '4'],
                                  [1, 2, 3, None], [0, 0, 0, 10], [0, 0, 10, -1], [1e9, 0, 10, 10]])
-def test_boxes_that_are_none(face, box):
+def test_invalid_boxes(face, box):
     for path, more in (('embed', {}), ('database/add', {'name': 'box'}), ('database/verify', {'name': 'box'})):
-        answer = face.ask(path, one(0), bbox=box, **more)
-        assert answer.status == 400, answer
-        assert canonical(answer)['error'].startswith('bbox: ')
+        response = face.ask(path, one(0), bbox=box, **more)
+        assert response.status == 400, response
+        assert canonical(response)['error'].startswith('bbox: ')
     assert 'box' not in face.names()
 
 
 def test_no_face(face):
-    refused(face.ask('embed', NOBODY), 400, 'No face detected')
+    refused(face.ask('embed', NO_FACES), 400, 'No face detected')
     refused(face.ask('embed', png(1, 1)), 400, 'No face detected')
     refused(face.ask('embed', one(0), bbox=[0, 0, 100, 50]), 400, 'No face detected')
-    answer = face.ask('embed', one(0), bbox=[-200, -200, 100, 100])
-    assert answer.status == 400 and canonical(answer)['error'].startswith('bbox: is outside the picture')
-    refused(face.ask('database/add', NOBODY, name='nobody'), 400, 'No face detected')
-    refused(face.ask('compare', one(0), image2=b64(NOBODY)), 400, 'No face detected')
+    response = face.ask('embed', one(0), bbox=[-200, -200, 100, 100])
+    assert response.status == 400 and canonical(response)['error'].startswith('bbox: is outside the picture')
+    refused(face.ask('database/add', NO_FACES, name='nobody'), 400, 'No face detected')
+    refused(face.ask('compare', one(0), image2=b64(NO_FACES)), 400, 'No face detected')
     assert 'nobody' not in face.names()
 
 

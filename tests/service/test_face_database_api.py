@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from faces import NOBODY, PATTERNS, FaceServer, one, picture
+from faces import NO_FACES, PATTERNS, FaceServer, one, picture
 from server import BINARY, Server, environment, wait_for
 
 FACE = os.path.join(os.path.dirname(BINARY), 'hailo-face')
@@ -116,13 +116,13 @@ def test_renaming(server):
     ('Ann', {'metadata': '{}'}, 400, 'metadata'),
     ('Ann', {'metadata': {'x': 'y' * 5000}}, 400, 'metadata'),
 ])
-def test_what_is_refused(server, name, body, status, text):
-    answer = send(server, 'PUT', IDENTITIES + name, body)
-    assert answer.status == status and text in answer.json()['error'], answer
+def test_invalid_changes_are_rejected(server, name, body, status, text):
+    response = send(server, 'PUT', IDENTITIES + name, body)
+    assert response.status == status and text in response.json()['error'], response
 
 
 def test_deep_metadata(server, tmp_path):
-    """Metadata too deep for an answer is refused on every route; metadata stored by an older version does not break
+    """Metadata too deep for a response is refused on every route; metadata stored by an older version does not break
     lists."""
     deep = '{"a":' * 80 + '1' + '}' * 80
     for body, kind in ((json.dumps({'metadata': json.loads(deep)}).encode(), 'application/json'),
@@ -152,7 +152,7 @@ def test_a_change_that_failed(server, tmp_path):
 
 
 @pytest.mark.parametrize('replaced', [False, True])
-def test_a_file_that_is_gone(make, tmp_path, replaced):
+def test_deleted_or_replaced_file(make, tmp_path, replaced):
     server = make()
     assert wait_for(lambda: server.get('/health/ready').status == 200), 'the gallery was read'
     for name in ('faces.db', 'faces.db-wal', 'faces.db-shm'):
@@ -170,8 +170,8 @@ def test_a_file_that_is_gone(make, tmp_path, replaced):
 
 
 def test_methods(server):
-    answer = server.request('PATCH', IDENTITIES + 'Ann')
-    assert answer.status == 405 and answer.headers['Allow'] == 'GET, HEAD, PUT, DELETE, OPTIONS'
+    response = server.request('PATCH', IDENTITIES + 'Ann')
+    assert response.status == 405 and response.headers['Allow'] == 'GET, HEAD, PUT, DELETE, OPTIONS'
     assert server.request('PUT', IDENTITIES + 'Ann/embeddings/1').status == 405
     assert server.get(IDENTITIES + 'Ann/embeddings/1/2').status == 404
 
@@ -179,9 +179,9 @@ def test_methods(server):
 # ---- embeddings
 
 def test_embeddings(server, tmp_path):
-    answer = server.get(IDENTITIES + 'Bob/embeddings').json()
-    assert answer['count'] == 2 and answer['name'] == 'Bob'
-    first, second = (entry['id'] for entry in answer['embeddings'])
+    response = server.get(IDENTITIES + 'Bob/embeddings').json()
+    assert response['count'] == 2 and response['name'] == 'Bob'
+    first, second = (entry['id'] for entry in response['embeddings'])
     assert 'embedding' not in server.get(f'{IDENTITIES}Bob/embeddings/{first}').json()
     one = server.get(f'{IDENTITIES}Bob/embeddings/{first}?vector=true').json()
     assert struct.pack('<8f', *one['embedding']) == vector(2) and one['name'] == 'Bob' and one['dimension'] == 8
@@ -209,18 +209,18 @@ def test_purge(server, tmp_path, how):
     assert wait_for(lambda: backups(tmp_path))
     before = backups(tmp_path)
     if how == 'delete':
-        answer = server.request('DELETE', IDENTITIES + 'Ann?purge_backups=true')
+        response = server.request('DELETE', IDENTITIES + 'Ann?purge_backups=true')
     elif how == 'post':
-        answer = server.post_json({'name': 'Ann', 'purge_backups': True}, '/v1/database/remove')
+        response = server.post_json({'name': 'Ann', 'purge_backups': True}, '/v1/database/remove')
     elif how == 'embedding':
-        answer = server.request('DELETE', IDENTITIES + 'Ann/embeddings/1?purge_backups=1')
+        response = server.request('DELETE', IDENTITIES + 'Ann/embeddings/1?purge_backups=1')
     else:
         send = server.post_json if how.endswith('JSON') else server.post_form
         assert send({'name': 'Ann'}, '/v1/database/remove?purge_backups=perhaps').status == 400
-        answer = send({'name': 'Ann'}, '/v1/database/remove?purge_backups=true')
-        assert 'warnings' not in answer.json()
-    body = answer.json()
-    assert answer.status == 200 and body['older_backups'] == [] and body['erasure_pending'] is False, body
+        response = send({'name': 'Ann'}, '/v1/database/remove?purge_backups=true')
+        assert 'warnings' not in response.json()
+    body = response.json()
+    assert response.status == 200 and body['older_backups'] == [] and body['erasure_pending'] is False, body
     assert set(before) <= {os.path.basename(path) for path in body['purged_backups']}
     assert backups(tmp_path) == [os.path.basename(body['backup'])], 'never without one'
     assert server.request('DELETE', IDENTITIES + 'Bob?purge_backups=perhaps').status == 400
@@ -312,9 +312,9 @@ def face_server(tmp_path):
         yield server
 
 
-def codes(answer):
-    assert answer.status == 422, answer
-    body = answer.json()
+def codes(response):
+    assert response.status == 422, response
+    body = response.json()
     assert all(reason['code'] in body['error'] for reason in body['reasons']), body
     return [reason['code'] for reason in body['reasons']]
 
@@ -332,7 +332,7 @@ def test_gate(faces):
     assert add(faces, 'p', two).status == 200, 'off by default: the best one'
     faces.request('DELETE', IDENTITIES + 'p')
     assert codes(add(faces, 'p', two, gate='standard')) == ['multiple_faces']
-    assert codes(add(faces, 'p', NOBODY, gate='standard')) == ['no_face']
+    assert codes(add(faces, 'p', NO_FACES, gate='standard')) == ['no_face']
     small = add(faces, 'p', one(0, side=42), gate='standard')
     assert 'face_too_small' in codes(small)
     reason = next(r for r in small.json()['reasons'] if r['code'] == 'face_too_small')
@@ -347,7 +347,7 @@ def test_gate(faces):
     assert count(faces) == 2
 
 
-def test_trying(faces):
+def test_dry_run(faces):
     tried = add(faces, 'p', one(0), gate='strict', dry_run=True)
     body = tried.json()
     assert tried.status == 200 and body['dry_run'] is True and body['identity_exists'] is False, tried
@@ -356,7 +356,7 @@ def test_trying(faces):
     form = faces.post_form({'image': ('a.png', one(0), 'image/png'), 'name': 'p', 'gate': 'standard',
                             'dry_run': 'true', 'metadata': '{"x": 1}'}, '/v1/database/add')
     assert form.json()['would_add'] is True and form.json()['gate'] == 'standard'
-    assert add(faces, 'p', NOBODY, dry_run=True).json()['error'] == 'No face detected'
+    assert add(faces, 'p', NO_FACES, dry_run=True).json()['error'] == 'No face detected'
     assert add(faces, 'p', one(0), dry_run='perhaps').status == 400
 
 
@@ -369,8 +369,8 @@ def test_metadata_with_a_picture(faces):
     known = faces.get(IDENTITIES + 'p').json()
     assert known['metadata'] == {'team': 8} and len(known['embeddings'][0]['source_sha256']) == 64
     for bad in [1], 'text', 7, {'x': 'y' * 5000}:
-        answer = add(faces, 'p', one(2), metadata=bad)
-        assert answer.status == 400 and 'metadata' in answer.json()['error'], answer
+        response = add(faces, 'p', one(2), metadata=bad)
+        assert response.status == 400 and 'metadata' in response.json()['error'], response
     assert count(faces) == 2
 
 
@@ -387,7 +387,7 @@ def once(server, key, name, image, **fields):
                             headers={'Idempotency-Key': key})
 
 
-def test_once(tmp_path):
+def test_idempotency_key(tmp_path):
     with FaceServer(tmp_path) as server:
         first = once(server, 'k1', 'p', one(0))
         assert first.status == 200 and 'Idempotency-Replayed' not in first.headers
@@ -400,7 +400,7 @@ def test_once(tmp_path):
         assert once(server, 'k2', 'p', one(1)).status == 200 and count(server) == 2
         assert once(server, 'x' * 256, 'p', one(0)).status == 400
         # A refused picture stores nothing, and can be sent again.
-        assert once(server, 'k3', 'q', NOBODY, gate='standard').status == 422
+        assert once(server, 'k3', 'q', NO_FACES, gate='standard').status == 422
         assert once(server, 'k3', 'q', one(2), gate='standard').status == 200
     with FaceServer(tmp_path) as server:
         assert once(server, 'k1', 'p', one(0)).headers['Idempotency-Replayed'] == 'true'
@@ -408,19 +408,19 @@ def test_once(tmp_path):
         assert 'Idempotency-Replayed' not in once(server, 'k1', 'p', one(0)).headers
 
 
-def test_once_at_the_same_time(faces):
+def test_idempotency_key_of_concurrent_requests(faces):
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(once(faces, 'k', 'p', one(0)))) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {answer.status for answer in answers} <= {200, 409}
-    fresh = [answer for answer in answers if answer.status == 200 and 'Idempotency-Replayed' not in answer.headers]
+    assert {response.status for response in answers} <= {200, 409}
+    fresh = [response for response in answers if response.status == 200 and 'Idempotency-Replayed' not in response.headers]
     assert len(fresh) == 1 and count(faces) == 1
 
 
-def test_once_while_the_first_is_running(tmp_path, script):
+def test_idempotency_key_in_use(tmp_path, script):
     with FaceServer(tmp_path, device=script('latency_ms: 1500')) as server:
         first = []
         thread = threading.Thread(target=lambda: first.append(once(server, 'k', 'p', one(0))))
@@ -432,12 +432,12 @@ def test_once_while_the_first_is_running(tmp_path, script):
         assert once(server, 'k', 'p', one(0)).headers['Idempotency-Replayed'] == 'true'
 
 
-def test_names_that_are_not_there(faces):
+def test_unknown_names(faces):
     person = '/v1/database/identities/Nobody%20of%20that%20name'
     for method, path in (('GET', ''), ('DELETE', ''), ('GET', '/embeddings'), ('GET', '/embeddings/1'),
                          ('GET', '/embeddings/1?vector=true'), ('DELETE', '/embeddings/1')):
-        answer = faces.request(method, person + path)
-        assert answer.status == 404 and "'Nobody of that name' not found" in answer.json()['error'], (method, path)
+        response = faces.request(method, person + path)
+        assert response.status == 404 and "'Nobody of that name' not found" in response.json()['error'], (method, path)
     put = faces.request('PUT', person, b'{"metadata": {}}', {'Content-Type': 'application/json'})
     assert put.status == 404 and "'Nobody of that name' not found" in put.json()['error']
     assert faces.get('/health').status == 200

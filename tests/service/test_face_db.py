@@ -106,7 +106,7 @@ def test_export_is_private(db, tmp_path):
     assert victim.read_text() == 'mine'
 
 
-def test_restore_of_what_is_no_file(db, tmp_path):
+def test_restore_of_a_missing_file(db, tmp_path):
     put(tmp_path / 'a' / 'faces.db', ('Ann',))
     os.mkfifo(tmp_path / 'fifo')
     for path in ('/dev/zero', str(tmp_path / 'fifo')):
@@ -115,7 +115,7 @@ def test_restore_of_what_is_no_file(db, tmp_path):
     assert names(db('list')) == ['Ann']
 
 
-def test_what_is_wrong_is_said(db, tmp_path):
+def test_errors_are_reported(db, tmp_path):
     put(tmp_path / 'a' / 'faces.db', ('Ann',))
     assert db('remove', 'nobody').returncode == 1
     assert 'nobody' in db('show', 'nobody').stderr

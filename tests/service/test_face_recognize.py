@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from faces import NOBODY, PATTERNS, FaceServer, one, picture
+from faces import NO_FACES, PATTERNS, FaceServer, one, picture
 from server import b64
 from test_face_contract import canonical, check_box, refused
 
@@ -24,9 +24,9 @@ def family(make_face):
 
 
 def recognize(server, image, **fields):
-    answer = server.ask('recognize', image, **fields)
-    assert answer.status == 200, answer
-    value = canonical(answer)
+    response = server.ask('recognize', image, **fields)
+    assert response.status == 200, response
+    value = canonical(response)
     low = {'warnings'} if fields.get('threshold') == 0 else set()
     assert set(value) == {'faces', 'count', 'inference_time_ms', 'device'} | low
     assert value['count'] == len(value['faces'])
@@ -53,12 +53,12 @@ def test_recognize(family):
     check_box(faces[0]['bbox'], (20, 20, 200, 200))
     assert faces[0]['match_score'] > 0.9
     assert faces[0]['detection_confidence'] > faces[1]['detection_confidence'] > faces[2]['detection_confidence']
-    assert recognize(family, NOBODY) == []
+    assert recognize(family, NO_FACES) == []
 
 
 @pytest.mark.parametrize('device', ['latency_ms: 2', 'batch_ms: {1: 4, 2: 6, 8: 12}', 'batch_ms: {1: 4, 3: 8}',
                                     'outputs: uint16', 'outputs: float32'])
-def test_each_of_a_crowd_is_known(make_face, script, device):
+def test_every_face_of_a_crowd_is_recognised(make_face, script, device):
     """Also with several embeddings per run: none is assigned to another face."""
     server = make_face(device=script(device))
     for number in range(8):
@@ -71,7 +71,7 @@ def test_each_of_a_crowd_is_known(make_face, script, device):
 
 
 @pytest.mark.parametrize('detection, recognition', [('retinaface-mobilenet', 'auto'), ('scrfd-500m', 'w600k-mbf')])
-def test_whatever_model_is_simulated(make_face, detection, recognition):
+def test_any_model_can_be_simulated(make_face, detection, recognition):
     """The simulated device has fixed outputs, regardless of the model's outputs."""
     server = make_face({'face_recognition.detection_model': detection,
                         'face_recognition.recognition_model': recognition})
@@ -96,23 +96,23 @@ def test_other_models_for_one_request(family, fields):
 @pytest.mark.parametrize('fields, word', [({'recognition_model': 'none'}, 'no face-embedding model named'),
                                           ({'model': 'yolo11n-pose'}, 'no face-detection model named'),
                                           ({'recognition_model': 'scrfd-500m'}, 'no face-embedding model named')])
-def test_models_that_are_not_for_this(family, fields, word):
-    answer = family.ask('recognize', one(0), **fields)
-    assert answer.status == 404 and word in answer.json()['error'], answer
+def test_models_of_another_task_are_rejected(family, fields, word):
+    response = family.ask('recognize', one(0), **fields)
+    assert response.status == 404 and word in response.json()['error'], response
 
 
 @pytest.mark.parametrize('fault, status', [('error', 500), ('transient', 503), ('lost', 503), ('queue_full', 503)])
 def test_a_device_that_fails(make_face, script, fault, status):
     server = make_face(device=script(f'faults: [{{kind: {fault}}}]'))
     for path in ('detect', 'recognize', 'database/add'):
-        answer = server.ask(path, one(0), name='Ann')
-        assert answer.status == status, answer
-        assert isinstance(canonical(answer)['error'], str)
+        response = server.ask(path, one(0), name='Ann')
+        assert response.status == status, response
+        assert isinstance(canonical(response)['error'], str)
     assert server.names() == []
     server.assert_healthy()
 
 
-def test_nobody_is_known_to_an_empty_gallery(make_face):
+def test_empty_gallery_recognises_nobody(make_face):
     server = make_face()
     assert identity(server, one(0)) == 'Unknown'
     assert recognize(server, one(0), candidates=5)[0]['candidates'] == []
@@ -138,7 +138,7 @@ def test_threshold(family):
     assert form.json()['faces'][0]['identity'] == 'Unknown'
 
 
-def test_threshold_auto_is_the_models_own(family):
+def test_threshold_auto_is_the_model_default(family):
     image = blend(0, 3)
     score = recognize(family, image, threshold=0)[0]['match_score']
     assert 0.5 < score < 0.7  # between the setting and the recommendation of the simulated model
@@ -149,10 +149,10 @@ def test_threshold_auto_is_the_models_own(family):
 
 @pytest.mark.parametrize('value', [-0.1, 1.1, 'nan', 'inf', 'high', '', [0.5], {}, True])
 @pytest.mark.parametrize('field', ['threshold', 'min_margin'])
-def test_thresholds_that_are_none(face, field, value):
-    answer = face.ask('recognize', one(0), **{field: value})
-    assert answer.status == 400, answer
-    assert canonical(answer)['error'].startswith(f'{field}: ')
+def test_invalid_thresholds(face, field, value):
+    response = face.ask('recognize', one(0), **{field: value})
+    assert response.status == 400, response
+    assert canonical(response)['error'].startswith(f'{field}: ')
 
 
 def test_candidates(family):
@@ -166,8 +166,8 @@ def test_candidates(family):
     assert 'candidates' not in recognize(family, one(0), candidates=0)[0]
     assert 'candidates' not in recognize(family, one(0))[0]
     for value in (-1, 1000, 'few', [1]):
-        answer = family.ask('recognize', one(0), candidates=value)
-        assert answer.status == 400 and canonical(answer)['error'].startswith('candidates: ')
+        response = family.ask('recognize', one(0), candidates=value)
+        assert response.status == 400 and canonical(response)['error'].startswith('candidates: ')
 
 
 def test_margin(family):
@@ -183,15 +183,15 @@ def test_margin(family):
 # ---- verify
 
 def test_verify(family):
-    answer = family.ask('database/verify', one(0), name='Ann')
-    assert answer.status == 200
-    value = canonical(answer)
+    response = family.ask('database/verify', one(0), name='Ann')
+    assert response.status == 200
+    value = canonical(response)
     assert set(value) == {'name', 'verified', 'score', 'threshold', 'bbox'}
     assert value['verified'] is True and value['name'] == 'Ann' and 0.99 < value['score'] <= 1
     assert value['threshold'] == 0.5
     assert family.ask('database/verify', one(0), name='Bob').json()['verified'] is False
     refused(family.ask('database/verify', one(0), name='Eve'), 404, "Identity 'Eve' not found")
-    refused(family.ask('database/verify', NOBODY, name='Ann'), 400, 'No face detected')
+    refused(family.ask('database/verify', NO_FACES, name='Ann'), 400, 'No face detected')
 
 
 # ---- add, list, remove
@@ -238,8 +238,8 @@ def test_list_page_by_page(family):
     assert [len(page) for page in pages] in ([3, 3, 2], [3, 3, 2, 0])
     assert sum(pages, []) == family.names()
     for limit in ('0', '-1', 'x', '1.5', ''):
-        answer = family.get(f'/v1/database/list?limit={limit}')
-        assert answer.status == 400 and canonical(answer)['error'].startswith('limit: ')
+        response = family.get(f'/v1/database/list?limit={limit}')
+        assert response.status == 400 and canonical(response)['error'].startswith('limit: ')
     assert canonical(family.get('/v1/database/list?cursor=zzz')) == {'identities': [], 'count': 0}
 
 
@@ -260,17 +260,17 @@ def test_remove(family):
 
 def test_names_are_data(family):
     for name in ("'; DROP TABLE identities; --", '../../etc/passwd', '%s%n', '<b>', 'a\tb'):
-        answer = family.ask('database/add', one(9), name=name)
-        assert answer.status in (200, 400)
-        if answer.status == 200:
-            assert answer.json()['name'] == name and name in family.names()
+        response = family.ask('database/add', one(9), name=name)
+        assert response.status in (200, 400)
+        if response.status == 200:
+            assert response.json()['name'] == name and name in family.names()
             assert family.ask('database/remove', name=name).status == 200
     assert family.names() == ['Ann', 'Bob', 'Cid']
     assert family.ask('database/add', one(9), name='x' * 5000).status == 400
     assert family.names() == ['Ann', 'Bob', 'Cid']
 
 
-def test_vectors_of_one_identity_are_bounded(make_face):
+def test_embeddings_per_identity_are_limited(make_face):
     server = make_face({'database.max_embeddings_per_identity': 3})
     for i in range(6):
         server.add('Ann', one(0, 20 + 20 * i, 20, 140 + 10 * i))
@@ -293,7 +293,7 @@ def test_database_disabled(make_face):
     assert server.ask('compare', one(0), image2=b64(one(0))).json()['same'] is True
 
 
-def test_database_disabled_is_said_before_the_body_is_looked_at(make_face):
+def test_database_disabled_is_reported_before_the_body_is_parsed(make_face):
     server = make_face({'database.enabled': 'false'})
     for method, path in (('POST', 'recognize'), ('POST', 'database/add'), ('POST', 'database/remove'),
                          ('POST', 'database/verify'), ('PUT', 'database/identities/Ann')):
@@ -315,10 +315,10 @@ def a_server_without_a_gallery(tmp_path_factory):
                                   'database/identities/Ann'])
 @pytest.mark.parametrize('body, kind', [(b'{"a":', 'application/json'), (b'', 'application/json'), (b'x', 'text/plain'),
                                         (b'--X', 'multipart/form-data; boundary=Y'), (b'x', None)])
-def test_a_gallery_that_is_off_is_told_before_the_body(off, path, body, kind):
+def test_disabled_gallery_is_reported_before_the_body_is_sent(off, path, body, kind):
     method = 'PUT' if 'identities' in path else 'POST'
-    answer = off.request(method, '/v1/' + path, body, {'Content-Type': kind} if kind else {})
-    assert answer.status == 503 and answer.json() == {'error': 'Database not enabled'}, answer
+    response = off.request(method, '/v1/' + path, body, {'Content-Type': kind} if kind else {})
+    assert response.status == 503 and response.json() == {'error': 'Database not enabled'}, response
 
 
 
@@ -354,7 +354,7 @@ def test_parallel_detects_get_their_own_answers(face):
         list(pool.map(look, range(40)))
 
 
-def test_parallel_adds_are_all_there(make_face):
+def test_parallel_adds_are_all_stored(make_face):
     server = make_face()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: server.add(f'P{i:02}', one(i % 15)), range(45)))
@@ -377,9 +377,9 @@ def test_parallel_mix_of_everything(make_face):
                 server.add(name, one(number))
                 vectors += 1
             elif what == 'remove':
-                answer = server.ask('database/remove', name=name)
-                assert answer.status == (200 if vectors else 404), answer
-                assert not vectors or answer.json()['embeddings_erased'] == min(vectors, 10)
+                response = server.ask('database/remove', name=name)
+                assert response.status == (200 if vectors else 404), response
+                assert not vectors or response.json()['embeddings_erased'] == min(vectors, 10)
                 vectors = 0
             elif what == 'recognize':
                 assert identity(server, one(number)) == (name if vectors else 'Unknown')
@@ -393,7 +393,7 @@ def test_parallel_mix_of_everything(make_face):
     assert [(each['name'], each['embedding_count']) for each in value['identities']] == expected
 
 
-def test_what_many_clients_do_to_one_name_is_what_recognition_says(make_face):
+def test_recognition_matches_concurrent_renames(make_face):
     """Additions and removals of the same names overlap; listed people are recognised, and removed ones are not."""
     server = make_face({'performance.worker_threads': 16})
 
@@ -415,8 +415,8 @@ def test_what_many_clients_do_to_one_name_is_what_recognition_says(make_face):
             assert identity(server, one(number)) == 'Unknown'
 
 
-def test_json_numbers_of_a_huge_kind(face):
+def test_huge_json_numbers(face):
     for body in (b'{"threshold": 1e400, "image": ""}', b'{"threshold": 123456789012345678901234567890, "image": ""}'):
-        answer = face.post_json(body, '/v1/recognize')
-        assert answer.status == 400
-        assert isinstance(json.loads(answer.body)['error'], str)
+        response = face.post_json(body, '/v1/recognize')
+        assert response.status == 400
+        assert isinstance(json.loads(response.body)['error'], str)

@@ -1,6 +1,6 @@
 """The gallery with many writers and readers, another process that writes, and kill -9: each acknowledged change is
 present, the index agrees with the file, and no recognition returns a name that the person did not have at any
-moment between the request and the answer.
+moment between the request and the response.
 
 HS_STRESS_ROUNDS (kills) and HS_STRESS_RECOGNITIONS make it longer."""
 import json
@@ -47,7 +47,7 @@ class Person:
 
 
 class Client:
-    """Keeps a fast persistent connection. Returns None if no answer was received."""
+    """Keeps a fast persistent connection. Returns None if no response was received."""
 
     def __init__(self, server):
         self.socket = server.connect()
@@ -116,15 +116,15 @@ class Stress:
         while not self.stop:
             person = dice.choice(self.people)
             first = person.acknowledged
-            status, answer = client.ask('POST', '/v1/recognize', {'image': PICTURES[person.number]})
+            status, response = client.ask('POST', '/v1/recognize', {'image': PICTURES[person.number]})
             last = len(person.names)
             if status is None:
                 return
             if status != 200:
-                self.errors.append(f'recognize: {status} {answer}')
+                self.errors.append(f'recognize: {status} {response}')
                 return
             self.recognitions += 1
-            identity = answer['faces'][0]['identity']
+            identity = response['faces'][0]['identity']
             if (None if identity == 'Unknown' else identity) not in person.names[first:last]:
                 self.errors.append(f'{identity} for one of {person.names[first:last]}')
 
@@ -139,8 +139,8 @@ class Stress:
             assert here[0] in possible and len(here) == 1, (possible, here)
             person.names, person.acknowledged = here, 0
             present.discard(here[0])
-            status, answer = client.ask('POST', '/v1/recognize', {'image': PICTURES[person.number]})
-            assert status == 200 and answer['faces'][0]['identity'] == (here[0] or 'Unknown'), (here, answer)
+            status, response = client.ask('POST', '/v1/recognize', {'image': PICTURES[person.number]})
+            assert status == 200 and response['faces'][0]['identity'] == (here[0] or 'Unknown'), (here, response)
         assert not present, 'nobody else is there'
 
     def round(self, seed, killed, enough):
@@ -201,9 +201,9 @@ def test_recognition_beside_a_writer(tmp_path):
         longest, end = 0, time.monotonic() + 4.5
         while time.monotonic() < end:
             start = time.monotonic()
-            answer = server.ask('recognize', one(0), timeout='0.5')
+            response = server.ask('recognize', one(0), timeout='0.5')
             longest = max(longest, time.monotonic() - start)
-            assert answer.status == 200 and answer.json()['faces'][0]['identity'] == 'Ann', answer
+            assert response.status == 200 and response.json()['faces'][0]['identity'] == 'Ann', response
         other.execute('ROLLBACK')
         other.close()
         for thread in waiting:

@@ -1,5 +1,5 @@
 """hailo-pose on the Hailo backend: the real module's code on a HailoRT double (tests/hailo), from the picture
-through UINT8 and UINT16 tensors to the answer. HS_HAILO_DIR is the build folder of both."""
+through UINT8 and UINT16 tensors to the response. HS_HAILO_DIR is the build folder of both."""
 import os
 import signal
 import time
@@ -72,21 +72,21 @@ def detect(server, picture):
 
 
 def assert_finds(server, x, y, width, height, **picture):
-    answer = detect(server, blob(x, y, width, height, **picture))
-    assert answer.status == 200, answer
-    poses = answer.json()['poses']
+    response = detect(server, blob(x, y, width, height, **picture))
+    assert response.status == 200, response
+    poses = response.json()['poses']
     assert len(poses) == 1 and len(poses[0]['keypoints']) == 17
     box = poses[0]['bbox']
     for key, wanted in (('x', x), ('y', y), ('width', width), ('height', height)):
         assert abs(box[key] - wanted) <= 3, (key, wanted, box)
-    return answer.json()
+    return response.json()
 
 
 def test_a_picture_is_answered(board):
     board.add_model()
     server = board.serve()
-    answer = assert_finds(server, 200, 120, 96, 224)
-    assert answer['model'] == 'mine'
+    response = assert_finds(server, 200, 120, 96, 224)
+    assert response['model'] == 'mine'
     assert server.get('/health').json()['device'] == 'hailo'
     # The input has one size, regardless of the picture's shape.
     assert_finds(server, 60, 100, 80, 160, side=480, other=320)
@@ -103,13 +103,13 @@ def test_a_tensor_without_one_scale(board):
                                                ('none', 'no_device', 'no Hailo device found'),
                                                ('mismatch', 'not_ready', 'hailo-h10-all'),
                                                ('bad_model', 'not_ready', 'another version')])
-def test_a_device_that_cannot_be_had_yet(board, kind, code, words):
+def test_device_that_is_not_available_yet(board, kind, code, words):
     board.add_model()
     board.play(f'latency_ms: 2\nfaults: [{{kind: {kind}}}]')
     server = board.serve()
-    answer = detect(server, blob(200, 120, 96, 224))
-    assert answer.status == 503 and answer.json()['error']['code'] == code
-    assert words in answer.json()['error']['message']
+    response = detect(server, blob(200, 120, 96, 224))
+    assert response.status == 503 and response.json()['error']['code'] == code
+    assert words in response.json()['error']['message']
     ready = server.get('/health/ready')
     assert ready.status == 503 and words in ready.json()['detail']
     board.play('latency_ms: 2')
@@ -128,7 +128,7 @@ def test_a_lost_device_comes_back(board):
     assert_finds(server, 300, 220, 96, 224)
 
 
-def test_a_hung_device_is_opened_anew(board):
+def test_hung_device_is_reopened(board):
     board.add_model()
     board.play('latency_ms: 2\nfaults: [{kind: hang, at: 2, count: 5}]')
     server = board.serve(**{'device.timeout': '0.2'})
@@ -144,7 +144,7 @@ SHUTDOWN_S = 10
 
 
 @pytest.mark.parametrize('faults', ['[]', '[{kind: hang, at: 2, count: 3}]'])
-def test_a_chip_that_stops_answering_does_not_hold_up_the_end(board, faults):
+def test_hung_chip_does_not_delay_shutdown(board, faults):
     """Each call that releases something on the chip takes a minute, in the second case after runs that hang."""
     board.add_model()
     board.env['HS_HAILO_DOUBLE_RELEASE_MS'] = '60000'

@@ -2,11 +2,11 @@
 from server import wait_for
 
 
-def test_health_tells_the_contract_keys(sim):
-    answer = sim.get('/health')
-    assert answer.status == 200
-    assert answer.headers['Content-Type'] == 'application/json; charset=utf-8'
-    health = answer.json()
+def test_health_has_the_contract_keys(sim):
+    response = sim.get('/health')
+    assert response.status == 200
+    assert response.headers['Content-Type'] == 'application/json; charset=utf-8'
+    health = response.json()
     assert list(health)[:4] == ['status', 'model', 'model_loaded', 'uptime_seconds']
     assert health['status'] == 'ok'
     assert isinstance(health['model'], str) and health['model']
@@ -14,7 +14,7 @@ def test_health_tells_the_contract_keys(sim):
     assert health['uptime_seconds'] >= 0 and not isinstance(health['uptime_seconds'], bool)
 
 
-def test_json_is_written_as_clients_know_it(sim):
+def test_json_has_the_documented_format(sim):
     text = sim.get('/health').body.decode('ascii')
     assert text.startswith('{"status": "ok", "model": ') and text.endswith('}\n')
 
@@ -29,7 +29,7 @@ def test_model_name_is_reported_as_configured(make_server):
     assert server.get('/health').json()['model'] == 'yolov8s_pose'
 
 
-def test_what_the_device_says_of_itself(make_server, script, picture):
+def test_device_information(make_server, script, picture):
     server = make_server(device=script('{devices: 2, latency_ms: 20, temperature_c: 55.5}'))
     assert server.post_form({'image': picture}).status == 200
     wait_for(lambda: len(server.get('/health').json().get('devices', [])) == 2)
@@ -43,7 +43,7 @@ def test_what_the_device_says_of_itself(make_server, script, picture):
     assert sum(name.startswith('hailo_device_info{') for name in values) == 2
 
 
-def test_a_device_that_does_not_tell_its_temperature(make_server, script, picture):
+def test_device_without_temperature(make_server, script, picture):
     server = make_server(device=script('latency_ms: 1'))
     assert server.post_form({'image': picture}).status == 200
     wait_for(lambda: server.get('/health').json().get('devices'))
@@ -51,7 +51,7 @@ def test_a_device_that_does_not_tell_its_temperature(make_server, script, pictur
     assert not [name for name in metrics(server) if 'temperature' in name and not name.startswith('#')]
 
 
-def test_nothing_is_said_of_a_device_that_is_lost(make_server, script, picture):
+def test_lost_device_has_no_information(make_server, script, picture):
     server = make_server(device=script('temperature_c: 50\nfaults: [{kind: lost, at: 2}]'),
                          settings={'device.probe_interval': 60})
     assert server.post_form({'image': picture}).status == 200
@@ -61,9 +61,9 @@ def test_nothing_is_said_of_a_device_that_is_lost(make_server, script, picture):
 
 
 def test_ready(sim):
-    answer = sim.get('/health/ready')
-    assert answer.status == 200
-    assert answer.json()['ready'] is True
+    response = sim.get('/health/ready')
+    assert response.status == 200
+    assert response.json()['ready'] is True
 
 
 def test_query_is_ignored(sim):
@@ -85,9 +85,9 @@ def test_head(sim):
 
 def test_not_ready_while_the_model_loads(make_server, script, picture):
     server = make_server(device=script('load_ms: 1500'))
-    answer = server.get('/health/ready')
-    assert answer.status == 503
-    assert answer.json() == {'ready': False, 'reason': 'model_loading'}
+    response = server.get('/health/ready')
+    assert response.status == 503
+    assert response.json() == {'ready': False, 'reason': 'model_loading'}
     assert server.get('/health').json()['model_loaded'] is False
     assert server.post_form({'image': picture}).status == 200  # waits for the model
     assert server.get('/health/ready').status == 200
@@ -109,12 +109,12 @@ def metrics(server):
 def test_metrics(make_server, picture):
     server = make_server()
     server.post_form({'image': picture})
-    answer = server.get('/metrics')
-    assert answer.headers['Content-Type'].startswith('text/plain; version=0.0.4')
-    lines = answer.body.decode().splitlines()
+    response = server.get('/metrics')
+    assert response.headers['Content-Type'].startswith('text/plain; version=0.0.4')
+    lines = response.body.decode().splitlines()
     values = dict(line.rsplit(' ', 1) for line in lines if not line.startswith('#'))
     for name in values:
-        assert f'# TYPE {name.split("{")[0]} ' in answer.body.decode()
+        assert f'# TYPE {name.split("{")[0]} ' in response.body.decode()
     where = '{task="pose",model="yolo11n-pose",device="sim",index="0",standby="0"}'
     assert values['hailo_device_runs_total' + where] == '1'
     assert values['hailo_device_up' + where] == '1'

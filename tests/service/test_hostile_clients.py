@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-from server import BINARY, Server, b64, keeps_freed_memory, multipart, png, png_chunk, read_answer, wait_for
+from server import BINARY, Server, b64, keeps_freed_memory, multipart, png, png_chunk, read_response, wait_for
 
 GET = b'GET /health HTTP/1.1\r\nHost: x\r\n'
 BODY, CONTENT_TYPE = multipart({'image': png()})
@@ -75,7 +75,7 @@ def begin(server, data, count):
 
 
 @pytest.mark.parametrize('kind', STARTS)
-def test_broken_starts_leave_nothing(target, kind):
+def test_incomplete_requests_leave_nothing(target, kind):
     begin(target, STARTS[kind], 500)
     before = (descriptors(target), threads(target))
     resident = target.resident_bytes()
@@ -85,7 +85,7 @@ def test_broken_starts_leave_nothing(target, kind):
     target.assert_healthy()
 
 
-def test_silent_connections_keep_nobody_out(target):
+def test_silent_connections_do_not_block_others(target):
     """Many more than the server has places, some in the middle of their headers."""
     sockets = []
     try:
@@ -124,7 +124,7 @@ def keep_sending(sockets, piece, stop):
 @pytest.mark.parametrize('framing, piece', [(b'Content-Length: 30000000', b'x' * 700),
                                             (b'Transfer-Encoding: chunked', b'2bc;extension\r\n' + b'x' * 700 + b'\r\n')],
                          ids=['length', 'chunks'])
-def test_slow_bodies_keep_nobody_out(tmp_path, framing, piece):
+def test_slow_bodies_do_not_block_others(tmp_path, framing, piece):
     """As many as the server has places; the timeouts allow each of them minutes."""
     settings = {'server.max_connections': 20, 'server.body_timeout': 600, 'server.body_idle_timeout': 600}
     with Server(tmp_path, settings=settings) as server:
@@ -149,7 +149,7 @@ def test_slow_bodies_keep_nobody_out(tmp_path, framing, piece):
                 sock.close()
 
 
-def test_packed_bodies_take_turns(make_server):
+def test_compressed_bodies_share_the_workers(make_server):
     """Several clients send a few kilobytes that decompress to megabytes. They do not occupy the network thread: the
     last client is answered before all of them are. The server receives each request in one read."""
     server = make_server()
@@ -163,10 +163,10 @@ def test_packed_bodies_take_turns(make_server):
         for bomb in bombs:
             bomb.sendall(request)
         other.sendall(GET + b'\r\n')
-        assert read_answer(other).status == 200
+        assert read_response(other).status == 200
         answered = select.select(bombs, [], [], 0)[0]
         assert len(answered) < len(bombs)
-        assert {read_answer(bomb).status for bomb in bombs} == {400}
+        assert {read_response(bomb).status for bomb in bombs} == {400}
     finally:
         for sock in [other, *bombs]:
             sock.close()
@@ -243,7 +243,7 @@ def test_slow_readers_of_lines_do_not_hold_workers(make_server):
     assert max(times) < 10, times
 
 
-def test_answers_that_are_not_read_are_bounded(make_server):
+def test_unread_responses_are_limited(make_server):
     """Two dozen clients request a large annotated picture and read nothing: 150 MB of answers."""
     server = make_server(settings={'performance.worker_threads': 2, 'server.max_answer_memory': '16M'})
     wait_for(lambda: server.get('/health/ready').status == 200)
@@ -252,8 +252,8 @@ def test_answers_that_are_not_read_are_bounded(make_server):
     request = (b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nAccept: image/png\r\nContent-Type: ' + content_type.encode() +
                b'\r\nContent-Length: %d\r\n\r\n' % len(body) + body)
     with open_slow(server, request) as sock:
-        answer = read_answer(sock, 'POST')
-    assert answer.status == 200 and len(answer.body) > 5 << 20, answer
+        response = read_response(sock, 'POST')
+    assert response.status == 200 and len(response.body) > 5 << 20, response
     before = server.resident_bytes()
     readers, most = [], 0
     try:

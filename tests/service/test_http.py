@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from server import b64, closed_by_peer, multipart, png, read_answer
+from server import b64, closed_by_peer, multipart, png, read_response
 
 DETECT = '/v1/pose/detect'
 PICTURE = png()
@@ -47,14 +47,14 @@ def test_keep_alive_after_an_error(healthy):
 def test_connection_close(healthy):
     with healthy.connect() as sock:
         sock.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
-        assert read_answer(sock).status == 200
+        assert read_response(sock).status == 200
         assert closed_by_peer(sock, 5)
 
 
 def test_http_1_0(healthy):
     with healthy.connect() as sock:
         sock.sendall(b'GET /health HTTP/1.0\r\n\r\n')
-        assert read_answer(sock).status == 200
+        assert read_response(sock).status == 200
         assert closed_by_peer(sock, 5)
 
 
@@ -78,15 +78,15 @@ def chunked(data, size):
 
 @pytest.mark.parametrize('size', [1, 7, 1000, 1 << 20])
 def test_chunked(healthy, size):
-    answer = healthy.raw(POST + b'Transfer-Encoding: chunked\r\n\r\n' + chunked(BODY, size), 'POST')
-    assert answer.status == 200, answer
+    response = healthy.raw(POST + b'Transfer-Encoding: chunked\r\n\r\n' + chunked(BODY, size), 'POST')
+    assert response.status == 200, response
 
 
 def test_chunked_json(healthy):
     body = json.dumps({'image': b64(PICTURE)}).encode()
-    answer = healthy.raw(f'POST {DETECT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'.encode() +
+    response = healthy.raw(f'POST {DETECT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'.encode() +
                          chunked(body, 100), 'POST')
-    assert answer.status == 200, answer
+    assert response.status == 200, response
 
 
 def test_body_in_single_bytes(healthy):
@@ -95,7 +95,7 @@ def test_body_in_single_bytes(healthy):
         data = POST + b'Content-Length: %d\r\n\r\n' % len(BODY) + BODY
         for i in range(len(data)):
             sock.sendall(data[i:i + 1])
-        assert read_answer(sock, 'POST').status == 200
+        assert read_response(sock, 'POST').status == 200
 
 
 def test_expect_continue(healthy):
@@ -108,7 +108,7 @@ def test_expect_continue(healthy):
             interim += part
         assert interim.startswith(b'HTTP/1.1 100 ')
         sock.sendall(BODY)
-        assert read_answer(sock, 'POST').status == 200
+        assert read_response(sock, 'POST').status == 200
 
 
 # ---- methods and paths
@@ -116,10 +116,10 @@ def test_expect_continue(healthy):
 @pytest.mark.parametrize('path', ['/', '/nothing', '/v1', '/v1/pose', '/health/', '/HEALTH', '/v1/pose/detect/',
                                   '//health', '/health/../health', '/%68ealth/x'])
 def test_unknown_path(healthy, path):
-    answer = healthy.get(path)
-    assert answer.status == 404
-    assert answer.headers['Content-Type'] == 'application/json; charset=utf-8'
-    assert answer.json()['error']['type'] == 'invalid_request_error'
+    response = healthy.get(path)
+    assert response.status == 404
+    assert response.headers['Content-Type'] == 'application/json; charset=utf-8'
+    assert response.json()['error']['type'] == 'invalid_request_error'
     assert healthy.request('POST', path, b'x').status == 404
 
 
@@ -128,20 +128,20 @@ def test_unknown_path(healthy, path):
     ('HEAD', DETECT, {'POST'}), ('PUT', DETECT, {'POST'}), ('options', '/health', {'GET', 'HEAD'}),
     ('PATCH', '/health/ready', {'GET', 'HEAD'})])
 def test_wrong_method(healthy, method, path, allow):
-    answer = healthy.request(method, path)
-    assert answer.status == 405
-    assert {name.strip() for name in answer.headers['Allow'].split(',')} == allow | {'OPTIONS'}
+    response = healthy.request(method, path)
+    assert response.status == 405
+    assert {name.strip() for name in response.headers['Allow'].split(',')} == allow | {'OPTIONS'}
     if method != 'HEAD':
-        assert answer.json()['error']['type'] == 'invalid_request_error'
+        assert response.json()['error']['type'] == 'invalid_request_error'
 
 
 @pytest.mark.parametrize('path, allow', [('/health', {'GET', 'HEAD', 'OPTIONS'}), (DETECT, {'POST', 'OPTIONS'}),
                                          ('/v1/models/x/load?a=b', {'POST', 'OPTIONS'})])
 def test_options(healthy, path, allow):
-    answer = healthy.request('OPTIONS', path)
-    assert answer.status == 204 and answer.body == b'', answer
-    assert {name.strip() for name in answer.headers['Allow'].split(',')} == allow
-    assert not [name for name in answer.headers if name.lower().startswith('access-control')]
+    response = healthy.request('OPTIONS', path)
+    assert response.status == 204 and response.body == b'', response
+    assert {name.strip() for name in response.headers['Allow'].split(',')} == allow
+    assert not [name for name in response.headers if name.lower().startswith('access-control')]
     assert healthy.request('OPTIONS', '/nothing').status == 404
 
 
@@ -158,10 +158,10 @@ def test_head_has_the_headers_of_get(healthy, path):
 def test_absolute_form(healthy):
     """A client that uses the server as a proxy sends this form (RFC 9112, 3.2.2)."""
     host = '{}:{}'.format(*healthy.address)
-    answer = healthy.raw(f'GET http://{host}/health?x=1 HTTP/1.1\r\nHost: {host}\r\n\r\n'.encode())
-    assert answer.status == 200 and answer.json()['status'] == 'ok'
-    answer = healthy.raw(f'GET http://{host}/v1/models/none HTTP/1.1\r\nHost: other\r\n\r\n'.encode())
-    assert answer.status == 404
+    response = healthy.raw(f'GET http://{host}/health?x=1 HTTP/1.1\r\nHost: {host}\r\n\r\n'.encode())
+    assert response.status == 200 and response.json()['status'] == 'ok'
+    response = healthy.raw(f'GET http://{host}/v1/models/none HTTP/1.1\r\nHost: other\r\n\r\n'.encode())
+    assert response.status == 404
 
 
 # ---- request id
@@ -172,23 +172,23 @@ def test_request_id_is_made(healthy):
 
 
 def test_request_id_comes_back(healthy):
-    answer = healthy.request('GET', '/nothing', headers={'X-Request-Id': 'abc-123_x.Y'})
-    assert answer.headers['X-Request-Id'] == 'abc-123_x.Y'
+    response = healthy.request('GET', '/nothing', headers={'X-Request-Id': 'abc-123_x.Y'})
+    assert response.headers['X-Request-Id'] == 'abc-123_x.Y'
 
 
 @pytest.mark.parametrize('value', ['x' * 5000, 'a b', '"quoted"', '<script>', '\xff'])
 def test_request_id_of_a_bad_form_is_replaced(healthy, value):
-    answer = healthy.request('GET', '/health', headers={'X-Request-Id': value})
-    assert answer.status == 200
-    assert re.fullmatch(r'[\w.:-]{1,128}', answer.headers['X-Request-Id'])
+    response = healthy.request('GET', '/health', headers={'X-Request-Id': value})
+    assert response.status == 200
+    assert re.fullmatch(r'[\w.:-]{1,128}', response.headers['X-Request-Id'])
 
 
 @pytest.mark.parametrize('value', ['a\x7f', '\x01', 'a\x0bb'])
 def test_control_characters_in_a_header_are_refused(healthy, value):
     """RFC 9110, 5.5."""
-    answer = healthy.raw(f'GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: {value}\r\n\r\n'.encode())
-    assert answer.status == 400 and 'control character' in answer.json()['error']['message']
-    assert re.fullmatch(r'[0-9a-f]{32}', answer.headers['X-Request-Id'])
+    response = healthy.raw(f'GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: {value}\r\n\r\n'.encode())
+    assert response.status == 400 and 'control character' in response.json()['error']['message']
+    assert re.fullmatch(r'[0-9a-f]{32}', response.headers['X-Request-Id'])
 
 
 # ---- limits
@@ -197,15 +197,15 @@ def test_body_too_large_by_its_length(healthy):
     """The refusal is sent before the body arrives."""
     with healthy.connect() as sock:
         sock.sendall(POST + b'Content-Length: %d\r\n\r\n' % (1 << 40))
-        answer = read_answer(sock, 'POST')
-        assert answer.status == 413
-        assert answer.json()['error']['type'] == 'invalid_request_error'
+        response = read_response(sock, 'POST')
+        assert response.status == 413
+        assert response.json()['error']['type'] == 'invalid_request_error'
 
 
 def test_body_too_large_with_expect(healthy):
     with healthy.connect() as sock:
         sock.sendall(POST + b'Content-Length: %d\r\nExpect: 100-continue\r\n\r\n' % (1 << 33))
-        assert read_answer(sock, 'POST').status == 413
+        assert read_response(sock, 'POST').status == 413
 
 
 def test_chunked_body_too_large(healthy):
@@ -222,7 +222,7 @@ def test_chunked_body_too_large(healthy):
         except OSError:
             pass  # the server has closed, which is allowed
         try:
-            assert read_answer(sock, 'POST').status == 413
+            assert read_response(sock, 'POST').status == 413
         except (OSError, http.client.HTTPException):
             pass
     assert sent < 512
@@ -235,19 +235,19 @@ def test_headers_too_large(healthy, extra):
     with healthy.connect() as sock:
         try:
             sock.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\n' + extra + b'\r\n')
-            assert read_answer(sock).status == 431
+            assert read_response(sock).status == 431
         except (ConnectionResetError, BrokenPipeError):
-            pass  # the answer can be lost if the client continues to send
+            pass  # the response can be lost if the client continues to send
 
 
 def test_header_just_past_the_limit_gets_431(healthy):
-    answer = healthy.raw(b'GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ' + b'a' * 20000 + b'\r\n\r\n')
-    assert answer.status == 431
+    response = healthy.raw(b'GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ' + b'a' * 20000 + b'\r\n\r\n')
+    assert response.status == 431
 
 
 def test_long_request_line(healthy):
-    answer = healthy.raw(b'GET /health?' + b'q' * 20000 + b' HTTP/1.1\r\nHost: x\r\n\r\n')
-    assert answer.status in (414, 431)
+    response = healthy.raw(b'GET /health?' + b'q' * 20000 + b' HTTP/1.1\r\nHost: x\r\n\r\n')
+    assert response.status in (414, 431)
 
 
 # ---- many and slow clients
@@ -270,7 +270,7 @@ def test_large_bodies_after_small_ones_on_kept_connections(healthy, picture):
                         sock.sendall(body[at:at + 65536])
                 else:
                     sock.sendall((head + '\r\n').encode() + body)
-                assert read_answer(sock).status == 200
+                assert read_response(sock).status == 200
         return rounds
 
     with ThreadPoolExecutor(4) as pool:

@@ -75,14 +75,14 @@ def test_no_file_names_the_source_tree(prefix):
             assert TREE.encode() not in data and BUILD.encode() not in data, path
 
 
-def test_all_of_it_can_be_read_by_everybody(prefix):
+def test_installed_files_are_world_readable(prefix):
     for path in prefix.rglob('*'):
         if not path.is_symlink():
             assert path.stat().st_mode & 0o555 == (0o555 if path.is_dir() or path.parent.name == 'bin' else 0o444 |
                                                    path.stat().st_mode & 0o111), path
 
 
-def test_the_runtime_is_found_relative_to_its_user(prefix):
+def test_runtime_is_found_relative_to_the_backend(prefix):
     if not (prefix / BACKEND).exists():
         pytest.skip('built without OpenVINO')
     shown = subprocess.run(['readelf', '-d', prefix / BACKEND], capture_output=True, text=True, check=True).stdout

@@ -2,7 +2,7 @@
 their size.
 
 The device never completes the run of the first large picture, which keeps the whole budget for large pictures. So
-heavy requests stay queued for the duration of a test, and each answer in that time has overtaken them."""
+heavy requests stay queued for the duration of a test, and each response in that time has overtaken them."""
 import re
 import struct
 import time
@@ -47,7 +47,7 @@ def wait_until_it_hangs(server):
 
 @pytest.fixture(name='send')
 def fixture_send():
-    """Sends a request and does not read its answer."""
+    """Sends a request and does not read its response."""
     sockets = []
 
     def send(server, fields, path):
@@ -78,12 +78,12 @@ def test_small_pictures_pass_large_ones(make_server, script, send, program, path
     wait_until_it_hangs(server)
     for _ in range(5):
         assert server.post_form([part(small)], path).status == 200
-    answer = server.post_form([part(small)] * 2, path + '/batch')
-    assert (answer.status, answer.json()['failed']) == (200, 0)
+    response = server.post_form([part(small)] * 2, path + '/batch')
+    assert (response.status, response.json()['failed']) == (200, 0)
     assert queued(server) == requests - 2
 
 
-def test_what_hides_its_size_and_batches_of_small_ones_are_no_exception(make_server, script, send):
+def test_hidden_sizes_and_batches_count_as_large(make_server, script, send):
     server = make_server(device=script(HANGS.format(2)), settings=SETTINGS)
     assert server.post_form([part(png(96, 96))]).status == 200
     for _ in range(2):
@@ -97,7 +97,7 @@ def test_what_hides_its_size_and_batches_of_small_ones_are_no_exception(make_ser
     assert queued(server) == 4
 
 
-def test_large_pictures_leave_a_part_of_the_queue(make_server, script, send):
+def test_large_pictures_cannot_fill_the_queue(make_server, script, send):
     server = make_server(device=script(HANGS.format(2)), settings={**SETTINGS, 'performance.max_queue_size': 8})
     assert server.post_form([part(png(96, 96))]).status == 200
     large = large_png()
@@ -114,15 +114,15 @@ def test_large_pictures_leave_a_part_of_the_queue(make_server, script, send):
 
 def test_large_pictures_are_answered(make_server):
     server = make_server(settings={'performance.worker_threads': 1})
-    answer = server.post_form([part(large_png())])
-    assert answer.json()['image_size'] == {'width': 2600, 'height': 1800}
+    response = server.post_form([part(large_png())])
+    assert response.json()['image_size'] == {'width': 2600, 'height': 1800}
     assert server.post_form([part(large_png())] * 3, POSE + '/batch').json()['failed'] == 0
 
 
 @pytest.fixture(name='full')
 def fixture_full(make_server, script, send):
     """A hailo-face whose workers for heavy requests are all busy, and a function that sends one more without
-    reading the answer."""
+    reading the response."""
     server = make_server(device=script(HANGS.format(3)), settings=SETTINGS, program=[FACE, 'serve'])
     assert server.post_form([part(one(1))], FACES).status == 200
     large = large_png()
@@ -137,8 +137,8 @@ def fixture_full(make_server, script, send):
                                            ('?purge_backups=1', [('purge_backups', 'false')])])
 def test_a_removal_that_purges_is_heavy(full, query, fields):
     server, send = full
-    answer = server.post_form([('name', 'Ann'), ('purge_backups', 'false')], '/v1/database/remove?purge_backups=0')
-    assert answer.status == 404
+    response = server.post_form([('name', 'Ann'), ('purge_backups', 'false')], '/v1/database/remove?purge_backups=0')
+    assert response.status == 404
     send(server, [('name', 'Ann'), *fields], '/v1/database/remove' + query)
     wait_for(lambda: queued(server) == 2)
 

@@ -57,7 +57,7 @@ def unfiltered(row):
     return bytes(out)
 
 
-def test_a_late_picture_waits_for_the_one_before(make_server, script):
+def test_picture_waits_for_the_memory_budget(make_server, script):
     """The first picture uses almost all of the budget while it waits for its device; the next one runs after it, or
     gets a 504 in time."""
     server = make_server(device=script('latency_ms: 2500\n'),
@@ -77,7 +77,7 @@ def test_a_late_picture_waits_for_the_one_before(make_server, script):
     assert answers[0].status == 200
 
 
-def test_more_than_the_budget_is_decoded_alone(make_server):
+def test_picture_above_the_budget_is_decoded_alone(make_server):
     server = make_server(settings={'image.max_memory_total': '1M', 'performance.worker_threads': 4})
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(server.post_form(picture(flat_png(900, 700)))))
@@ -86,7 +86,7 @@ def test_more_than_the_budget_is_decoded_alone(make_server):
         thread.start()
     for thread in threads:
         thread.join()
-    assert [answer.status for answer in answers] == [200] * 8
+    assert [response.status for response in answers] == [200] * 8
     drawn = server.request('POST', DETECT, *drawn_form(flat_png(900, 700)), timeout=60)
     assert drawn.status == 200 and size_of(drawn.body) == (900, 700)
 
@@ -99,9 +99,9 @@ def drawn_form(data):
 @pytest.mark.parametrize('size, drawn_size', [((5000, 1250), (3072, 768)), ((300, 4800), (192, 3072)),
                                               ((3072, 24), (3072, 24))])
 def test_a_drawn_answer_has_a_largest_side(healthy, size, drawn_size):
-    answer = healthy.request('POST', DETECT, *drawn_form(flat_png(*size)))
-    assert answer.status == 200, answer
-    assert size_of(answer.body) == drawn_size
+    response = healthy.request('POST', DETECT, *drawn_form(flat_png(*size)))
+    assert response.status == 200, response
+    assert size_of(response.body) == drawn_size
 
 
 def test_marks_lie_where_the_reduced_picture_shows_them(healthy):
@@ -110,10 +110,10 @@ def test_marks_lie_where_the_reduced_picture_shows_them(healthy):
     found = healthy.post_form(picture(data)).json()
     assert found['count'] == 1 and found['image_size'] == {'width': 8000, 'height': 2000}
     box = found['poses'][0]['bbox']
-    answer = healthy.request('POST', DETECT, *drawn_form(data))
-    assert size_of(answer.body) == (3072, 768)
+    response = healthy.request('POST', DETECT, *drawn_form(data))
+    assert size_of(response.body) == (3072, 768)
     scale = 3072 / 8000
-    middle = unfiltered(pixels_of(answer.body)[round((box['y'] + box['height'] * 0.8) * scale)])
+    middle = unfiltered(pixels_of(response.body)[round((box['y'] + box['height'] * 0.8) * scale)])
     gray = [x for x in range(3072) if middle[3 * x:3 * x + 3] == b'\x20\x20\x20']
     assert len(gray) > 2800
     marked = [x for x in range(3072) if x not in set(gray)]
@@ -142,5 +142,5 @@ def test_many_large_pictures_at_once(make_server):
         thread.join()
     ended.set()
     watcher.join()
-    assert [answer.status for answer in answers] == [200] * 8
+    assert [response.status for response in answers] == [200] * 8
     assert most[0] - before < 100e6, (before, most[0])

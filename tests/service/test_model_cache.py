@@ -39,12 +39,12 @@ def test_a_default_request_does_not_wait_for_the_models_of_others(tmp_path):
         assert ask(model=LAST, timeout='30')[0] == 200
 
 
-def test_a_model_that_cannot_be_had_is_looked_for_again(tmp_path):
+def test_unavailable_model_is_retried(tmp_path):
     with Server(tmp_path, device='cpu') as server:
         for _ in range(3):
-            answer = server.post_form({'image': png(), 'model': 'yolo11x-pose'})
-            assert answer.status == 404, answer
-            assert 'yolo11x-pose' in answer.body.decode()
+            response = server.post_form({'image': png(), 'model': 'yolo11x-pose'})
+            assert response.status == 404, response
+            assert 'yolo11x-pose' in response.body.decode()
 
 
 @pytest.mark.parametrize('program', [BINARY, FACE], ids=['pose', 'face'])
@@ -57,8 +57,8 @@ def test_load_during_the_start_waits_for_that_load(tmp_path, program):
         assert server.get('/health/ready').status == 503
         for model in models:
             if model['state'] == 'loading':
-                answer = server.request('POST', f'/v1/models/{model["id"]}/load', headers={'X-Request-Timeout': '20'})
-                assert answer.status == 200, answer
-                assert answer.json()['state'] == 'ready'
+                response = server.request('POST', f'/v1/models/{model["id"]}/load', headers={'X-Request-Timeout': '20'})
+                assert response.status == 200, response
+                assert response.json()['state'] == 'ready'
         assert 'loading' in [model['state'] for model in models]
         wait_for(lambda: server.get('/health/ready').status == 200)

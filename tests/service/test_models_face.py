@@ -34,61 +34,61 @@ def embedding(freed):
 BEFORE, AFTER = embedding(False), embedding(True)
 
 
-def write_pack(shop, sha256):
+def write_pack(repo, sha256):
     page = EMBEDDING.replace('NAME', 'm-face') + f'''openvino:
   file: m-face.onnx
   sha256: {sha256}
   sources:
-    - https: {shop.files.url}/m.onnx
+    - https: {repo.files.url}/m.onnx
       sha256: {hashlib.sha256(BEFORE).hexdigest()}
       convert: free-batch
 '''
-    (shop.packs / 'm-face.yaml').write_text(page)
+    (repo.packs / 'm-face.yaml').write_text(page)
 
 
-def test_a_pull_frees_the_batch(shop):
-    shop.files.files['/m.onnx'] = BEFORE
-    write_pack(shop, hashlib.sha256(AFTER).hexdigest())
-    done = shop.models('pull', 'm_face')
+def test_pull_makes_the_batch_dynamic(repo):
+    repo.files.files['/m.onnx'] = BEFORE
+    write_pack(repo, hashlib.sha256(AFTER).hexdigest())
+    done = repo.models('pull', 'm_face')
     assert done.returncode == 0, done
     assert 'making the input shape dynamic' in done.stderr
-    assert shop.file('m-face.onnx').read_bytes() == AFTER
-    assert shop.models('verify', 'm-face').returncode == 0
-    done = shop.models('list')
+    assert repo.file('m-face.onnx').read_bytes() == AFTER
+    assert repo.models('verify', 'm-face').returncode == 0
+    done = repo.models('list')
     assert done.returncode == 0 and 'm-face' not in done.stdout  # the list of a pose program
-    done = shop.models('remove', 'm-face')
-    assert done.returncode == 0 and shop.left() == []
+    done = repo.models('remove', 'm-face')
+    assert done.returncode == 0 and repo.left() == []
 
 
-def test_a_result_with_another_hash_is_refused(shop):
-    shop.files.files['/m.onnx'] = BEFORE
-    write_pack(shop, '0' * 64)
-    done = shop.models('pull', 'm-face')
+def test_conversion_with_another_hash_is_rejected(repo):
+    repo.files.files['/m.onnx'] = BEFORE
+    write_pack(repo, '0' * 64)
+    done = repo.models('pull', 'm-face')
     assert done.returncode == 1 and 'the resulting file has the SHA-256' in done.stderr
-    assert shop.left() == []
+    assert repo.left() == []
 
 
-def test_what_cannot_be_freed_is_refused(shop):
+def test_model_that_cannot_be_converted_is_rejected(repo):
     broken = BEFORE.replace(b'Reshape', b'Flatten')
-    shop.files.files['/m.onnx'] = broken
-    write_pack(shop, '0' * 64)
-    page = (shop.packs / 'm-face.yaml').read_text()
+    repo.files.files['/m.onnx'] = broken
+    write_pack(repo, '0' * 64)
+    page = (repo.packs / 'm-face.yaml').read_text()
     page = page.replace(hashlib.sha256(BEFORE).hexdigest(), hashlib.sha256(broken).hexdigest())
-    (shop.packs / 'm-face.yaml').write_text(page)
-    done = shop.models('pull', 'm-face')
+    (repo.packs / 'm-face.yaml').write_text(page)
+    done = repo.models('pull', 'm-face')
     assert done.returncode == 1 and 'cannot make the input shape dynamic' in done.stderr
-    assert shop.left() == []
+    assert repo.left() == []
 
 
 @pytest.mark.parametrize('outputs, task', [
     ([('o', [None, 512])], 'face-embedding'),
     ([('a', [1, None, 4]), ('b', [1, None, 2]), ('c', [1, None, 10])], 'face-detection'),
 ])
-def test_a_pose_program_imports_no_face_models(shop, outputs, task):
-    path = shop.folder / 'mine.onnx'
+def test_a_pose_program_imports_no_face_models(repo, outputs, task):
+    path = repo.folder / 'mine.onnx'
     path.write_bytes(onnx_bytes.model([('input', [1, 3, 112, 112] if task == 'face-embedding' else [1, 3, 64, 64])],
                                       outputs))
-    done = shop.models('import', str(path), '--name', 'mine')
+    done = repo.models('import', str(path), '--name', 'mine')
     assert done.returncode == 1, done
     assert f'this program does not serve {task} models' in done.stderr
-    assert shop.left() == []
+    assert repo.left() == []

@@ -3,9 +3,9 @@ import time
 
 
 def test_list(sim):
-    answer = sim.get('/v1/models')
-    assert answer.status == 200
-    listing = answer.json()
+    response = sim.get('/v1/models')
+    assert response.status == 200
+    listing = response.json()
     assert list(listing)[:2] == ['data', 'object']
     assert listing['object'] == 'list'
     model = listing['data'][0]

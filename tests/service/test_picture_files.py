@@ -10,7 +10,7 @@ import pytest
 
 from faces import FACE, PATTERNS, one
 from faces import picture as faces_picture
-from server import BINARY, START_S, environment, png, run
+from server import BINARY, START_TIMEOUT_S, environment, png, run
 
 SIM = ['--device', 'sim']
 PROGRAMS = pytest.mark.parametrize('program', [BINARY, FACE], ids=['pose', 'face'])
@@ -73,21 +73,21 @@ def test_a_picture_is_never_replaced(folder, program, how):
         arguments = ['-']
         options['stdin'] = original.open('rb')
     done = subprocess.run([program, 'detect', *SIM, *arguments, '--draw', draw], cwd=folder, capture_output=True, text=True,
-                          env=environment(folder), timeout=START_S, check=False, **options)
+                          env=environment(folder), timeout=START_TIMEOUT_S, check=False, **options)
     assert done.returncode == 2 and 'is one of the pictures' in done.stderr and not done.stdout, done
     assert original.read_bytes() == png() and sorted(os.listdir(folder / 'out')) == []
 
 
 @PROGRAMS
 @pytest.mark.parametrize('name', ['x.tiff', 'x', 'x.webp', 'x.jpg.gz', '.png', 'none/'])
-def test_other_endings_are_refused_before_any_work(folder, program, name):
+def test_other_suffixes_are_rejected_early(folder, program, name):
     done = detect(folder, 'd1/p.png', '--draw', name, program=program, code=2)
     assert '.jpg, .jpeg or .png' in done.stderr and not done.stdout and not (folder / name).exists()
 
 
 @PROGRAMS
 @pytest.mark.parametrize('name, magic', [('x.JPG', b'\xff\xd8'), ('x.jpeg', b'\xff\xd8'), ('x.Png', b'\x89PNG')])
-def test_the_ending_decides_the_format(folder, program, name, magic):
+def test_suffix_selects_the_format(folder, program, name, magic):
     detect(folder, 'd1/p.png', '--draw', name, program=program)
     assert (folder / name).read_bytes().startswith(magic)
 
@@ -109,8 +109,8 @@ def test_a_turned_picture_is_drawn_upright(sim, folder, program):
     for name in ('plain.png', 'applied.png'):
         assert image.open(folder / name).size == (80, 120), name
     if program == BINARY:
-        answer = sim.post_form({'image': (folder / 'turned.jpg').read_bytes()}, headers={'Accept': 'image/jpeg'})
-        assert image.open(io.BytesIO(answer.body)).size == (80, 120)
+        response = sim.post_form({'image': (folder / 'turned.jpg').read_bytes()}, headers={'Accept': 'image/jpeg'})
+        assert image.open(io.BytesIO(response.body)).size == (80, 120)
 
 
 def test_a_box_is_drawn_where_the_turned_picture_has_it(folder):
@@ -167,7 +167,7 @@ def test_standard_input_is_read(folder, program, name):
     for stdin in ('pipe', 'file'):
         feed = {'input': png(72, 40)} if stdin == 'pipe' else {'stdin': (folder / 'd2' / 'p.png').open('rb')}
         done = subprocess.run([program, 'detect', *SIM, '--jsonl', name, '--draw', 'out'], cwd=folder, capture_output=True,
-                              env=environment(folder), timeout=START_S, check=False, **feed)
+                              env=environment(folder), timeout=START_TIMEOUT_S, check=False, **feed)
         assert done.returncode == 0, done
         assert json.loads(done.stdout)['file'] == name
         drawn = 'stdin.jpg' if name != '/dev/fd/0' else '0.jpg'
@@ -189,12 +189,12 @@ def test_a_named_pipe_is_read_to_its_end(folder, program):
     writer.start()
     done = detect(folder, 'd1/p.png', 'pipe.png', '--draw', 'out', program=program)
     writer.join()
-    assert [answer['file'] for answer in answers(done)] == ['d1/p.png', 'pipe.png']
+    assert [response['file'] for response in answers(done)] == ['d1/p.png', 'pipe.png']
     assert sorted(os.listdir(folder / 'out')) == ['p.jpg', 'pipe.jpg']
 
 
 @PROGRAMS
-def test_what_comes_through_a_pipe_is_bounded(folder, program):
+def test_pipe_input_is_limited(folder, program):
     done = detect(folder, '/dev/zero', '--set', 'server.max_body_mb=2', program=program, code=1)
     assert '/dev/zero: more than 2097152 bytes' in done.stderr, done
     assert 'is empty' in detect(folder, '/dev/null', program=program, code=1).stderr
@@ -215,29 +215,29 @@ def test_pipes_in_a_folder_are_not_opened(folder, script):
 def test_answers_to_several_pictures_name_them(folder, program):
     paths = ['d1/p.png', 'd2/p.png']
     for options in ([], ['--json'], ['--jsonl']):
-        assert [answer['file'] for answer in answers(detect(folder, *options, *paths, program=program))] == paths
+        assert [response['file'] for response in answers(detect(folder, *options, *paths, program=program))] == paths
     assert 'file' not in answers(detect(folder, '--json', paths[0], program=program))[0]
     assert answers(detect(folder, '--jsonl', paths[0], program=program))[0]['file'] == paths[0]
     assert detect(folder, '--json', '--jsonl', paths[0], program=program, code=2).stderr.count('exclude each other') == 1
 
 
 @PROGRAMS
-def test_names_that_are_no_text_are_printed_as_well_as_it_goes(folder, program):
+def test_non_utf8_names_are_printed_escaped(folder, program):
     path = os.fsencode(folder) + b'/caf\xe9.png'
     with open(path, 'wb') as file:
         file.write(png())
     done = subprocess.run([program, 'detect', *SIM, '--jsonl', b'caf\xe9.png'], cwd=folder, capture_output=True,
-                          env=environment(folder), timeout=START_S, check=False)
+                          env=environment(folder), timeout=START_TIMEOUT_S, check=False)
     assert done.returncode == 0 and json.loads(done.stdout)['file'] == 'caf\ufffd.png', done
 
 
-def test_enrolled_pictures_are_named_as_well_as_it_goes(folder):
+def test_non_utf8_names_of_enrolled_pictures_are_printed_escaped(folder):
     for name, data in ((b'good-\xe9.png', one(5)), (b'none-\xe9.png', png())):
         with open(os.fsencode(folder) + b'/' + name, 'wb') as file:
             file.write(data)
     done = subprocess.run([FACE, 'db', 'add', 'Ann', b'good-\xe9.png', b'none-\xe9.png', b'gone-\xe9.png', '--json', *SIM,
                            '--set', f'database.db_file={folder}/faces.db', '--set', f'database.backup_path={folder}/backups'],
-                          cwd=folder, capture_output=True, env=environment(folder), timeout=START_S, check=False)
+                          cwd=folder, capture_output=True, env=environment(folder), timeout=START_TIMEOUT_S, check=False)
     report = json.loads(done.stdout)
     assert [each['file'] for each in report['additions']] == ['good-\ufffd.png'], done
     assert [each['file'] for each in report['refused']] == ['none-\ufffd.png', 'gone-\ufffd.png'], done
@@ -246,5 +246,5 @@ def test_enrolled_pictures_are_named_as_well_as_it_goes(folder):
 def test_a_comparison_names_both_pictures(folder):
     for name in ('a.png', 'b.png'):
         (folder / name).write_bytes(one(5))
-    answer = answers(run(folder, 'compare', *SIM, 'a.png', 'b.png', program=FACE))[0]
-    assert (answer['file'], answer['file2'], answer['same']) == ('a.png', 'b.png', True)
+    response = answers(run(folder, 'compare', *SIM, 'a.png', 'b.png', program=FACE))[0]
+    assert (response['file'], response['file2'], response['same']) == ('a.png', 'b.png', True)

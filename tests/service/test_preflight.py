@@ -77,7 +77,7 @@ def without(env, machine, folder, **more):
 
 # ---- selftest
 
-def test_a_machine_without_a_hailo_is_well(tmp_path, machine):
+def test_machine_without_hailo_passes(tmp_path, machine):
     lines = selftest(tmp_path, environment(tmp_path, HS_HOST_ROOT=str(machine.root)), '--device', 'auto')
     assert lines['hailo'][0]['ok'] and 'no Hailo device' in lines['hailo'][0]['detail']
     assert not {'node', 'driver', 'library', 'pcie'} & set(lines)
@@ -87,7 +87,7 @@ def test_a_machine_without_a_hailo_is_well(tmp_path, machine):
 
 
 @pytest.mark.parametrize('program', ['pose', 'face'])
-def test_who_insists_on_a_hailo_is_told_what_is_missing(tmp_path, machine, program):
+def test_required_hailo_reports_what_is_missing(tmp_path, machine, program):
     env = environment(tmp_path, HS_HOST_ROOT=str(machine.root), HS_BACKEND_DIR=str(tmp_path / 'none'))
     more = {'program': FACE} if program == 'face' else {}
     lines = selftest(tmp_path, env, '--device', 'hailo', **more)
@@ -98,7 +98,7 @@ def test_who_insists_on_a_hailo_is_told_what_is_missing(tmp_path, machine, progr
         assert not lines[name][0]['ok'] and words in lines[name][0]['detail'] and mend in lines[name][0]['mend'], lines
 
 
-def test_a_board_without_its_driver_fails_also_where_nobody_insists(tmp_path, machine):
+def test_board_without_driver_fails_even_if_not_required(tmp_path, machine):
     machine.board()
     lines = selftest(tmp_path, environment(tmp_path, HS_HOST_ROOT=str(machine.root)), '--device', 'auto')
     assert not lines['node'][0]['ok'] and not lines['driver'][0]['ok'] and lines['pcie'][0]['ok']
@@ -106,7 +106,7 @@ def test_a_board_without_its_driver_fails_also_where_nobody_insists(tmp_path, ma
 
 
 @WITH_DOUBLE
-def test_all_is_well(board, machine):
+def test_complete_setup_passes(board, machine):
     machine.complete()
     board.add_model()
     board.play('temperature_c: 48.5')
@@ -138,7 +138,7 @@ def test_versions_that_do_not_match(board, machine):
 
 
 @WITH_DOUBLE
-def test_a_device_that_another_program_has(board, machine):
+def test_device_held_by_another_program(board, machine):
     machine.complete()
     machine.hold()
     env = {**board.env, 'HS_HOST_ROOT': str(machine.root), 'HS_HAILO_DOUBLE_GROUP': 'theirs'}
@@ -171,7 +171,7 @@ def test_model_files_that_do_not_fit(board, machine):
 
 # ---- the start of a service
 
-def test_a_port_that_is_taken(tmp_path):
+def test_port_in_use(tmp_path):
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', 0))
         taken.listen()
@@ -182,13 +182,13 @@ def test_a_port_that_is_taken(tmp_path):
            'service\n' in done.stderr
 
 
-def test_a_host_that_is_not_ours_is_no_port_that_is_taken(tmp_path):
+def test_foreign_host_is_not_a_port_in_use(tmp_path):
     done = run(tmp_path, 'serve', '--device', 'sim', '--host', '192.0.2.1', '--port', '0')
     assert done.returncode == 1 and 'already in use' not in done.stderr and 'cannot listen' in done.stderr
 
 
 @pytest.mark.parametrize('program', ['pose', 'face'])
-def test_a_model_that_is_not_there(tmp_path, program):
+def test_missing_model(tmp_path, program):
     env = environment(tmp_path)
     env['HS_MODELS_DIR'] = str(tmp_path / 'empty')
     more = {'program': FACE} if program == 'face' else {}
@@ -200,7 +200,7 @@ def test_a_model_that_is_not_there(tmp_path, program):
     assert 'models pull' in done.stderr
 
 
-def test_a_model_that_nobody_knows(tmp_path):
+def test_unknown_model(tmp_path):
     done = run(tmp_path, 'serve', '--device', 'cpu', '--host', '127.0.0.1', '--port', '0', '--set', 'model.name=none-such')
     assert done.returncode == 1 and "Error: Cannot load model 'none-such'\n" in done.stderr
 
@@ -222,7 +222,7 @@ def test_a_model_that_the_device_refuses(board):
 
 
 @WITH_DOUBLE
-def test_who_has_the_device_is_named_in_the_log(board, machine):
+def test_log_names_the_process_that_holds_the_device(board, machine):
     machine.complete()
     machine.hold()
     board.add_model()
@@ -247,7 +247,7 @@ def test_no_device_and_no_driver(board, machine):
 
 
 @WITH_DOUBLE
-def test_a_device_that_is_there_is_no_error(board, machine):
+def test_present_device_is_not_an_error(board, machine):
     board.add_model()
     board.env['HS_HOST_ROOT'] = str(machine.root)
     server = board.serve()
@@ -255,7 +255,7 @@ def test_a_device_that_is_there_is_no_error(board, machine):
     assert 'Error:' not in server.log
 
 
-def test_a_board_that_auto_cannot_use_is_told_in_the_log(tmp_path, machine):
+def test_log_reports_a_board_that_auto_cannot_use(tmp_path, machine):
     if not os.path.exists(os.path.join(MODELS, 'yolo11n-pose.onnx')):
         pytest.skip('the weights are not here')
     machine.board()
@@ -287,7 +287,7 @@ MISSING = [(None, 'and neither is another version of HailoRT: sudo apt install h
 
 @WITH_DOUBLE
 @pytest.mark.parametrize('installed, words', MISSING)
-def test_without_the_library_it_starts_and_says_what_is_missing(board, machine, installed, words):
+def test_missing_library_is_reported_at_start(board, machine, installed, words):
     modules = board.folder / 'modules'
     copy_module(modules, '5.1.7')
     machine.board()
@@ -315,7 +315,7 @@ def test_without_the_library_it_starts_and_says_what_is_missing(board, machine, 
 
 
 @WITH_DOUBLE
-def test_without_the_library_the_processor_stands_in(board, machine):
+def test_missing_library_falls_back_to_cpu(board, machine):
     weights = os.path.join(MODELS, 'yolo11n-pose.onnx')
     if not os.path.exists(weights):
         pytest.skip('the weights are not here')
@@ -336,7 +336,7 @@ def test_without_the_library_the_processor_stands_in(board, machine):
 
 
 @WITH_DOUBLE
-def test_a_command_without_the_library_ends_and_says_so(board, machine):
+def test_command_fails_without_the_library(board, machine):
     copy_module(board.folder / 'modules', '5.1.7')
     board.add_model()
     (board.folder / 'a.png').write_bytes(blob(200, 120, 96, 224))
@@ -361,7 +361,7 @@ hailo:
 
 @WITH_DOUBLE
 @pytest.mark.parametrize('version, file', [('5.1.1', 'm-5.1.hef'), ('5.2.0', 'm-5.2.hef'), (None, 'm-5.1.hef')])
-def test_models_pull_takes_the_file_for_the_runtime(board, machine, version, file):
+def test_models_pull_selects_the_file_for_the_runtime(board, machine, version, file):
     packs = board.folder / 'packs'
     packs.mkdir()
     mirror = board.folder / 'mirror'
@@ -388,7 +388,7 @@ def test_models_pull_takes_the_file_for_the_runtime(board, machine, version, fil
 
 
 @WITH_DOUBLE
-def test_no_module_but_a_library_tells_the_version_too(board, machine):
+def test_library_without_a_module_reports_its_version(board, machine):
     packs = board.folder / 'packs'
     packs.mkdir()
     (packs / 'm-pose.yaml').write_text(

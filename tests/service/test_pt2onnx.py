@@ -170,7 +170,7 @@ def test_the_averaged_weights_are_preferred(tmp_path):
     assert convert(tmp_path, root).floats('model.0/Conv.1') == convert(tmp_path, averaged).floats('model.0/Conv.1')
 
 
-def test_a_model_without_a_checkpoint_around_it(tmp_path):
+def test_bare_model(tmp_path):
     assert convert(tmp_path, Maker().model()).props['license'] == 'None'
 
 
@@ -191,7 +191,7 @@ def test_the_same_bytes_each_time(tmp_path):
     assert (tmp_path / 'net.onnx').read_bytes() == first
 
 
-def test_a_command_inside_is_not_run(tmp_path):
+def test_embedded_command_is_not_executed(tmp_path):
     root = Maker().checkpoint()
     root['train_args']['project'] = System(f'touch {tmp_path}/ran')
     convert(tmp_path, root)
@@ -360,7 +360,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('name', BAD)
-def test_bad_ones_are_refused(tmp_path, name):
+def test_invalid_checkpoints_are_rejected(tmp_path, name):
     change, message = BAD[name]
     root = Maker().checkpoint()
     change(root)

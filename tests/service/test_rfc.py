@@ -55,7 +55,7 @@ def check(server, case, step):
         except (BrokenPipeError, ConnectionResetError):
             assert case.closes
         got = [answers.next(i in case.heads) for i in range(len(case.statuses))]
-        assert [answer and answer[0] for answer in got] == case.statuses
+        assert [response and response[0] for response in got] == case.statuses
         if case.statuses[-1] == 100:
             return
         assert (got[-1][1].get(b'connection') == b'close') == case.closes
@@ -97,6 +97,6 @@ def test_every_request_is_counted_and_logged(strict):
     assert wait_for(lambda: all(f'INFO: {line} ' in strict.log for line in ('GET - 400', '- - 400', '- - 414')))
 
 
-def test_there_are_enough_cases():
+def test_minimum_number_of_cases():
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names) >= 120

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from server import Server, multipart, png, read_answer
+from server import Server, multipart, png, read_response
 
 BODY, CONTENT_TYPE = multipart({'image': png()})
 HEAD = (b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nContent-Type: ' + CONTENT_TYPE.encode() +
@@ -64,13 +64,13 @@ def test_running_request_is_finished(make_server, sign):
         server.process.send_signal(sign)
         wait_until_refused(server)
         sock.sendall(BODY)
-        answer = read_answer(sock, 'POST')
-        assert answer.status == 200
-        assert answer.headers['Connection'].lower() == 'close'
+        response = read_response(sock, 'POST')
+        assert response.status == 200
+        assert response.headers['Connection'].lower() == 'close'
     assert server.finish() == 0
 
 
-def test_a_terminal_that_closes_twice_is_one_signal(make_server):
+def test_repeated_sighup_counts_once(make_server):
     """The kernel and the shell both send SIGHUP."""
     server = make_server()
     with begin_upload(server) as sock:
@@ -78,34 +78,34 @@ def test_a_terminal_that_closes_twice_is_one_signal(make_server):
         wait_until_refused(server)
         server.process.send_signal(signal.SIGHUP)
         sock.sendall(BODY)
-        assert read_answer(sock, 'POST').status == 200
+        assert read_response(sock, 'POST').status == 200
     assert server.finish() == 0
     # The connection that tested whether the server accepts may be counted too.
     assert re.search('INFO: Stopping: [12] requests? to finish, at most 20 s signal=SIGHUP\n', server.log), server.log
 
 
-def test_nohup_is_obeyed(make_server):
+def test_ignored_sighup_stays_ignored(make_server):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     server = make_server()
     server.process.send_signal(signal.SIGHUP)
     server.assert_healthy()
     server.stop()
-    # The answer was read, but the request may still be active.
+    # The response was read, but the request may still be active.
     assert 'SIGHUP' not in server.log and re.search('Stopping: [01] requests? to finish, .* signal=SIGTERM', server.log), server.log
 
 
 @pytest.mark.parametrize('sign', [signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGXFSZ])
-def test_signals_that_do_not_concern_it(make_server, sign):
+def test_other_signals_are_ignored(make_server, sign):
     server = make_server()
     server.process.send_signal(sign)
     server.assert_healthy()
 
 
-def test_idle_connections_do_not_delay_the_end(make_server):
+def test_idle_connections_do_not_delay_shutdown(make_server):
     server = make_server()
     with server.connect() as idle, server.connect() as kept:
         kept.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n')
-        assert read_answer(kept).status == 200
+        assert read_response(kept).status == 200
         start = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert server.finish() == 0
@@ -133,7 +133,7 @@ def test_port_is_free_afterwards(tmp_path):
         sock.bind(address)
 
 
-def test_a_device_that_does_not_finish_loading_does_not_hold_up_the_end(tmp_path):
+def test_device_that_keeps_loading_does_not_delay_shutdown(tmp_path):
     """The load cannot be cancelled and takes a minute; the shutdown timeout is one second."""
     script = tmp_path / 'slow.yaml'
     script.write_text('load_ms: 60000\n', encoding='utf-8')

@@ -20,10 +20,10 @@ NEVER = {'http': {'convert', 'models', 'image', 'infer', 'vision', 'gallery', 's
          'models': {'http', 'infer', 'image'}, 'config': {'image', 'vision'}, 'image': {'vision'},
          'pose': {'face'}, 'face': {'pose'}}
 # A third-party header, or folder of headers, and the modules that may include it.
-FOREIGN = {'sys/epoll.h': {'http'}, 'openvino/': {'backends'}, 'hailo/': {'backends'},
+THIRD_PARTY = {'sys/epoll.h': {'http'}, 'openvino/': {'backends'}, 'hailo/': {'backends'},
            'sqlite3.h': {'gallery'}, 'libpq-fe.h': {'gallery'}}
 # No JSON and no threads: pure functions.
-FOREIGN_NEVER = {'vision': {'jansson.h', 'pthread.h', 'threads.h', 'curl/', 'yaml.h'}}
+THIRD_PARTY_NEVER = {'vision': {'jansson.h', 'pthread.h', 'threads.h', 'curl/', 'yaml.h'}}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -73,12 +73,12 @@ def matches(target, name):
     return target == name or (name.endswith('/') and target.startswith(name))
 
 
-def check_foreign(path, target):
+def check_third_party(path, target):
     here = module_of(path)
-    for name, allowed in FOREIGN.items():
+    for name, allowed in THIRD_PARTY.items():
         if matches(target, name) and here not in allowed:
             return f'only {", ".join(sorted(allowed))} may know it'
-    for name in FOREIGN_NEVER.get(here, ()):
+    for name in THIRD_PARTY_NEVER.get(here, ()):
         if matches(target, name):
             return f'{here} must not know it'
     return None
@@ -91,7 +91,7 @@ def check_file(root, path):
             if not found:
                 continue
             own = resolve(root, path, found[2]) if found[1] == '"' else None
-            why = check_own(path, own) if own else check_foreign(path, found[2])
+            why = check_own(path, own) if own else check_third_party(path, found[2])
             if why:
                 yield f'{path}:{number}: {found[2]}: {why}'
 

@@ -186,7 +186,7 @@ struct release_job {
     std::shared_ptr<run> done;
 };
 
-static void *drop(void *arg)
+static void *run_release(void *arg)
 {
     std::unique_ptr<release_job> job(static_cast<release_job *>(arg));
     job->what.reset();
@@ -200,8 +200,8 @@ void hs_hailo::release(hs_device *device, std::shared_ptr<void> what)
     auto *job = new release_job{ std::move(what), done };
     pthread_t thread;
     done->begin(1);
-    if (!done->usable || pthread_create(&thread, nullptr, drop, job) != 0) {
-        drop(job);
+    if (!done->usable || pthread_create(&thread, nullptr, run_release, job) != 0) {
+        run_release(job);
         return;
     }
     pthread_detach(thread);

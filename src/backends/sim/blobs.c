@@ -25,7 +25,7 @@ static int larger(int a, int b)
     return a > b ? a : b;
 }
 
-static void see_pixel(struct cell *cell, int x, int y)
+static void add_pixel(struct cell *cell, int x, int y)
 {
     struct hs_sim_blob *box = &cell->box;
     if (cell->pixels++ == 0) {
@@ -37,17 +37,17 @@ static void see_pixel(struct cell *cell, int x, int y)
     box->y2 = y + 1;
 }
 
-static void see_picture(struct cell *cells, int columns, const uint8_t *rgb, int h, int w)
+static void scan_picture(struct cell *cells, int columns, const uint8_t *rgb, int h, int w)
 {
     for (int y = 0; y < h; y++) {
         struct cell *row = cells + (size_t) (y / CELL) * (size_t) columns;
         for (int x = 0; x < w; x++, rgb += 3)
             if (rgb[0] > HS_SIM_BRIGHT && rgb[1] > HS_SIM_BRIGHT && rgb[2] > HS_SIM_BRIGHT)
-                see_pixel(&row[x / CELL], x, y);
+                add_pixel(&row[x / CELL], x, y);
     }
 }
 
-static int root_of(struct cell *cells, int at)
+static int find_root(struct cell *cells, int at)
 {
     while (cells[at].parent != at)
         at = cells[at].parent = cells[cells[at].parent].parent;
@@ -56,7 +56,7 @@ static int root_of(struct cell *cells, int at)
 
 static void join(struct cell *cells, int a, int b)
 {
-    struct cell *to = &cells[root_of(cells, a)], *from = &cells[root_of(cells, b)];
+    struct cell *to = &cells[find_root(cells, a)], *from = &cells[find_root(cells, b)];
     if (to == from)
         return;
     to->box.x1 = smaller(to->box.x1, from->box.x1);
@@ -126,7 +126,7 @@ int hs_sim_blobs_find(const uint8_t *rgb, int h, int w, struct hs_sim_blob ret_b
         free(found);
         return HS_ENOMEM;
     }
-    see_picture(cells, columns, rgb, h, w);
+    scan_picture(cells, columns, rgb, h, w);
     join_neighbours(cells, rows, columns);
     for (int at = 0; at < rows * columns; at++)
         if (cells[at].parent == at && cells[at].pixels >= HS_SIM_BLOB_MIN_PIXELS)

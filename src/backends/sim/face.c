@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "backends/sim/store.h"
+#include "backends/sim/tensor_write.h"
 
 enum { ANCHORS = 2, LANDMARKS = 5, FIRST_SCORE = 230, SCORE_STEP = 4, STRIDES = 3 };
 
@@ -48,13 +48,13 @@ static void fill_anchor(const struct hs_tensor_desc *descs, const struct hs_sim_
     int y = (int) fminf(roundf(top + height / 2 / s), (float) (box->h - 1));
     const float sides[4] = { (float) x - left, (float) y - top, left + width / s - (float) x,
                              top + height / s - (float) y };
-    hs_sim_store(score, out[0], hs_sim_cell(score, x, y) + (size_t) anchor, confidence);
+    hs_sim_tensor_set(score, out[0], hs_sim_cell(score, x, y) + (size_t) anchor, confidence);
     for (size_t i = 0; i < 4; i++)
-        hs_sim_store(box, out[1], hs_sim_cell(box, x, y) + (size_t) anchor * 4 + i, sides[i]);
+        hs_sim_tensor_set(box, out[1], hs_sim_cell(box, x, y) + (size_t) anchor * 4 + i, sides[i]);
     for (size_t i = 0; i < LANDMARKS; i++) {
         size_t at = hs_sim_cell(points, x, y) + ((size_t) anchor * LANDMARKS + i) * 2;
-        hs_sim_store(points, out[2], at, left + template[i][0] / SIDE * width / s - (float) x);
-        hs_sim_store(points, out[2], at + 1, top + template[i][1] / SIDE * height / s - (float) y);
+        hs_sim_tensor_set(points, out[2], at, left + template[i][0] / SIDE * width / s - (float) x);
+        hs_sim_tensor_set(points, out[2], at + 1, top + template[i][1] / SIDE * height / s - (float) y);
     }
 }
 

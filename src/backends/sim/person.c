@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "backends/sim/store.h"
+#include "backends/sim/tensor_write.h"
 
 enum { BINS = 16, KEYPOINTS = 17, FIRST_SCORE = 230, SCORE_STEP = 4, STRIDES = 3 };
 
@@ -25,7 +25,7 @@ static const float point_zero[STRIDES] = { 18261, 19190, 17224 };
 
 /* Keypoints of a person seen from the front, in COCO's order, as fractions of the box's half width
  * and half height from its middle. */
-static const float figure[KEYPOINTS][2] = {
+static const float skeleton[KEYPOINTS][2] = {
     { 0.00f, -0.84f },  { 0.12f, -0.88f }, { -0.12f, -0.88f }, { 0.24f, -0.85f }, { -0.24f, -0.85f }, { 0.50f, -0.60f },
     { -0.50f, -0.60f }, { 0.68f, -0.30f }, { -0.68f, -0.30f }, { 0.74f, -0.02f }, { -0.74f, -0.02f }, { 0.32f, -0.02f },
     { -0.32f, -0.02f }, { 0.34f, 0.44f },  { -0.34f, 0.44f },  { 0.36f, 0.90f },  { -0.36f, 0.90f },
@@ -61,10 +61,10 @@ static void fill_side(const struct hs_tensor_desc *desc, void *data, size_t at, 
     float d = fminf(fmaxf(distance, 0), BINS - 1), part = d - floorf(d);
     int bin = (int) d;
     for (int b = 0; b < BINS; b++)
-        hs_sim_store(desc, data, at + (size_t) b, LOW);
-    hs_sim_store(desc, data, at + (size_t) bin, fmaxf(HIGH + logf(fmaxf(1 - part, 1e-6f)), LOW));
+        hs_sim_tensor_set(desc, data, at + (size_t) b, LOW);
+    hs_sim_tensor_set(desc, data, at + (size_t) bin, fmaxf(HIGH + logf(fmaxf(1 - part, 1e-6f)), LOW));
     if (bin + 1 < BINS && part > 0)
-        hs_sim_store(desc, data, at + (size_t) bin + 1, fmaxf(HIGH + logf(part), LOW));
+        hs_sim_tensor_set(desc, data, at + (size_t) bin + 1, fmaxf(HIGH + logf(part), LOW));
 }
 
 static int at_most(int value, int limit)
@@ -84,17 +84,17 @@ static void fill_person(const struct hs_tensor_desc *descs, const struct person 
     const float sides[4] = { cx - person->x1 / s, cy - person->y1 / s, person->x2 / s - cx, person->y2 / s - cy };
     for (int i = 0; i < 4; i++)
         fill_side(box, out[0], hs_sim_cell(box, x, y) + (size_t) i * BINS, sides[i]);
-    hs_sim_store(score, out[1], hs_sim_cell(score, x, y), person->score);
+    hs_sim_tensor_set(score, out[1], hs_sim_cell(score, x, y), person->score);
     for (int k = 0; k < KEYPOINTS; k++) {
         size_t at = hs_sim_cell(points, x, y) + 3 * (size_t) k;
-        hs_sim_store(points, out[2], at, (middle_x + figure[k][0] * half_w - (float) x) / 2);
-        hs_sim_store(points, out[2], at + 1, (middle_y + figure[k][1] * half_h - (float) y) / 2);
-        hs_sim_store(points, out[2], at + 2, VISIBLE);
+        hs_sim_tensor_set(points, out[2], at, (middle_x + skeleton[k][0] * half_w - (float) x) / 2);
+        hs_sim_tensor_set(points, out[2], at + 1, (middle_y + skeleton[k][1] * half_h - (float) y) / 2);
+        hs_sim_tensor_set(points, out[2], at + 2, VISIBLE);
     }
 }
 
 /* The box spans 3 x 7 cells of 32 pixels around the middle cell, fewer if the grid is small. */
-static struct person stand_in_the_middle(const struct hs_tensor_desc *coarsest)
+static struct person default_person(const struct hs_tensor_desc *coarsest)
 {
     int column = coarsest->w / 2, row = coarsest->h / 2;
     float s = 8 << (STRIDES - 1), x = (float) column + 0.5f, y = (float) row + 0.5f;
@@ -130,7 +130,7 @@ void hs_sim_person_fill(const struct hs_tensor_desc descs[HS_SIM_PERSON_HEADS], 
     for (int i = 0; i < HS_SIM_PERSON_HEADS; i++)
         memset(data[i], 0, descs[i].size_bytes);
     if (count == 0) {
-        struct person person = stand_in_the_middle(&descs[3 * (STRIDES - 1)]);
+        struct person person = default_person(&descs[3 * (STRIDES - 1)]);
         fill_person(descs, &person, data);
     }
     /* If two persons share a cell, the larger one overwrites the other. */

@@ -6,8 +6,8 @@
 
 #include "backends/sim/face.h"
 #include "backends/sim/person.h"
+#include "backends/sim/state.h"
 #include "backends/sim/vector.h"
-#include "backends/sim/world.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -15,10 +15,11 @@
 enum { MAX_SIDE = 8192 };
 
 struct hs_device {
-    struct hs_sim_world *world;
-    int unit;
-    unsigned losses;    /* the unit's count when the device was opened; if it has grown since, this device is dead */
-    struct leak *leaks; /* guarded by the world's lock */
+    struct hs_sim_state *sim;
+    int index;
+    unsigned losses; /* the simulated device's count when the device was opened; if it has grown since, this device is
+                        dead */
+    struct leak *leaks; /* guarded by the state's lock */
 };
 
 struct leak {
@@ -39,10 +40,10 @@ struct slot {
 
 struct hs_model {
     struct hs_device *device;
-    struct hs_sim_world *world;
-    int unit;
+    struct hs_sim_state *sim;
+    int index;
     unsigned losses;
-    enum hs_finding finding;
+    enum hs_output_kind output_kind;
     struct hs_model_info info;
     size_t input_bytes;  /* per slot */
     size_t output_bytes; /* per picture */
@@ -55,24 +56,24 @@ static int lost(struct hs_error *err)
     return hs_error_set(err, HS_ELOST, "the simulated device was lost (set in its script)");
 }
 
-/* Returns true if the device is lost for this call, and counts the hit. The world's lock is held. */
-static bool is_lost(struct hs_sim_world *world, int unit)
+/* Returns true if the device is lost for this call, and counts the hit. The state's lock is held. */
+static bool is_lost(struct hs_sim_state *sim, int index)
 {
-    hs_sim_advance(world, unit);
-    return hs_sim_hit(world, unit, HS_SIM_LOST, world->units[unit].runs);
+    hs_sim_advance(sim, index);
+    return hs_sim_take_fault(sim, index, HS_SIM_LOST, sim->devices[index].runs);
 }
 
 /* Applies the faults that keep a device from being opened or used for a load. */
-static int approach(struct hs_sim_world *world, int unit, struct hs_error *err)
+static int apply_setup_faults(struct hs_sim_state *sim, int index, struct hs_error *err)
 {
-    int64_t number = ++world->units[unit].approaches;
-    if (is_lost(world, unit))
+    int64_t number = ++sim->devices[index].setups;
+    if (is_lost(sim, index))
         return lost(err);
-    if (hs_sim_hit(world, unit, HS_SIM_NONE, number))
+    if (hs_sim_take_fault(sim, index, HS_SIM_NONE, number))
         return hs_error_set(err, HS_ENODEVICE, "no simulated device is present (set in its script)");
-    if (hs_sim_hit(world, unit, HS_SIM_BUSY, number))
+    if (hs_sim_take_fault(sim, index, HS_SIM_BUSY, number))
         return hs_error_set(err, HS_EINUSE, "another program uses the simulated device (set in its script)");
-    if (hs_sim_hit(world, unit, HS_SIM_MISMATCH, number))
+    if (hs_sim_take_fault(sim, index, HS_SIM_MISMATCH, number))
         return hs_error_set(err, HS_EVERSION,
                             "the versions of the simulated driver and library do not match (set in its script)");
     return 0;
@@ -80,17 +81,17 @@ static int approach(struct hs_sim_world *world, int unit, struct hs_error *err)
 
 /* ---- Device ---- */
 
-static void fill_probe(struct hs_sim_world *world, struct hs_backend_probe *ret_probe)
+static void fill_probe(struct hs_sim_state *sim, struct hs_backend_probe *ret_probe)
 {
-    pthread_mutex_lock(&world->lock);
-    for (int i = 0; i < world->script.devices; i++) {
-        const struct hs_sim_unit *unit = &world->units[i];
-        hs_sim_advance(world, i);
-        if (!hs_sim_is_due(world, i, HS_SIM_LOST, unit->runs) &&
-            !hs_sim_is_due(world, i, HS_SIM_NONE, unit->approaches + 1))
+    pthread_mutex_lock(&sim->lock);
+    for (int i = 0; i < sim->script.devices; i++) {
+        const struct hs_sim_device *sim_device = &sim->devices[i];
+        hs_sim_advance(sim, i);
+        if (!hs_sim_has_fault(sim, i, HS_SIM_LOST, sim_device->runs) &&
+            !hs_sim_has_fault(sim, i, HS_SIM_NONE, sim_device->setups + 1))
             hs_str_format(ret_probe->ids[ret_probe->device_count++], HS_DEVICE_ID_SIZE, "sim%d", i);
     }
-    pthread_mutex_unlock(&world->lock);
+    pthread_mutex_unlock(&sim->lock);
     ret_probe->available = ret_probe->device_count > 0;
     if (!ret_probe->available)
         hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), "no simulated device is present (set in its script)");
@@ -98,28 +99,28 @@ static void fill_probe(struct hs_sim_world *world, struct hs_backend_probe *ret_
 
 static void probe(const struct hs_device_options *options, struct hs_backend_probe *ret_probe)
 {
-    struct hs_sim_world *world;
+    struct hs_sim_state *sim;
     struct hs_error err;
     memset(ret_probe, 0, sizeof(*ret_probe));
     hs_str_copy(ret_probe->device, sizeof(ret_probe->device), "simulated, results are not real");
     hs_str_copy(ret_probe->version, sizeof(ret_probe->version), "sim 2");
-    if (hs_sim_world_find(options ? options->script : NULL, &world, &err) < 0)
+    if (hs_sim_state_find(options ? options->script : NULL, &sim, &err) < 0)
         hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), err.message);
     else
-        fill_probe(world, ret_probe);
+        fill_probe(sim, ret_probe);
 }
 
 int hs_sim_check_script(const char *path, struct hs_error *err)
 {
-    struct hs_sim_world *world;
-    return hs_sim_world_find(path, &world, err);
+    struct hs_sim_state *sim;
+    return hs_sim_state_find(path, &sim, err);
 }
 
 /* Returns the index of the device with this id, or -1 if there is none. */
-static int find_unit(const struct hs_sim_world *world, const char *id)
+static int find_device(const struct hs_sim_state *sim, const char *id)
 {
     char name[HS_DEVICE_ID_SIZE];
-    for (int i = 0; i < world->script.devices; i++) {
+    for (int i = 0; i < sim->script.devices; i++) {
         hs_str_format(name, sizeof(name), "sim%d", i);
         if (!id || strcmp(id, name) == 0)
             return i;
@@ -129,12 +130,12 @@ static int find_unit(const struct hs_sim_world *world, const char *id)
 
 static int open_device(const struct hs_device_options *options, struct hs_device **ret_device, struct hs_error *err)
 {
-    struct hs_sim_world *world;
-    int r = hs_sim_world_find(options->script, &world, err);
+    struct hs_sim_state *sim;
+    int r = hs_sim_state_find(options->script, &sim, err);
     if (r < 0)
         return r;
-    int unit = find_unit(world, options->device_id);
-    if (unit < 0) {
+    int index = find_device(sim, options->device_id);
+    if (index < 0) {
         char shown[2 * HS_DEVICE_ID_SIZE];
         hs_str_quote(shown, sizeof(shown), options->device_id, strlen(options->device_id));
         return hs_error_set(err, HS_ENODEVICE, "no simulated device %s found", shown);
@@ -142,10 +143,10 @@ static int open_device(const struct hs_device_options *options, struct hs_device
     struct hs_device *device = calloc(1, sizeof(*device));
     if (!device)
         return hs_error_set(err, HS_ENOMEM, "no memory for the device");
-    pthread_mutex_lock(&world->lock);
-    r = approach(world, unit, err);
-    *device = (struct hs_device) { .world = world, .unit = unit, .losses = world->units[unit].losses };
-    pthread_mutex_unlock(&world->lock);
+    pthread_mutex_lock(&sim->lock);
+    r = apply_setup_faults(sim, index, err);
+    *device = (struct hs_device) { .sim = sim, .index = index, .losses = sim->devices[index].losses };
+    pthread_mutex_unlock(&sim->lock);
     if (r < 0)
         free(device);
     else
@@ -164,15 +165,15 @@ static void close_device(struct hs_device *device)
 
 static int health(struct hs_device *device, struct hs_device_health *ret_health, struct hs_error *err)
 {
-    struct hs_sim_world *world = device->world;
+    struct hs_sim_state *sim = device->sim;
     (void) err;
     memset(ret_health, 0, sizeof(*ret_health));
-    pthread_mutex_lock(&world->lock);
-    hs_sim_advance(world, device->unit);
-    ret_health->ok = world->units[device->unit].losses == device->losses;
-    pthread_mutex_unlock(&world->lock);
-    ret_health->has_temperature = ret_health->ok && world->script.has_temperature;
-    ret_health->temperature_c = ret_health->has_temperature ? (float) world->script.temperature_c : 0;
+    pthread_mutex_lock(&sim->lock);
+    hs_sim_advance(sim, device->index);
+    ret_health->ok = sim->devices[device->index].losses == device->losses;
+    pthread_mutex_unlock(&sim->lock);
+    ret_health->has_temperature = ret_health->ok && sim->script.has_temperature;
+    ret_health->temperature_c = ret_health->has_temperature ? (float) sim->script.temperature_c : 0;
     hs_str_copy(ret_health->note, sizeof(ret_health->note), ret_health->ok ? "simulated" : "lost (set in its script)");
     return 0;
 }
@@ -194,15 +195,15 @@ static void unload(struct hs_model *model)
 /* Describes the outputs for an input of h x w. */
 static void describe(const struct hs_model *model, int h, int w, struct hs_tensor_desc *ret_outputs)
 {
-    enum hs_dtype dtype = model->world->script.outputs;
-    switch (model->finding) {
-    case HS_FINDS_POSES:
+    enum hs_dtype dtype = model->sim->script.outputs;
+    switch (model->output_kind) {
+    case HS_OUTPUT_POSES:
         hs_sim_person_describe(h, w, dtype, ret_outputs);
         break;
-    case HS_FINDS_FACES:
+    case HS_OUTPUT_FACES:
         hs_sim_face_describe(h, w, dtype, ret_outputs);
         break;
-    case HS_FINDS_EMBEDDINGS:
+    case HS_OUTPUT_EMBEDDINGS:
         hs_sim_vector_describe(dtype, &ret_outputs[0]);
         break;
     }
@@ -211,9 +212,9 @@ static void describe(const struct hs_model *model, int h, int w, struct hs_tenso
 static void place_outputs(struct hs_model *model)
 {
     struct hs_model_info *info = &model->info;
-    info->output_count = model->finding == HS_FINDS_POSES   ? HS_SIM_PERSON_HEADS
-                         : model->finding == HS_FINDS_FACES ? HS_SIM_FACE_HEADS
-                                                            : 1;
+    info->output_count = model->output_kind == HS_OUTPUT_POSES   ? HS_SIM_PERSON_HEADS
+                         : model->output_kind == HS_OUTPUT_FACES ? HS_SIM_FACE_HEADS
+                                                                 : 1;
     describe(model, info->input_h, info->input_w, info->outputs);
     /* Each output is aligned to 64 bytes, enough for any number type. */
     for (int i = 0; i < info->output_count; i++) {
@@ -246,16 +247,16 @@ static int at_most(int value, int limit)
 static int make_model(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
                       struct hs_error *err)
 {
-    const struct hs_sim_script *script = &device->world->script;
+    const struct hs_sim_script *script = &device->sim->script;
     struct hs_model *model = calloc(1, sizeof(*model));
     if (!model)
         return hs_error_set(err, HS_ENOMEM, "no memory for the simulated model");
     *model = (struct hs_model) {
         .device = device,
-        .world = device->world,
-        .unit = device->unit,
+        .sim = device->sim,
+        .index = device->index,
         .losses = device->losses,
-        .finding = spec->finding,
+        .output_kind = spec->output_kind,
     };
     model->info.input_h = spec->input_h;
     model->info.input_w = spec->input_w;
@@ -274,25 +275,25 @@ static int make_model(struct hs_device *device, const struct hs_model_spec *spec
     return r;
 }
 
-/* Applies the script to this load. The world's lock is held, except during the scripted load time. */
-static int play_load(const struct hs_device *device, struct hs_error *err)
+/* Applies the script to this load. The state's lock is held, except during the scripted load time. */
+static int apply_load_script(const struct hs_device *device, struct hs_error *err)
 {
-    struct hs_sim_world *world = device->world;
-    struct hs_sim_unit *unit = &world->units[device->unit];
-    int r = approach(world, device->unit, err);
+    struct hs_sim_state *sim = device->sim;
+    struct hs_sim_device *sim_device = &sim->devices[device->index];
+    int r = apply_setup_faults(sim, device->index, err);
     if (r < 0)
         return r;
-    if (unit->losses != device->losses)
+    if (sim_device->losses != device->losses)
         return lost(err);
-    int64_t number = ++unit->loads;
-    double ms = world->script.load_ms;
-    const struct hs_sim_fault *slow = hs_sim_hit(world, device->unit, HS_SIM_LOAD_SLOW, number);
-    const bool bad = hs_sim_hit(world, device->unit, HS_SIM_BAD_MODEL, number),
-               full = hs_sim_hit(world, device->unit, HS_SIM_MEMORY, number),
-               fails = hs_sim_hit(world, device->unit, HS_SIM_LOAD_FAIL, number);
+    int64_t number = ++sim_device->loads;
+    double ms = sim->script.load_ms;
+    const struct hs_sim_fault *slow = hs_sim_take_fault(sim, device->index, HS_SIM_LOAD_SLOW, number);
+    const bool bad = hs_sim_take_fault(sim, device->index, HS_SIM_BAD_MODEL, number),
+               full = hs_sim_take_fault(sim, device->index, HS_SIM_MEMORY, number),
+               fails = hs_sim_take_fault(sim, device->index, HS_SIM_LOAD_FAIL, number);
     ms += slow ? slow->extra_ms : 0;
     int64_t until_ns = hs_clock_now_ns() + (int64_t) (ms * (double) HS_NS_PER_MS);
-    if (!hs_sim_sleep(world, device->unit, device->losses, until_ns))
+    if (!hs_sim_sleep(sim, device->index, device->losses, until_ns))
         return lost(err);
     if (bad)
         return hs_error_set(err, HS_EMODEL, "the simulated device cannot run this model (set in its script)");
@@ -308,9 +309,9 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
 {
     if (spec->input_h < 1 || spec->input_w < 1 || spec->input_h > MAX_SIDE || spec->input_w > MAX_SIDE)
         return hs_error_set(err, HS_EINVAL, "input size %dx%d out of bounds", spec->input_w, spec->input_h);
-    pthread_mutex_lock(&device->world->lock);
-    int r = play_load(device, err);
-    pthread_mutex_unlock(&device->world->lock);
+    pthread_mutex_lock(&device->sim->lock);
+    int r = apply_load_script(device, err);
+    pthread_mutex_unlock(&device->sim->lock);
     return r == 0 ? make_model(device, spec, ret_model, err) : r;
 }
 
@@ -347,11 +348,11 @@ static const void *output(struct hs_model *model, int slot, int picture, int ind
 
 /* ---- Runs ---- */
 
-static int answer(const struct hs_model *model, const struct slot *slot, int number)
+static int compute_outputs(const struct hs_model *model, const struct slot *slot, int number)
 {
     const uint8_t *picture = slot->input + (size_t) number * model->info.input_stride;
     uint8_t *made = slot->outputs + (size_t) number * model->output_bytes;
-    if (model->finding == HS_FINDS_EMBEDDINGS) {
+    if (model->output_kind == HS_OUTPUT_EMBEDDINGS) {
         hs_sim_vector_fill(&slot->descs[0], picture, slot->h, slot->w, made);
         return 0;
     }
@@ -362,17 +363,17 @@ static int answer(const struct hs_model *model, const struct slot *slot, int num
         return count;
     for (int k = 0; k < model->info.output_count; k++)
         data[k] = made + model->output_at[k];
-    if (model->finding == HS_FINDS_POSES)
+    if (model->output_kind == HS_OUTPUT_POSES)
         hs_sim_person_fill(slot->descs, blobs, count, data);
     else
         hs_sim_face_fill(slot->descs, blobs, count, data);
     return 0;
 }
 
-/* Allocates memory as scripted; a failed allocation is ignored. The world's lock is held. */
+/* Allocates memory as scripted; a failed allocation is ignored. The state's lock is held. */
 static void take_memory(struct hs_device *device)
 {
-    size_t bytes = (size_t) device->world->script.leak_kb * 1024;
+    size_t bytes = (size_t) device->sim->script.leak_kb * 1024;
     struct leak *leak = bytes > 0 ? malloc(sizeof(*leak) + bytes) : NULL;
     if (!leak)
         return;
@@ -381,41 +382,41 @@ static void take_memory(struct hs_device *device)
     device->leaks = leak;
 }
 
-/* Schedules the run on the device's timeline and applies its faults. The world's lock is held. */
+/* Schedules the run on the device's timeline and applies its faults. The state's lock is held. */
 static int start_run(const struct hs_model *model, struct slot *slot, int count, struct hs_error *err)
 {
-    struct hs_sim_world *world = model->world;
-    struct hs_sim_unit *unit = &world->units[model->unit];
-    int64_t number = ++unit->runs, now_ns = hs_clock_now_ns();
-    if (is_lost(world, model->unit) || unit->losses != model->losses)
+    struct hs_sim_state *sim = model->sim;
+    struct hs_sim_device *sim_device = &sim->devices[model->index];
+    int64_t number = ++sim_device->runs, now_ns = hs_clock_now_ns();
+    if (is_lost(sim, model->index) || sim_device->losses != model->losses)
         return lost(err);
-    if (hs_sim_hit(world, model->unit, HS_SIM_QUEUE_FULL, number))
+    if (hs_sim_take_fault(sim, model->index, HS_SIM_QUEUE_FULL, number))
         return hs_error_set(err, HS_EBUSY, "the queue of the simulated device is full (set in its script)");
-    const struct hs_sim_fault *late = hs_sim_hit(world, model->unit, HS_SIM_LATE, number);
+    const struct hs_sim_fault *late = hs_sim_take_fault(sim, model->index, HS_SIM_LATE, number);
     slot->late_ns = late ? (int64_t) (late->extra_ms * (double) HS_NS_PER_MS) : -1;
-    slot->hangs = hs_sim_hit(world, model->unit, HS_SIM_HANG, number);
-    slot->result = hs_sim_hit(world, model->unit, HS_SIM_ERROR, number)       ? HS_EDEVICE
-                   : hs_sim_hit(world, model->unit, HS_SIM_TRANSIENT, number) ? HS_ETRANSIENT
-                                                                              : 0;
-    int64_t start_ns = unit->free_at_ns > now_ns ? unit->free_at_ns : now_ns;
-    slot->done_ns = start_ns + hs_sim_draw_latency_ns(world, model->unit, count);
+    slot->hangs = hs_sim_take_fault(sim, model->index, HS_SIM_HANG, number);
+    slot->result = hs_sim_take_fault(sim, model->index, HS_SIM_ERROR, number)       ? HS_EDEVICE
+                   : hs_sim_take_fault(sim, model->index, HS_SIM_TRANSIENT, number) ? HS_ETRANSIENT
+                                                                                    : 0;
+    int64_t start_ns = sim_device->free_at_ns > now_ns ? sim_device->free_at_ns : now_ns;
+    slot->done_ns = start_ns + hs_sim_draw_latency_ns(sim, model->index, count);
     if (!slot->hangs)
-        unit->free_at_ns = slot->done_ns;
+        sim_device->free_at_ns = slot->done_ns;
     take_memory(model->device);
     return 0;
 }
 
-/* Computes the answer here, during the simulated run time. */
+/* Computes the outputs here, during the simulated run time. */
 static int submit(struct hs_model *model, int slot_index, int count, struct hs_error *err)
 {
     struct slot *slot = &model->slots[slot_index];
     if (count < 1 || count > model->info.batch)
         return hs_error_set(err, HS_EINVAL, "a slot of this model holds 1 to %d pictures", model->info.batch);
-    pthread_mutex_lock(&model->world->lock);
+    pthread_mutex_lock(&model->sim->lock);
     int r = start_run(model, slot, count, err);
-    pthread_mutex_unlock(&model->world->lock);
+    pthread_mutex_unlock(&model->sim->lock);
     for (int i = 0; r == 0 && slot->result == 0 && !slot->hangs && i < count; i++)
-        slot->result = answer(model, slot, i);
+        slot->result = compute_outputs(model, slot, i);
     return r;
 }
 
@@ -435,7 +436,7 @@ static int finish_run(const struct slot *slot, struct hs_error *err)
 
 static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns, struct hs_error *err)
 {
-    struct hs_sim_world *world = model->world;
+    struct hs_sim_state *sim = model->sim;
     struct slot *slot = &model->slots[slot_index];
     if (slot->late_ns >= 0 && deadline_ns != HS_NO_DEADLINE) {
         int64_t late_ns = deadline_ns + slot->late_ns;
@@ -444,9 +445,9 @@ static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns
     }
     int64_t done_ns = slot->hangs ? HS_NO_DEADLINE : slot->done_ns;
     int64_t until_ns = done_ns < deadline_ns ? done_ns : deadline_ns;
-    pthread_mutex_lock(&world->lock);
-    bool alive = hs_sim_sleep(world, model->unit, model->losses, until_ns);
-    pthread_mutex_unlock(&world->lock);
+    pthread_mutex_lock(&sim->lock);
+    bool alive = hs_sim_sleep(sim, model->index, model->losses, until_ns);
+    pthread_mutex_unlock(&sim->lock);
     if (!alive)
         return lost(err);
     if (done_ns > deadline_ns)

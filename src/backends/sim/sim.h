@@ -7,13 +7,13 @@
  * do not occupy the device.
  *
  * Answers are computed from the picture, and each slot's answer is stored in separate memory:
- * - HS_FINDS_POSES: the nine raw heads of yolov8s_pose as in a Hailo HEF (person.h);
- * - HS_FINDS_FACES: the nine heads of SCRFD (face.h);
- * - HS_FINDS_EMBEDDINGS: 512 numbers (vector.h).
+ * - HS_OUTPUT_POSES: the nine raw heads of yolov8s_pose as in a Hailo HEF (person.h);
+ * - HS_OUTPUT_FACES: the nine heads of SCRFD (face.h);
+ * - HS_OUTPUT_EMBEDDINGS: 512 numbers (vector.h).
  *
  * struct hs_device_options.script is the path of a YAML file, or NULL. A script starts when it is
  * first named in this process; to close a device and open it again does not start the script again
- * (world.h).
+ * (state.h).
  *
  * Faults, and the calls that each of them counts, from 1 and per device:
  * - submits: transient (wait returns HS_ETRANSIENT), error (wait returns HS_EDEVICE), queue_full

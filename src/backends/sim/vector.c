@@ -1,6 +1,6 @@
 #include "backends/sim/vector.h"
 
-#include "backends/sim/store.h"
+#include "backends/sim/tensor_write.h"
 
 enum { GRID = 16, BLOCKS = GRID * GRID };
 
@@ -45,5 +45,5 @@ void hs_sim_vector_fill(const struct hs_tensor_desc *desc, const uint8_t *rgb, i
         values[i] -= mean;
     values[HS_SIM_VECTOR_SIZE - 1] = CONSTANT;
     for (int i = 0; i < HS_SIM_VECTOR_SIZE; i++)
-        hs_sim_store(desc, data, (size_t) i, values[i]);
+        hs_sim_tensor_set(desc, data, (size_t) i, values[i]);
 }

@@ -62,7 +62,7 @@ static void end_user(struct user *user)
     hs_cancel_finish(&user->cancel);
 }
 
-static void what_fits_is_charged(void **state)
+static void charges_that_fit_succeed_at_once(void **state)
 {
     (void) state;
     struct hs_budget budget;
@@ -81,7 +81,7 @@ static void what_fits_is_charged(void **state)
     hs_budget_release(NULL, 1);
 }
 
-static void waiters_are_served_in_their_order(void **state)
+static void waiters_are_served_in_order(void **state)
 {
     (void) state;
     struct hs_budget budget;
@@ -109,7 +109,7 @@ static void waiters_are_served_in_their_order(void **state)
     hs_budget_finish(&budget);
 }
 
-static void a_waiter_that_leaves_makes_room(void **state)
+static void a_cancelled_waiter_unblocks_the_next(void **state)
 {
     (void) state;
     struct hs_budget budget;
@@ -182,7 +182,7 @@ static void small_users_do_not_wait_for_large_ones(void **state)
 }
 
 /* Small users may also use the other part, but not ahead of a large user that waits for it. */
-static void small_users_take_what_large_ones_leave(void **state)
+static void small_users_use_the_free_part_of_large_ones(void **state)
 {
     (void) state;
     struct hs_split_budget split;
@@ -214,7 +214,7 @@ static void small_users_take_what_large_ones_leave(void **state)
     hs_split_budget_finish(&split);
 }
 
-static void a_small_user_gives_up(void **state)
+static void a_small_user_can_be_cancelled(void **state)
 {
     (void) state;
     struct hs_split_budget split;
@@ -241,12 +241,12 @@ static void a_small_user_gives_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_fits_is_charged),
-        cmocka_unit_test(waiters_are_served_in_their_order),
-        cmocka_unit_test(a_waiter_that_leaves_makes_room),
+        cmocka_unit_test(charges_that_fit_succeed_at_once),
+        cmocka_unit_test(waiters_are_served_in_order),
+        cmocka_unit_test(a_cancelled_waiter_unblocks_the_next),
         cmocka_unit_test(small_users_do_not_wait_for_large_ones),
-        cmocka_unit_test(small_users_take_what_large_ones_leave),
-        cmocka_unit_test(a_small_user_gives_up),
+        cmocka_unit_test(small_users_use_the_free_part_of_large_ones),
+        cmocka_unit_test(a_small_user_can_be_cancelled),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -36,7 +36,7 @@ static void printf_and_str(void **state)
     hs_buf_finish(&buf);
 }
 
-static void take_hands_the_bytes_over(void **state)
+static void take_transfers_ownership(void **state)
 {
     (void) state;
     struct hs_buf buf;
@@ -52,7 +52,7 @@ static void take_hands_the_bytes_over(void **state)
     hs_buf_finish(&buf);
 }
 
-static void the_first_error_stays_and_nothing_is_added_after_it(void **state)
+static void the_first_error_is_sticky(void **state)
 {
     (void) state;
     struct hs_buf buf;
@@ -105,8 +105,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(append_grows_up_to_the_maximum),
         cmocka_unit_test(printf_and_str),
-        cmocka_unit_test(the_first_error_stays_and_nothing_is_added_after_it),
-        cmocka_unit_test(take_hands_the_bytes_over),
+        cmocka_unit_test(the_first_error_is_sticky),
+        cmocka_unit_test(take_transfers_ownership),
         cmocka_unit_test(bytes_stay_while_a_wiping_buffer_grows),
     };
     return HS_RUN_TESTS(tests);

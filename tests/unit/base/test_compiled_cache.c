@@ -87,11 +87,11 @@ static int entries_in(const char *cache)
     return count;
 }
 
-static void written_once_and_used(void **state)
+static void an_entry_is_written_once_and_reused(void **state)
 {
     char blob[PATH_MAX], again[PATH_MAX];
     bool damaged;
-    struct hs_compiled_sum sum;
+    struct hs_compiled_stats sum;
     assert_false(use(*state, "a.onnx", "r", "s", &damaged, blob));
     assert_false(damaged);
     for (int i = 0; i < 3; i++) {
@@ -102,11 +102,11 @@ static void written_once_and_used(void **state)
     assert_false(use(*state, "a.onnx", "r", "other", &damaged, again));
     assert_string_not_equal(blob, again);
     assert_false(use(*state, "b.onnx", "r", "s", &damaged, again));
-    hs_compiled_sum(cache_of(*state), "a.onnx", true, &sum);
+    hs_compiled_stats(cache_of(*state), "a.onnx", true, &sum);
     assert_int_equal(sum.entries, 2);
     assert_int_equal(sum.damaged, 0);
     assert_in_range(sum.bytes, 2 * BLOB_SIZE, 2 * BLOB_SIZE + 1000);
-    hs_compiled_sum(cache_of(*state), "onnx", true, &sum);
+    hs_compiled_stats(cache_of(*state), "onnx", true, &sum);
     assert_int_equal(sum.entries, 0);
 }
 
@@ -140,15 +140,15 @@ static void damage(const char *blob, enum damage kind)
     close(fd);
 }
 
-static void what_is_damaged_is_written_again(void **state)
+static void damaged_entries_are_rewritten(void **state)
 {
     char blob[PATH_MAX];
     bool damaged;
-    struct hs_compiled_sum sum;
+    struct hs_compiled_stats sum;
     use(*state, "a.onnx", "r", "s", &damaged, blob);
     for (enum damage kind = 0; kind < DAMAGES; kind++) {
         damage(blob, kind);
-        hs_compiled_sum(cache_of(*state), "a.onnx", true, &sum);
+        hs_compiled_stats(cache_of(*state), "a.onnx", true, &sum);
         assert_int_equal(sum.damaged, 1);
         if (use(*state, "a.onnx", "r", "s", &damaged, blob) || !damaged)
             fail_msg("damage %d was not seen", kind);
@@ -158,7 +158,7 @@ static void what_is_damaged_is_written_again(void **state)
 }
 
 /* A program that ends while it compiles leaves a blob without a sum, or no blob. */
-static void a_writer_that_does_not_finish(void **state)
+static void an_interrupted_write_is_discarded(void **state)
 {
     struct hs_compiled_entry *entry;
     char blob[PATH_MAX];
@@ -175,7 +175,7 @@ static void a_writer_that_does_not_finish(void **state)
 }
 
 /* The runtime rejects the existing blob, and replaces it in place or writes another one beside it. */
-static void a_blob_that_the_runtime_replaces(void **state)
+static void a_blob_replaced_by_the_runtime_is_valid(void **state)
 {
     struct hs_compiled_entry *entry;
     char blob[PATH_MAX], other[PATH_MAX];
@@ -196,22 +196,22 @@ static void a_blob_that_the_runtime_replaces(void **state)
     assert_false(damaged);
 }
 
-static void one_program_at_a_time(void **state)
+static void an_entry_has_one_user_at_a_time(void **state)
 {
     struct hs_compiled_entry *first, *second;
-    struct hs_compiled_sum sum;
+    struct hs_compiled_stats sum;
     bool damaged;
     assert_int_equal(open_with(*state, "a.onnx", "r", "s", &first, &damaged), 0);
     assert_int_equal(open_with(*state, "a.onnx", "r", "s", &second, &damaged), HS_EBUSY);
     assert_int_equal(hs_compiled_remove(cache_of(*state), "a.onnx"), 0);
-    hs_compiled_sum(cache_of(*state), "a.onnx", true, &sum);
+    hs_compiled_stats(cache_of(*state), "a.onnx", true, &sum);
     assert_int_equal(sum.damaged, 0);
     assert_int_equal(open_with(*state, "a.onnx", "r", "other", &second, &damaged), 0);
     hs_compiled_close(second, false);
     hs_compiled_close(first, false);
 }
 
-static void what_is_out_of_date_goes(void **state)
+static void stale_entries_are_evicted(void **state)
 {
     char blob[PATH_MAX];
     bool damaged;
@@ -238,7 +238,7 @@ static void what_is_out_of_date_goes(void **state)
     assert_true(folder_has(*state, "cache/mine.blob"));
 }
 
-static void the_least_recently_used_goes(void **state)
+static void the_least_recently_used_entry_is_evicted(void **state)
 {
     char blob[PATH_MAX], settings[20];
     bool damaged;
@@ -256,7 +256,7 @@ static void the_least_recently_used_goes(void **state)
     assert_false(use(*state, "a.onnx", "r", "1", &damaged, blob));
 }
 
-static void removal(void **state)
+static void remove_deletes_the_entries_of_a_model(void **state)
 {
     char blob[PATH_MAX];
     bool damaged;
@@ -270,7 +270,7 @@ static void removal(void **state)
     assert_int_equal(hs_compiled_remove(folder_path(*state, "none"), "a.onnx"), 0);
 }
 
-static void a_folder_that_cannot_be_used(void **state)
+static void an_unusable_folder_is_an_error(void **state)
 {
     struct hs_compiled_entry *entry;
     bool damaged = true;
@@ -284,11 +284,11 @@ static void a_folder_that_cannot_be_used(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(written_once_and_used),         TEST(what_is_damaged_is_written_again),
-        TEST(a_writer_that_does_not_finish), TEST(a_blob_that_the_runtime_replaces),
-        TEST(one_program_at_a_time),         TEST(what_is_out_of_date_goes),
-        TEST(the_least_recently_used_goes),  TEST(removal),
-        TEST(a_folder_that_cannot_be_used),
+        TEST(an_entry_is_written_once_and_reused),      TEST(damaged_entries_are_rewritten),
+        TEST(an_interrupted_write_is_discarded),        TEST(a_blob_replaced_by_the_runtime_is_valid),
+        TEST(an_entry_has_one_user_at_a_time),          TEST(stale_entries_are_evicted),
+        TEST(the_least_recently_used_entry_is_evicted), TEST(remove_deletes_the_entries_of_a_model),
+        TEST(an_unusable_folder_is_an_error),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -115,7 +115,7 @@ static void no_descriptor_stays_open(void **state)
     }
 }
 
-/* Reading a pipe without a writer fails at once. Only regular files are replaced, and no draft
+/* Reading a pipe without a writer fails at once. Only regular files are replaced, and no temporary file
  * remains. */
 static void only_regular_files_are_read_and_replaced(void **state)
 {
@@ -146,11 +146,11 @@ static void only_regular_files_are_read_and_replaced(void **state)
         assert_int_equal(after.st_ino, before.st_ino);
     }
     assert_int_equal(hs_file_write_atomic("/dev/null", "new", 3, 0600, &err), HS_EIO);
-    struct hs_file_draft draft;
-    assert_int_equal(hs_file_draft_begin(&draft, target, &err), 0);
-    assert_int_equal(fstat(draft.fd, &after), 0);
+    struct hs_atomic_file file;
+    assert_int_equal(hs_atomic_file_begin(&file, target, &err), 0);
+    assert_int_equal(fstat(file.fd, &after), 0);
     assert_int_equal(after.st_mode & 0777, 0600);
-    hs_file_draft_drop(&draft);
+    hs_atomic_file_abort(&file);
     assert_int_equal(count_entries(folder), names);
     assert_int_equal(hs_file_read(target, 10, &data, &len, &err), 0);
     assert_string_equal((char *) data, "kept");

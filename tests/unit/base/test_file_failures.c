@@ -126,16 +126,16 @@ static void test_unreadable(void **state)
     assert_int_equal(status, 0);
 }
 
-/* If the target becomes a folder while the draft is written, it is not replaced. */
-static void test_draft_whose_place_is_taken(void **state)
+/* If the target becomes a folder while the file is written, it is not replaced. */
+static void test_target_becomes_a_folder(void **state)
 {
-    struct hs_file_draft draft;
+    struct hs_atomic_file file;
     const char *path = folder_path(*state, "taken");
-    assert_int_equal(hs_file_draft_begin(&draft, path, &err), 0);
+    assert_int_equal(hs_atomic_file_begin(&file, path, &err), 0);
     assert_int_equal(mkdir(path, 0755), 0);
-    expect_code(hs_file_draft_commit(&draft, 0644, &err), HS_EIO, "taken: Is a directory");
-    assert_false(hs_file_exists(draft.temporary));
-    expect_code(hs_file_draft_begin(&draft, path, &err), HS_EIO, "not a regular file");
+    expect_code(hs_atomic_file_commit(&file, 0644, &err), HS_EIO, "taken: Is a directory");
+    assert_false(hs_file_exists(file.temporary));
+    expect_code(hs_atomic_file_begin(&file, path, &err), HS_EIO, "not a regular file");
 }
 
 static void test_locks(void **state)
@@ -176,7 +176,7 @@ static void test_write_all(void **state)
 static void test_long_paths(void **state)
 {
     char path[PATH_MAX + 10], dst[PATH_MAX];
-    struct hs_file_draft draft;
+    struct hs_atomic_file file;
     (void) state;
     memset(path, 'a', sizeof(path));
     path[0] = '/';
@@ -192,9 +192,9 @@ static void test_long_paths(void **state)
     path[PATH_MAX] = 'b';
     assert_int_equal(hs_dir_make_parent(path, &err), HS_EIO);
     path[PATH_MAX - 7] = '\0';
-    expect_code(hs_file_draft_begin(&draft, path, &err), HS_EINVAL, "the path is too long");
+    expect_code(hs_atomic_file_begin(&file, path, &err), HS_EINVAL, "the path is too long");
     path[PATH_MAX - 8] = '\0';
-    assert_int_equal(hs_file_draft_begin(&draft, path, &err), HS_EIO);
+    assert_int_equal(hs_atomic_file_begin(&file, path, &err), HS_EIO);
     assert_false(hs_path_join(dst, 6, "abc", "de"));
     assert_true(hs_path_join(dst, 7, "abc", "de"));
     assert_string_equal(dst, "abc/de");
@@ -243,7 +243,7 @@ static int open_entry(const char *folder, struct hs_compiled_entry **ret_entry, 
 }
 
 /* Creates a complete entry. */
-static void seal_one(const char *folder)
+static void write_entry(const char *folder)
 {
     struct hs_compiled_entry *entry;
     bool damaged;
@@ -255,14 +255,14 @@ static void seal_one(const char *folder)
     hs_compiled_close(entry, true);
 }
 
-static bool is_sealed(const char *folder)
+static bool has_sum(const char *folder)
 {
-    struct hs_compiled_sum sum;
-    hs_compiled_sum(folder_path(folder, "cache"), "model", true, &sum);
+    struct hs_compiled_stats sum;
+    hs_compiled_stats(folder_path(folder, "cache"), "model", true, &sum);
     return sum.entries == 1 && sum.damaged == 0;
 }
 
-static int use_sealed(void *arg)
+static int use_entry(void *arg)
 {
     struct hs_compiled_entry *entry;
     bool damaged = false;
@@ -275,13 +275,13 @@ static int use_sealed(void *arg)
 }
 
 /* A complete entry survives every allocation failure. */
-static void test_sealed_model_survives(void **state)
+static void test_valid_entry_survives(void **state)
 {
-    seal_one(*state);
-    assert_true(is_sealed(*state));
-    assert_true(hs_fail_each_allocation(use_sealed, *state) >= 3);
-    assert_true(is_sealed(*state));
-    assert_int_equal(use_sealed(*state), 0);
+    write_entry(*state);
+    assert_true(has_sum(*state));
+    assert_true(hs_fail_each_allocation(use_entry, *state) >= 3);
+    assert_true(has_sum(*state));
+    assert_int_equal(use_entry(*state), 0);
 }
 
 static void test_no_room_for_a_compiled_model(void **state)
@@ -314,7 +314,7 @@ static void test_no_room_for_a_compiled_model(void **state)
 }
 
 /* A blob that cannot be made durable is deleted. */
-static void test_model_that_cannot_be_sealed(void **state)
+static void test_sum_cannot_be_written(void **state)
 {
     struct hs_compiled_entry *entry;
     bool damaged;
@@ -409,14 +409,14 @@ int main(void)
         cmocka_unit_test(test_folder_that_cannot_be_synced),
         cmocka_unit_test(test_reading_fails),
         cmocka_unit_test(test_unreadable),
-        cmocka_unit_test(test_draft_whose_place_is_taken),
+        cmocka_unit_test(test_target_becomes_a_folder),
         cmocka_unit_test(test_locks),
         cmocka_unit_test(test_write_all),
         cmocka_unit_test(test_long_paths),
         cmocka_unit_test(test_folder_that_is_gone),
-        cmocka_unit_test(test_sealed_model_survives),
+        cmocka_unit_test(test_valid_entry_survives),
         cmocka_unit_test(test_no_room_for_a_compiled_model),
-        cmocka_unit_test(test_model_that_cannot_be_sealed),
+        cmocka_unit_test(test_sum_cannot_be_written),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_growing_array),
     };

@@ -18,16 +18,16 @@ static void iou_by_hand(void **state)
     assert_float_equal(hs_rect_iou(&inverted, &inverted), 0, 0);
 }
 
-static void share_is_that_of_the_smaller(void **state)
+static void overlap_is_relative_to_the_smaller_area(void **state)
 {
     (void) state;
     struct hs_rect a = { 0, 0, 10, 10 }, inside = { 2, 2, 4, 4 }, half_out = { 8, 0, 12, 5 }, apart = { 10, 0, 20, 10 };
     struct hs_rect empty = { 3, 3, 3, 3 };
-    assert_float_equal(hs_rect_share(&a, &inside), 1, 0);
-    assert_float_equal(hs_rect_share(&inside, &a), 1, 0);
-    assert_float_equal(hs_rect_share(&a, &half_out), 0.5, 0);
-    assert_float_equal(hs_rect_share(&a, &apart), 0, 0);
-    assert_float_equal(hs_rect_share(&a, &empty), 0, 0);
+    assert_float_equal(hs_rect_overlap(&a, &inside), 1, 0);
+    assert_float_equal(hs_rect_overlap(&inside, &a), 1, 0);
+    assert_float_equal(hs_rect_overlap(&a, &half_out), 0.5, 0);
+    assert_float_equal(hs_rect_overlap(&a, &apart), 0, 0);
+    assert_float_equal(hs_rect_overlap(&a, &empty), 0, 0);
 }
 
 static void pixels_stay_in_the_picture(void **state)
@@ -56,7 +56,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(iou_by_hand),
-        cmocka_unit_test(share_is_that_of_the_smaller),
+        cmocka_unit_test(overlap_is_relative_to_the_smaller_area),
         cmocka_unit_test(pixels_stay_in_the_picture),
         cmocka_unit_test(transforms_clamp_to_the_picture),
     };

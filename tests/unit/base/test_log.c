@@ -118,7 +118,7 @@ static void a_message_that_is_too_long_is_cut_between_characters(void **state)
     json_decref(catch_json(message));
 }
 
-static void levels_below_the_least_are_silent(void **state)
+static void messages_below_the_level_are_dropped(void **state)
 {
     (void) state;
     hs_log_setup("test-log", HS_LOG_WARNING, HS_LOG_TEXT);
@@ -210,7 +210,7 @@ int main(void)
         cmocka_unit_test(a_json_line_is_json_whatever_the_message),
         cmocka_unit_test(a_text_line_escapes_controls_only),
         cmocka_unit_test(a_message_that_is_too_long_is_cut_between_characters),
-        cmocka_unit_test(levels_below_the_least_are_silent),
+        cmocka_unit_test(messages_below_the_level_are_dropped),
         cmocka_unit_test(a_text_line_ends_with_its_fields),
         cmocka_unit_test(a_json_line_has_its_fields_as_members),
         cmocka_unit_test(fields_that_do_not_fit_are_left_out_whole),

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-static void sizes_that_do_not_fit_are_told(void **state)
+static void overflowing_sizes_are_reported(void **state)
 {
     (void) state;
     size_t ret = 7;
@@ -18,7 +18,7 @@ static void sizes_that_do_not_fit_are_told(void **state)
     assert_int_equal(ret, 43);
 }
 
-static void memory_that_is_written_to_is_counted(void **state)
+static void written_memory_is_resident(void **state)
 {
     (void) state;
     const size_t size = 64 << 20;
@@ -32,7 +32,7 @@ static void memory_that_is_written_to_is_counted(void **state)
     free(block);
 }
 
-static void arrays_grow_by_doubling_or_not_at_all(void **state)
+static void arrays_double_or_stay_unchanged(void **state)
 {
     (void) state;
     struct {
@@ -60,9 +60,9 @@ static void arrays_grow_by_doubling_or_not_at_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes_that_do_not_fit_are_told),
-        cmocka_unit_test(arrays_grow_by_doubling_or_not_at_all),
-        cmocka_unit_test(memory_that_is_written_to_is_counted),
+        cmocka_unit_test(overflowing_sizes_are_reported),
+        cmocka_unit_test(arrays_double_or_stay_unchanged),
+        cmocka_unit_test(written_memory_is_resident),
     };
     return HS_RUN_TESTS(tests);
 }

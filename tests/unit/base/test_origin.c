@@ -89,16 +89,16 @@ static void test_loopback(void **state)
 static void test_complaints(void **state)
 {
     (void) state;
-    assert_null(hs_origin_complaint("*"));
-    assert_null(hs_origin_complaint("https://pi.example"));
-    assert_non_null(hs_origin_complaint("pi.example"));
-    assert_non_null(hs_origin_complaint("https://pi.example/"));
-    assert_non_null(hs_origin_complaint("null"));
-    assert_null(hs_host_complaint("pi.fritz.box"));
-    assert_null(hs_host_complaint("[::1]"));
-    assert_non_null(hs_host_complaint("pi:5002"));
-    assert_non_null(hs_host_complaint("*"));
-    assert_non_null(hs_host_complaint("http://pi"));
+    assert_null(hs_origin_error("*"));
+    assert_null(hs_origin_error("https://pi.example"));
+    assert_non_null(hs_origin_error("pi.example"));
+    assert_non_null(hs_origin_error("https://pi.example/"));
+    assert_non_null(hs_origin_error("null"));
+    assert_null(hs_host_error("pi.fritz.box"));
+    assert_null(hs_host_error("[::1]"));
+    assert_non_null(hs_host_error("pi:5002"));
+    assert_non_null(hs_host_error("*"));
+    assert_non_null(hs_host_error("http://pi"));
 }
 
 int main(void)

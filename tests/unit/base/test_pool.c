@@ -65,7 +65,7 @@ static void a_full_queue_refuses_and_destroy_finishes_the_rest(void **state)
     assert_int_equal(atomic_load(&gate.done), 5);
 }
 
-static void a_stopped_pool_has_run_all_and_can_still_be_asked(void **state)
+static void a_stopped_pool_has_run_all_jobs(void **state)
 {
     (void) state;
     struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .open = true };
@@ -83,7 +83,7 @@ static void a_stopped_pool_has_run_all_and_can_still_be_asked(void **state)
     assert_int_equal(atomic_load(&gate.done), 3);
 }
 
-static void a_closed_pool_takes_nothing_and_runs_the_rest(void **state)
+static void a_closed_pool_refuses_jobs_and_runs_queued_ones(void **state)
 {
     (void) state;
     struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
@@ -127,7 +127,7 @@ static void wait_noted(int count)
 }
 
 /* The only worker is busy during this test. */
-static void what_waits_past_its_deadline_is_run_without_a_worker(void **state)
+static void expired_jobs_run_without_a_worker(void **state)
 {
     (void) state;
     struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
@@ -162,7 +162,7 @@ static void reset_notes(void)
 }
 
 /* Of three workers, two run heavy jobs; the third one runs the light jobs in order. */
-static void light_jobs_pass_heavy_ones_that_wait(void **state)
+static void light_jobs_overtake_queued_heavy_jobs(void **state)
 {
     (void) state;
     struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
@@ -294,10 +294,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_queue_refuses_and_destroy_finishes_the_rest),
-        cmocka_unit_test(a_stopped_pool_has_run_all_and_can_still_be_asked),
-        cmocka_unit_test(a_closed_pool_takes_nothing_and_runs_the_rest),
-        cmocka_unit_test(what_waits_past_its_deadline_is_run_without_a_worker),
-        cmocka_unit_test(light_jobs_pass_heavy_ones_that_wait),
+        cmocka_unit_test(a_stopped_pool_has_run_all_jobs),
+        cmocka_unit_test(a_closed_pool_refuses_jobs_and_runs_queued_ones),
+        cmocka_unit_test(expired_jobs_run_without_a_worker),
+        cmocka_unit_test(light_jobs_overtake_queued_heavy_jobs),
         cmocka_unit_test(heavy_jobs_do_not_starve),
         cmocka_unit_test(only_some_workers_run_heavy_jobs),
         cmocka_unit_test(heavy_jobs_leave_a_quarter_of_the_queue),

@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 
-static void copies_and_formats_say_when_they_cut(void **state)
+static void copy_and_format_report_truncation(void **state)
 {
     (void) state;
     char text[6];
@@ -58,7 +58,7 @@ static void a_comma_locale_changes_nothing(void **state)
     setlocale(LC_NUMERIC, "C");
 }
 
-static void words_of_truth(void **state)
+static void bool_words_are_parsed(void **state)
 {
     (void) state;
     static const char *const yes[] = { "true", "Yes", "ON" }, *const no[] = { "FALSE", "no", "off" };
@@ -75,7 +75,7 @@ static void words_of_truth(void **state)
     }
 }
 
-static void seconds_have_units(void **state)
+static void seconds_accept_units(void **state)
 {
     (void) state;
     const struct {
@@ -118,7 +118,7 @@ static void doubles_are_written_as_short_as_possible(void **state)
     }
 }
 
-static void utf8_is_checked_as_unicode_says(void **state)
+static void utf8_validation_follows_unicode(void **state)
 {
     (void) state;
     assert_true(hs_utf8_valid("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80", 11));
@@ -181,13 +181,13 @@ static void the_nearest_name_is_suggested(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(copies_and_formats_say_when_they_cut),
+        cmocka_unit_test(copy_and_format_report_truncation),
         cmocka_unit_test(numbers_take_the_whole_text),
         cmocka_unit_test(a_comma_locale_changes_nothing),
-        cmocka_unit_test(words_of_truth),
-        cmocka_unit_test(seconds_have_units),
+        cmocka_unit_test(bool_words_are_parsed),
+        cmocka_unit_test(seconds_accept_units),
         cmocka_unit_test(doubles_are_written_as_short_as_possible),
-        cmocka_unit_test(utf8_is_checked_as_unicode_says),
+        cmocka_unit_test(utf8_validation_follows_unicode),
         cmocka_unit_test(quoting_escapes_and_cuts),
         cmocka_unit_test(a_line_is_printable_utf8),
         cmocka_unit_test(counts_have_their_plural),

@@ -59,7 +59,7 @@ static bool is_gone(pid_t pid)
     return false;
 }
 
-static void output_and_code(void **state)
+static void output_and_exit_code_are_returned(void **state)
 {
     (void) state;
     expect_output("pwd; echo \"$1\" >&2; cat; exit 3", 3, "/usr\na; b 'c'\n");
@@ -67,7 +67,7 @@ static void output_and_code(void **state)
     expect_output("kill -9 $$", 128, "");
 }
 
-static void a_program_that_is_missing(void **state)
+static void a_missing_program_is_not_found(void **state)
 {
     (void) state;
     struct hs_error err;
@@ -79,7 +79,7 @@ static void a_program_that_is_missing(void **state)
 }
 
 /* Keeps the end of the output, for any output size. */
-static void long_output(void **state)
+static void the_end_of_long_output_is_kept(void **state)
 {
     (void) state;
     struct hs_error err;
@@ -93,7 +93,7 @@ static void long_output(void **state)
 
 /* A service blocks SIGTERM in its threads. A subprocess must not inherit the signal mask, ignored
  * signals or descriptors. */
-static void a_clean_start(void **state)
+static void the_child_inherits_no_descriptors_or_signals(void **state)
 {
     (void) state;
     sigset_t all, before;
@@ -119,7 +119,7 @@ static void a_clean_start(void **state)
 }
 
 /* When the call returns, the program and its child processes have ended. */
-static void a_deadline(void **state)
+static void a_deadline_kills_the_program(void **state)
 {
     (void) state;
     struct hs_error err;
@@ -134,7 +134,7 @@ static void a_deadline(void **state)
 }
 
 /* Endless output does not delay the deadline. */
-static void a_deadline_under_output(void **state)
+static void a_deadline_holds_while_output_arrives(void **state)
 {
     (void) state;
     struct hs_error err;
@@ -167,7 +167,7 @@ static void cancelled(void **state)
 }
 
 /* The child processes of a program end with it, even if they hold the output open. */
-static void what_it_leaves_behind(void **state)
+static void background_children_are_killed(void **state)
 {
     (void) state;
     struct hs_error err;
@@ -178,7 +178,7 @@ static void what_it_leaves_behind(void **state)
 }
 
 /* If the parent is killed, the program ends too. */
-static void the_parent_dies(void **state)
+static void the_child_dies_with_its_parent(void **state)
 {
     (void) state;
     char text[20] = "";
@@ -204,11 +204,15 @@ static void the_parent_dies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(output_and_code), cmocka_unit_test(a_program_that_is_missing),
-        cmocka_unit_test(long_output),     cmocka_unit_test(a_clean_start),
-        cmocka_unit_test(a_deadline),      cmocka_unit_test(a_deadline_under_output),
-        cmocka_unit_test(cancelled),       cmocka_unit_test(what_it_leaves_behind),
-        cmocka_unit_test(the_parent_dies),
+        cmocka_unit_test(output_and_exit_code_are_returned),
+        cmocka_unit_test(a_missing_program_is_not_found),
+        cmocka_unit_test(the_end_of_long_output_is_kept),
+        cmocka_unit_test(the_child_inherits_no_descriptors_or_signals),
+        cmocka_unit_test(a_deadline_kills_the_program),
+        cmocka_unit_test(a_deadline_holds_while_output_arrives),
+        cmocka_unit_test(cancelled),
+        cmocka_unit_test(background_children_are_killed),
+        cmocka_unit_test(the_child_dies_with_its_parent),
     };
     return HS_RUN_TESTS(tests);
 }

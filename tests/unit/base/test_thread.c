@@ -8,7 +8,7 @@ struct seen {
     pthread_mutex_t lock; /* held until the test reads the name, because a thread that has ended has no name */
 };
 
-static void *look(void *arg)
+static void *record_signals(void *arg)
 {
     struct seen *seen = arg;
     pthread_sigmask(SIG_SETMASK, NULL, &seen->blocked);
@@ -25,7 +25,7 @@ static void a_thread_blocks_signals_and_the_caller_does_not(void **state)
     pthread_t thread;
     void *result = NULL;
     pthread_mutex_lock(&seen.lock);
-    assert_int_equal(hs_thread_start(&thread, "test-thread", look, &seen), 0);
+    assert_int_equal(hs_thread_start(&thread, "test-thread", record_signals, &seen), 0);
     assert_int_equal(pthread_getname_np(thread, seen.name, sizeof(seen.name)), 0);
     pthread_mutex_unlock(&seen.lock);
     assert_int_equal(pthread_join(thread, &result), 0);

@@ -31,8 +31,8 @@ static int run_options(struct hs_invocation *call)
         printf("%d %s %d %g %s", flag, text, (int) whole, number, call->device ? call->device : "-");
         for (size_t i = 0; i < list.count; i++)
             printf(" +%s", list.items[i]);
-        for (size_t i = 0; i < call->words.count; i++)
-            printf(" %s", call->words.items[i]);
+        for (size_t i = 0; i < call->operands.count; i++)
+            printf(" %s", call->operands.items[i]);
         printf("%s%s%s\n", call->quiet ? " quiet" : "", call->verbose ? " verbose" : "", call->color ? " color" : "");
     }
     hs_text_list_finish(&list);
@@ -54,8 +54,8 @@ static int print_action(void *arg)
 {
     const struct hs_invocation *call = arg;
     printf("%s", call->action->name);
-    for (size_t i = 0; i < call->words.count; i++)
-        printf(" %s", call->words.items[i]);
+    for (size_t i = 0; i < call->operands.count; i++)
+        printf(" %s", call->operands.items[i]);
     putchar('\n');
     return HS_EXIT_OK;
 }

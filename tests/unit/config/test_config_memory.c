@@ -183,7 +183,7 @@ static void test_writing(void **state)
     json_decref(value);
 }
 
-static const char *no_complaint(const char *item)
+static const char *no_item_error(const char *item)
 {
     (void) item;
     return NULL;
@@ -207,7 +207,7 @@ static void test_settings(void **state)
 {
     static const struct hs_setting rows[] = {
         { .name = "s.text", .type = HS_SETTING_TEXT, .max = 3 },
-        { .name = "s.list", .type = HS_SETTING_LIST, .max = 3, .complaint = no_complaint },
+        { .name = "s.list", .type = HS_SETTING_LIST, .max = 3, .item_error = no_item_error },
     };
     (void) state;
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++)

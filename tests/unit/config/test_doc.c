@@ -35,7 +35,7 @@ static void refuse_text(const char *text, int code, int line, const char *words)
     refuse(text, strlen(text), code, line, words);
 }
 
-static void yaml_tree_knows_its_lines(void **state)
+static void yaml_nodes_have_line_numbers(void **state)
 {
     (void) state;
     struct hs_doc *doc =
@@ -104,7 +104,7 @@ static void json_escapes(void **state)
     hs_buf_finish(&buf);
 }
 
-static void flow_yaml_that_is_no_json(void **state)
+static void flow_yaml_other_than_json_is_read(void **state)
 {
     (void) state;
     struct hs_doc *doc = parse("\xef\xbb\xbf{a: 1, 'b': [x, y,],}\n");
@@ -113,7 +113,7 @@ static void flow_yaml_that_is_no_json(void **state)
     hs_doc_destroy(doc);
 }
 
-static void nothing_is_an_empty_map(void **state)
+static void an_empty_document_is_an_empty_map(void **state)
 {
     (void) state;
     const char *const texts[] = { "", "\n", "# only a comment\n", "---\n", "---\n...\n", "null", "~\n" };
@@ -271,11 +271,11 @@ static void load_reads_a_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(yaml_tree_knows_its_lines),
+        cmocka_unit_test(yaml_nodes_have_line_numbers),
         cmocka_unit_test(json_reads_like_yaml),
         cmocka_unit_test(json_escapes),
-        cmocka_unit_test(flow_yaml_that_is_no_json),
-        cmocka_unit_test(nothing_is_an_empty_map),
+        cmocka_unit_test(flow_yaml_other_than_json_is_read),
+        cmocka_unit_test(an_empty_document_is_an_empty_map),
         cmocka_unit_test(scalars),
         cmocka_unit_test(numbers_do_not_depend_on_the_locale),
         cmocka_unit_test(refused_texts),

@@ -140,7 +140,7 @@ static void texts(void **state)
     free(value);
 }
 
-static const char *complain(const char *item)
+static const char *item_error_of(const char *item)
 {
     return item[0] == 'x' ? "holds something that begins with x" : NULL;
 }
@@ -148,7 +148,7 @@ static const char *complain(const char *item)
 static void lists(void **state)
 {
     (void) state;
-    const struct hs_setting row = { .name = "a.b", .type = HS_SETTING_LIST, .max = 12, .complaint = complain };
+    const struct hs_setting row = { .name = "a.b", .type = HS_SETTING_LIST, .max = 12, .item_error = item_error_of };
     char *value = NULL;
     const char *reason;
     accept(&row, "[]", &value);
@@ -173,7 +173,7 @@ static void lists(void **state)
     assert_string_equal(value, "");
     check_range(&row, "a list of strings");
     /* An item of 511 bytes, and one of 512. */
-    const struct hs_setting wide = { .name = "a.b", .type = HS_SETTING_LIST, .max = 2000, .complaint = complain };
+    const struct hs_setting wide = { .name = "a.b", .type = HS_SETTING_LIST, .max = 2000, .item_error = item_error_of };
     char item[513] = "";
     memset(item, 'a', 511);
     accept(&wide, item, &value);
@@ -276,7 +276,7 @@ static void seconds(void **state)
 {
     (void) state;
     const struct hs_setting row = {
-        .name = "a.b", .type = HS_SETTING_SECONDS, .flags = HS_SETTING_FOREVER, .min = 0, .max = 86400
+        .name = "a.b", .type = HS_SETTING_SECONDS, .flags = HS_SETTING_UNLIMITED, .min = 0, .max = 86400
     };
     const struct hs_setting strict = { .name = "a.b", .type = HS_SETTING_SECONDS, .min = 0.1, .max = 60 };
     double value = 7;

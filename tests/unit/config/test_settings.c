@@ -337,7 +337,7 @@ static void json_keeps_what_is_unknown_and_reads_back(void **state)
     hs_settings_destroy(again);
 }
 
-static void list_tells_the_origin(void **state)
+static void list_shows_the_origin(void **state)
 {
     (void) state;
     struct hs_settings *settings = create();
@@ -386,7 +386,7 @@ static void suggestions(void **state)
     assert_false(hs_schema_suggest(&hs_pose_schema, name, meant, sizeof(meant)));
 }
 
-static void secrets_stay_secret(void **state)
+static void secrets_are_hidden(void **state)
 {
     (void) state;
     struct section {
@@ -399,14 +399,14 @@ static void secrets_stay_secret(void **state)
           .flags = HS_SETTING_SECRET,
           .offset = offsetof(struct section, key),
           .max = 8,
-          .fallback = "",
+          .default_val = "",
           .help = "h" },
         { .name = "auth.digits",
           .type = HS_SETTING_INT,
           .flags = HS_SETTING_SECRET,
           .offset = offsetof(struct section, digits),
           .max = 9,
-          .fallback = "0",
+          .default_val = "0",
           .help = "h" },
     };
     static const struct hs_setting_group group = { rows, 2, 0 };
@@ -428,11 +428,11 @@ static void secrets_stay_secret(void **state)
     hs_settings_destroy(settings);
 }
 
-static void a_wrong_default_is_our_own_fault(void **state)
+static void an_invalid_default_is_an_internal_error(void **state)
 {
     (void) state;
     static const struct hs_setting rows[] = {
-        { .name = "a.b", .type = HS_SETTING_INT, .min = 1, .max = 9, .fallback = "10", .help = "h" },
+        { .name = "a.b", .type = HS_SETTING_INT, .min = 1, .max = 9, .default_val = "10", .help = "h" },
     };
     static const struct hs_setting_group group = { rows, 1, 0 };
     static const struct hs_schema schema = {
@@ -457,10 +457,10 @@ int main(void)
         cmocka_unit_test(environment),
         cmocka_unit_test(assignments),
         cmocka_unit_test(json_keeps_what_is_unknown_and_reads_back),
-        cmocka_unit_test(list_tells_the_origin),
+        cmocka_unit_test(list_shows_the_origin),
         cmocka_unit_test(suggestions),
-        cmocka_unit_test(secrets_stay_secret),
-        cmocka_unit_test(a_wrong_default_is_our_own_fault),
+        cmocka_unit_test(secrets_are_hidden),
+        cmocka_unit_test(an_invalid_default_is_an_internal_error),
     };
     return HS_RUN_TESTS(tests);
 }

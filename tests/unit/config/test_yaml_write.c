@@ -29,7 +29,7 @@ static void blocks_in_order(void **state)
     check("5", "5\n");
 }
 
-static void texts_that_look_like_something_else_are_quoted(void **state)
+static void ambiguous_texts_are_quoted(void **state)
 {
     (void) state;
     check("[\"INFO\", \"/var/a-b\", \"yes\", \"Null\", \"80%\", \"5\", \"\", \"a: b\", \"-1\", \".5\", \"no\\n\"]",
@@ -87,7 +87,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_in_order),
-        cmocka_unit_test(texts_that_look_like_something_else_are_quoted),
+        cmocka_unit_test(ambiguous_texts_are_quoted),
         cmocka_unit_test(reads_back_as_the_same),
         cmocka_unit_test(words_have_types),
     };

@@ -21,7 +21,7 @@ static void memory_is_zero_and_aligned(void **state)
     hs_arena_finish(&arena);
 }
 
-static void something_large_does_not_waste_the_block_in_use(void **state)
+static void large_allocations_keep_the_current_block(void **state)
 {
     (void) state;
     struct hs_arena arena;
@@ -35,7 +35,7 @@ static void something_large_does_not_waste_the_block_in_use(void **state)
     hs_arena_finish(&arena);
 }
 
-static void the_maximum_holds_and_is_noted(void **state)
+static void the_maximum_is_enforced(void **state)
 {
     (void) state;
     struct hs_arena arena;
@@ -60,8 +60,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_zero_and_aligned),
-        cmocka_unit_test(something_large_does_not_waste_the_block_in_use),
-        cmocka_unit_test(the_maximum_holds_and_is_noted),
+        cmocka_unit_test(large_allocations_keep_the_current_block),
+        cmocka_unit_test(the_maximum_is_enforced),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 
+#include "assert_message.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "convert/model_shape.h"
 #include "face_onnx.h"
-#include "says.h"
 
 static int read_shape(struct hs_buf *model, struct hs_model_shape *shape, struct hs_error *err)
 {
@@ -16,9 +16,9 @@ static int read_shape(struct hs_buf *model, struct hs_model_shape *shape, struct
     assert_int_equal(hs_onnx_info_parse(model->data, model->len, &info, err), 0);
     hs_buf_finish(model);
     assert_true(hs_face_shape_match(info, &decode));
-    int status = hs_face_shape_read(info, decode, shape, err);
+    int r = hs_face_shape_read(info, decode, shape, err);
     hs_onnx_info_destroy(info);
-    return status;
+    return r;
 }
 
 static struct hs_model_shape served(struct hs_buf *model, int input)
@@ -35,7 +35,7 @@ static void refused(struct hs_buf *model, int input, const char *reason)
     struct hs_model_shape shape = { .input = input };
     struct hs_error err;
     assert_int_equal(read_shape(model, &shape, &err), HS_EMODEL);
-    assert_says(err.message, reason);
+    assert_message(err.message, reason);
     assert_int_equal(shape.width, 0);
 }
 
@@ -159,7 +159,7 @@ static void outputs_of_one_dimension(void **state)
 }
 
 /* Other models are left to hs_pose_shape_read. */
-static void no_face(void **state)
+static void not_a_face_model(void **state)
 {
     (void) state;
     const int input[] = { 1, 3, 64, 64 }, classes[] = { 1, 84, 84 }, four[] = { 84, 4, 84, 4, 84, 4 };
@@ -221,7 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scrfd),      cmocka_unit_test(wrong_scrfd), cmocka_unit_test(outputs_of_one_dimension),
-        cmocka_unit_test(retinaface), cmocka_unit_test(arcface),     cmocka_unit_test(no_face),
+        cmocka_unit_test(retinaface), cmocka_unit_test(arcface),     cmocka_unit_test(not_a_face_model),
         cmocka_unit_test(real_files),
     };
     return HS_RUN_TESTS(tests);

@@ -47,7 +47,7 @@ static void escapes(void **state)
     hs_label_list_finish(&list);
 }
 
-static void anything_else_is_refused(void **state)
+static void other_text_is_rejected(void **state)
 {
     (void) state;
     static const char *const texts[] = {
@@ -150,7 +150,7 @@ static void keypoint_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dicts_and_lists), cmocka_unit_test(escapes),        cmocka_unit_test(anything_else_is_refused),
+        cmocka_unit_test(dicts_and_lists), cmocka_unit_test(escapes),        cmocka_unit_test(other_text_is_rejected),
         cmocka_unit_test(bounds),          cmocka_unit_test(keypoint_names),
     };
     return HS_RUN_TESTS(tests);

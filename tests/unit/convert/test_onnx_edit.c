@@ -6,10 +6,10 @@
 
 #include "../alloc_fail.h"
 #include "../models/folder.h"
+#include "assert_message.h"
 #include "base/mem.h"
 #include "convert/onnx_edit.h"
 #include "convert/onnx_wire.h"
-#include "says.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -195,31 +195,31 @@ static void refuses(enum hs_onnx_edit how, struct recipe recipe, const char *rea
     struct hs_error err;
     build(&recipe, &model);
     assert_int_equal(edit(how, &model, model.len, &out, &err), HS_EMODEL);
-    assert_says(err.message, reason);
+    assert_message(err.message, reason);
     assert_int_equal(out.len, 0);
     hs_buf_finish(&out);
     hs_buf_finish(&model);
 }
 
-static void the_batch_is_freed(void **state)
+static void the_batch_becomes_dynamic(void **state)
 {
     (void) state;
-    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { 0 });
-    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .op = "PRelu" });
-    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .more_inputs = 7 }); /* the maximum, with the first input */
-    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .more_nodes = 9997 });
+    becomes(HS_ONNX_DYNAMIC_BATCH, (struct recipe) { 0 });
+    becomes(HS_ONNX_DYNAMIC_BATCH, (struct recipe) { .op = "PRelu" });
+    becomes(HS_ONNX_DYNAMIC_BATCH, (struct recipe) { .more_inputs = 7 }); /* the maximum, with the first input */
+    becomes(HS_ONNX_DYNAMIC_BATCH, (struct recipe) { .more_nodes = 9997 });
 }
 
-static void the_size_is_freed(void **state)
+static void the_size_becomes_dynamic(void **state)
 {
     (void) state;
-    becomes(HS_ONNX_FREE_SIZE, (struct recipe) { .size = true });
+    becomes(HS_ONNX_DYNAMIC_SIZE, (struct recipe) { .size = true });
 }
 
 static void other_graphs_are_refused(void **state)
 {
     (void) state;
-    const enum hs_onnx_edit batch = HS_ONNX_FREE_BATCH, size = HS_ONNX_FREE_SIZE;
+    const enum hs_onnx_edit batch = HS_ONNX_DYNAMIC_BATCH, size = HS_ONNX_DYNAMIC_SIZE;
     refuses(batch, (struct recipe) { .op = "Gemm" }, "an operator that may depend");
     refuses(batch, (struct recipe) { .domain = "com.example" }, "an operator that may depend");
     refuses(batch, (struct recipe) { .size = true }, "an operator that may depend");
@@ -246,14 +246,14 @@ static void other_graphs_are_refused(void **state)
     refuses(batch, (struct recipe) { .no_ends = true }, "the model has no output");
 }
 
-static void a_freed_file_is_not_freed_again(void **state)
+static void a_dynamic_file_is_not_edited_again(void **state)
 {
     (void) state;
-    refuses(HS_ONNX_FREE_BATCH, (struct recipe) { .freed = true }, "the input is not");
-    refuses(HS_ONNX_FREE_SIZE, (struct recipe) { .freed = true, .size = true }, "the input is not");
+    refuses(HS_ONNX_DYNAMIC_BATCH, (struct recipe) { .freed = true }, "the input is not");
+    refuses(HS_ONNX_DYNAMIC_SIZE, (struct recipe) { .freed = true, .size = true }, "the input is not");
 }
 
-static void every_cut_and_a_small_buffer(void **state)
+static void truncated_files_and_a_small_buffer(void **state)
 {
     (void) state;
     const struct recipe recipe = { .size = true };
@@ -264,12 +264,12 @@ static void every_cut_and_a_small_buffer(void **state)
     size_t without_end = model.len - 3; /* the unknown field at the end, and the operator set before it, may be
                                            missing */
     for (size_t len = 0; len < model.len; len++) {
-        int status = edit(HS_ONNX_FREE_SIZE, &model, len, &out, &err);
+        int status = edit(HS_ONNX_DYNAMIC_SIZE, &model, len, &out, &err);
         assert_true(status == HS_EMODEL || len == without_end || len == without_end - 6);
         hs_buf_finish(&out);
     }
     hs_buf_init(&out, 100);
-    assert_int_equal(hs_onnx_edit(HS_ONNX_FREE_SIZE, model.data, model.len, &out, &err), HS_ETOOLARGE);
+    assert_int_equal(hs_onnx_edit(HS_ONNX_DYNAMIC_SIZE, model.data, model.len, &out, &err), HS_ETOOLARGE);
     hs_buf_finish(&out);
     hs_buf_finish(&model);
 }
@@ -284,11 +284,11 @@ static void from_file_to_file(void **state)
     build(&freed, &after);
     folder_write(*state, "a.onnx", (const char *) before.data, before.len);
     hs_str_copy(from, sizeof(from), folder_path(*state, "a.onnx"));
-    assert_int_equal(hs_onnx_edit_file(HS_ONNX_FREE_BATCH, from, folder_path(*state, "b.onnx"), &err), 0);
+    assert_int_equal(hs_onnx_edit_file(HS_ONNX_DYNAMIC_BATCH, from, folder_path(*state, "b.onnx"), &err), 0);
     assert_true(folder_holds(*state, "b.onnx", (const char *) after.data, after.len));
-    assert_int_equal(hs_onnx_edit_file(HS_ONNX_FREE_SIZE, from, folder_path(*state, "c.onnx"), &err), HS_EMODEL);
+    assert_int_equal(hs_onnx_edit_file(HS_ONNX_DYNAMIC_SIZE, from, folder_path(*state, "c.onnx"), &err), HS_EMODEL);
     assert_false(folder_has(*state, "c.onnx"));
-    assert_int_equal(hs_onnx_edit_file(HS_ONNX_FREE_SIZE, "/nowhere", from, &err), HS_ENOTFOUND);
+    assert_int_equal(hs_onnx_edit_file(HS_ONNX_DYNAMIC_SIZE, "/nowhere", from, &err), HS_ENOTFOUND);
     hs_buf_finish(&before);
     hs_buf_finish(&after);
 }
@@ -308,7 +308,7 @@ static int edit_without_memory(void *arg)
     int r = hs_onnx_edit(editing->how, editing->before.data, editing->before.len, &out, &err);
     assert_int_equal(r, err.code);
     if (r < 0) {
-        assert_says(err.message, "out of memory");
+        assert_message(err.message, "out of memory");
         assert_int_equal(out.len, 0);
     } else {
         assert_int_equal(out.len, editing->after.len);
@@ -333,7 +333,7 @@ static void each_allocation_may_fail(void **state)
 {
     for (int size = 0; size < 2; size++) {
         struct recipe recipe = { .size = size };
-        struct editing editing = { .how = size ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH };
+        struct editing editing = { .how = size ? HS_ONNX_DYNAMIC_SIZE : HS_ONNX_DYNAMIC_BATCH };
         char from[PATH_MAX], to[PATH_MAX];
         build(&recipe, &editing.before);
         recipe.freed = true;
@@ -354,9 +354,12 @@ static void each_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_batch_is_freed),           cmocka_unit_test(the_size_is_freed),
-        cmocka_unit_test(other_graphs_are_refused),     cmocka_unit_test(a_freed_file_is_not_freed_again),
-        cmocka_unit_test(every_cut_and_a_small_buffer), FOLDER_TEST(from_file_to_file),
+        cmocka_unit_test(the_batch_becomes_dynamic),
+        cmocka_unit_test(the_size_becomes_dynamic),
+        cmocka_unit_test(other_graphs_are_refused),
+        cmocka_unit_test(a_dynamic_file_is_not_edited_again),
+        cmocka_unit_test(truncated_files_and_a_small_buffer),
+        FOLDER_TEST(from_file_to_file),
         FOLDER_TEST(each_allocation_may_fail),
     };
     return HS_RUN_TESTS(tests);

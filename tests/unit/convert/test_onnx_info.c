@@ -14,9 +14,9 @@ static int parse(const struct hs_buf *model, size_t len, struct hs_onnx_info **r
     assert_non_null(copy);
     if (len)
         memcpy(copy, model->data, len);
-    int status = hs_onnx_info_parse(copy, len, ret_info, err);
+    int r = hs_onnx_info_parse(copy, len, ret_info, err);
     free(copy);
-    return status;
+    return r;
 }
 
 static struct hs_onnx_info *read_model(struct hs_buf *model)
@@ -71,7 +71,7 @@ static void free_dimensions(void **state)
 }
 
 /* Old files also list each weight among the inputs. */
-static void weights_are_no_inputs(void **state)
+static void weights_are_not_inputs(void **state)
 {
     (void) state;
     struct hs_buf model, graph;
@@ -150,7 +150,7 @@ static void external_data_is_found(void **state)
     assert_false(external_with(5, &tensor));
 }
 
-static void a_graph_in_a_graph_has_an_end(void **state)
+static void nested_graphs_are_limited(void **state)
 {
     (void) state;
     struct hs_buf graph, attribute, node, model;
@@ -171,7 +171,7 @@ static void a_graph_in_a_graph_has_an_end(void **state)
 }
 
 /* A model truncated at any length is refused or parsed as a shorter one; no read goes past the end. */
-static void cut_anywhere(void **state)
+static void truncated_files(void **state)
 {
     (void) state;
     struct hs_buf model;
@@ -180,14 +180,14 @@ static void cut_anywhere(void **state)
     for (size_t len = 0; len < model.len; len++) {
         struct hs_onnx_info *info = NULL;
         struct hs_error err = { 0 };
-        int status = parse(&model, len, &info, &err);
-        assert_true(status == 0 || (status == HS_EMODEL && !info && err.message[0]));
+        int r = parse(&model, len, &info, &err);
+        assert_true(r == 0 || (r == HS_EMODEL && !info && err.message[0]));
         hs_onnx_info_destroy(info);
     }
     hs_buf_finish(&model);
 }
 
-static void no_model(void **state)
+static void not_a_model(void **state)
 {
     (void) state;
     static const char *const texts[] = { "",
@@ -222,15 +222,15 @@ static void damage_in_a_field_given_twice(void **state)
         onnx_message(&graph, 11, &value);
         onnx_value(&graph, 12, "y", dims, 2);
         onnx_model(&model, &graph);
-        int status = hs_onnx_info_parse(model.data, model.len, &info, &err);
-        assert_int_equal(status, damaged ? HS_EMODEL : 0);
-        if (status == 0)
+        int r = hs_onnx_info_parse(model.data, model.len, &info, &err);
+        assert_int_equal(r, damaged ? HS_EMODEL : 0);
+        if (r == 0)
             hs_onnx_info_destroy(info);
         hs_buf_finish(&model);
     }
 }
 
-static void too_much(void **state)
+static void limits_are_enforced(void **state)
 {
     (void) state;
     struct hs_buf model, graph;
@@ -274,13 +274,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inputs_outputs_metadata),
         cmocka_unit_test(free_dimensions),
-        cmocka_unit_test(weights_are_no_inputs),
+        cmocka_unit_test(weights_are_not_inputs),
         cmocka_unit_test(external_data_is_found),
-        cmocka_unit_test(a_graph_in_a_graph_has_an_end),
-        cmocka_unit_test(cut_anywhere),
-        cmocka_unit_test(no_model),
+        cmocka_unit_test(nested_graphs_are_limited),
+        cmocka_unit_test(truncated_files),
+        cmocka_unit_test(not_a_model),
         cmocka_unit_test(damage_in_a_field_given_twice),
-        cmocka_unit_test(too_much),
+        cmocka_unit_test(limits_are_enforced),
         FOLDER_TEST(from_a_file),
     };
     return HS_RUN_TESTS(tests);

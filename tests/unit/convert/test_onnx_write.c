@@ -164,7 +164,7 @@ static void test_model_fields(void **state)
     hs_buf_finish(&model);
 }
 
-static void test_the_first_failure_stays(void **state)
+static void test_the_first_error_is_kept(void **state)
 {
     (void) state;
     struct hs_buf out, outer;
@@ -198,7 +198,7 @@ int main(void)
         cmocka_unit_test(test_numbers),      cmocka_unit_test(test_texts),
         cmocka_unit_test(test_message),      cmocka_unit_test(test_attributes),
         cmocka_unit_test(test_tensors),      cmocka_unit_test(test_value_info),
-        cmocka_unit_test(test_model_fields), cmocka_unit_test(test_the_first_failure_stays),
+        cmocka_unit_test(test_model_fields), cmocka_unit_test(test_the_first_error_is_kept),
     };
     return HS_RUN_TESTS(tests);
 }

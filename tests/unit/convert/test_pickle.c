@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "../alloc_fail.h"
+#include "assert_message.h"
 #include "convert/pickle.h"
 #include "pickle_bytes.h"
-#include "says.h"
 
 struct reading {
     struct hs_arena arena;
@@ -58,7 +58,7 @@ static void assert_refused(const void *bytes, size_t len, const char *reason)
     struct reading reading;
     read_all(&reading, bytes, len);
     assert_int_equal(reading.status, HS_EMODEL);
-    assert_says(reading.err.message, reason);
+    assert_message(reading.err.message, reason);
     finish(&reading);
 }
 
@@ -152,7 +152,7 @@ static void the_memo_gives_the_same_value_again(void **state)
     finish(&reading);
 }
 
-static void what_has_no_meaning_here_becomes_a_record(void **state)
+static void unknown_classes_become_records(void **state)
 {
     (void) state;
     static const struct sample samples[] = {
@@ -185,7 +185,7 @@ static void records_keep_arguments_and_attributes(void **state)
     finish(&reading);
 }
 
-static void three_calls_are_answered(void **state)
+static void three_calls_are_evaluated(void **state)
 {
     (void) state;
     static const struct sample samples[] = {
@@ -201,7 +201,7 @@ static void three_calls_are_answered(void **state)
     ASSERT_REPRS(samples);
 }
 
-static void a_tensor_names_where_its_numbers_are(void **state)
+static void a_tensor_refers_to_its_storage(void **state)
 {
     (void) state;
     struct reading reading;
@@ -225,7 +225,7 @@ static void a_tensor_names_where_its_numbers_are(void **state)
     finish(&reading);
 }
 
-static void what_is_damaged_or_foreign_is_refused_with_its_place(void **state)
+static void damaged_pickles_are_rejected_with_the_offset(void **state)
 {
     (void) state;
     static const struct sample samples[] = {
@@ -291,7 +291,7 @@ static void what_is_damaged_or_foreign_is_refused_with_its_place(void **state)
         assert_refused(samples[i].bytes, samples[i].len, samples[i].text);
 }
 
-static void a_tensor_that_is_none_is_refused(void **state)
+static void invalid_tensor_records_are_rejected(void **state)
 {
     (void) state;
 #define NONE_OF(arguments) GLOBAL("torch._utils", "_rebuild_tensor_v2") "(" arguments "tR."
@@ -341,7 +341,7 @@ static const char whole[] =
     "\x8c\1g\x8c\1m\x8c\1n\x93\x94)\x81}\x8c\1xNsb\x8c\1hj\1\0\0\0r\2\1\0\0"
     "\x8c\1i" TENSOR("FloatStorage", "0", "\6", "\0", "K\2K\3\x86", "K\3K\1\x86") "u.";
 
-static void a_pickle_cut_anywhere_is_refused(void **state)
+static void truncated_pickles_are_rejected(void **state)
 {
     (void) state;
     struct reading reading;
@@ -353,7 +353,7 @@ static void a_pickle_cut_anywhere_is_refused(void **state)
         assert_refused(whole, len, "");
 }
 
-static void too_little_memory_is_a_refusal_too(void **state)
+static void the_memory_limit_is_enforced(void **state)
 {
     (void) state;
     struct reading reading;
@@ -407,7 +407,7 @@ static double seconds_to_refuse(struct repeated input, const char *reason)
 /* Generous, for sanitizers on slow machines; quadratic code would take hours. */
 enum { SECONDS = 20 };
 
-static void too_much_of_anything_is_refused_soon(void **state)
+static void limits_are_enforced_early(void **state)
 {
     (void) state;
     assert_true(seconds_to_refuse(repeat("", 0, "(", 1, 5000000, "."), "too many open marks at byte 10000") < 1);
@@ -461,14 +461,14 @@ static void long_keys_are_counted(void **state)
 }
 
 /* Each NaN is a distinct key. */
-static void many_keys_that_are_no_numbers_take_no_quadratic_time(void **state)
+static void many_text_keys_take_linear_time(void **state)
 {
     (void) state;
     struct repeated nans = repeat("}(", 2, BYTES("G\x7f\xf8\0\0\0\0\0\0N"), 200000, "u");
     assert_true(seconds_to_refuse(nans, "unexpected end") < SECONDS);
 }
 
-static void depth_and_cycles_cost_nothing(void **state)
+static void depth_and_cycles_are_safe(void **state)
 {
     (void) state;
     struct reading reading;
@@ -507,7 +507,7 @@ static int read_without_memory(void *arg)
     assert_int_equal(r, err.code);
     assert_true((r == 0) == (root != NULL));
     if (r < 0)
-        assert_says(err.message, "no memory for reading a pickle");
+        assert_message(err.message, "no memory for reading a pickle");
     if (r == 0)
         r = hs_pickle_repr(root, &text);
     if (r == 0) {
@@ -532,20 +532,20 @@ int main(void)
         cmocka_unit_test(plain_values),
         cmocka_unit_test(containers),
         cmocka_unit_test(the_memo_gives_the_same_value_again),
-        cmocka_unit_test(what_has_no_meaning_here_becomes_a_record),
+        cmocka_unit_test(unknown_classes_become_records),
         cmocka_unit_test(records_keep_arguments_and_attributes),
-        cmocka_unit_test(three_calls_are_answered),
-        cmocka_unit_test(a_tensor_names_where_its_numbers_are),
-        cmocka_unit_test(what_is_damaged_or_foreign_is_refused_with_its_place),
-        cmocka_unit_test(a_tensor_that_is_none_is_refused),
+        cmocka_unit_test(three_calls_are_evaluated),
+        cmocka_unit_test(a_tensor_refers_to_its_storage),
+        cmocka_unit_test(damaged_pickles_are_rejected_with_the_offset),
+        cmocka_unit_test(invalid_tensor_records_are_rejected),
         cmocka_unit_test(every_other_opcode_is_forbidden),
-        cmocka_unit_test(a_pickle_cut_anywhere_is_refused),
-        cmocka_unit_test(too_little_memory_is_a_refusal_too),
-        cmocka_unit_test(too_much_of_anything_is_refused_soon),
+        cmocka_unit_test(truncated_pickles_are_rejected),
+        cmocka_unit_test(the_memory_limit_is_enforced),
+        cmocka_unit_test(limits_are_enforced_early),
         cmocka_unit_test(copies_of_the_same_are_counted),
         cmocka_unit_test(long_keys_are_counted),
-        cmocka_unit_test(many_keys_that_are_no_numbers_take_no_quadratic_time),
-        cmocka_unit_test(depth_and_cycles_cost_nothing),
+        cmocka_unit_test(many_text_keys_take_linear_time),
+        cmocka_unit_test(depth_and_cycles_are_safe),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return HS_RUN_TESTS(tests);

@@ -121,7 +121,7 @@ static void a_text_and_bytes_are_two_keys(void **state)
     assert_repr(dict, "{'a': 3, b'a': 2}");
 }
 
-static void lists_and_dictionaries_are_no_keys(void **state)
+static void lists_and_dictionaries_are_not_keys(void **state)
 {
     (void) state;
     struct hs_pickle_value *dict = of_dict();
@@ -132,7 +132,7 @@ static void lists_and_dictionaries_are_no_keys(void **state)
     assert_repr(dict, "{(): 1, <a b>: 2}");
 }
 
-static void many_keys_are_found_in_their_order(void **state)
+static void many_keys_keep_their_order(void **state)
 {
     (void) state;
     enum { COUNT = 20000 };
@@ -179,7 +179,7 @@ static void without_memory_a_dictionary_stays_as_it_is(void **state)
 
 /* ---- reading ---- */
 
-static void nothing_has_nothing(void **state)
+static void null_values_have_no_members(void **state)
 {
     (void) state;
     int64_t integer;
@@ -208,7 +208,7 @@ static void the_name_of_a_kind_follows_its_module(void **state)
     assert_string_equal(hs_pickle_kind_name(of_record("storage")), "storage");
 }
 
-static void numbers_are_what_they_are(void **state)
+static void numbers_are_converted(void **state)
 {
     (void) state;
     int64_t integer = 7;
@@ -225,7 +225,7 @@ static void numbers_are_what_they_are(void **state)
     assert_int_equal(integer, -3);
 }
 
-static void truth_is_that_of_python(void **state)
+static void truth_values_match_python(void **state)
 {
     (void) state;
     struct hs_pickle_value *dict = of_dict(), *list = make(HS_PICKLE_LIST);
@@ -377,13 +377,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_that_are_equal_in_python_are_one),
         cmocka_unit_test(a_text_and_bytes_are_two_keys),
-        cmocka_unit_test(lists_and_dictionaries_are_no_keys),
-        cmocka_unit_test(many_keys_are_found_in_their_order),
+        cmocka_unit_test(lists_and_dictionaries_are_not_keys),
+        cmocka_unit_test(many_keys_keep_their_order),
         cmocka_unit_test(without_memory_a_dictionary_stays_as_it_is),
-        cmocka_unit_test(nothing_has_nothing),
+        cmocka_unit_test(null_values_have_no_members),
         cmocka_unit_test(the_name_of_a_kind_follows_its_module),
-        cmocka_unit_test(numbers_are_what_they_are),
-        cmocka_unit_test(truth_is_that_of_python),
+        cmocka_unit_test(numbers_are_converted),
+        cmocka_unit_test(truth_values_match_python),
         cmocka_unit_test(numbers_are_written_as_python_writes_them),
         cmocka_unit_test(texts_are_quoted_as_python_quotes_them),
         cmocka_unit_test(containers_are_written_as_python_writes_them),

@@ -71,7 +71,7 @@ static void refuse(struct hs_onnx_info *info, struct hs_model_shape shape, const
 
 static const struct hs_model_shape unsaid;
 
-static void the_usual_export(void **state)
+static void a_default_export(void **state)
 {
     (void) state;
     struct hs_model_shape shape = { 0 };
@@ -105,7 +105,7 @@ static void other_classes_and_keypoints(void **state)
     hs_label_list_finish(&shape.labels);
 }
 
-static void without_metadata_the_user_says(void **state)
+static void user_options_replace_missing_metadata(void **state)
 {
     (void) state;
     struct hs_buf model;
@@ -124,7 +124,7 @@ static void without_metadata_the_user_says(void **state)
 }
 
 /* As written by an export with `dynamic=True` and without `simplify`. */
-static void a_channel_count_that_the_file_leaves_open(void **state)
+static void an_unknown_channel_count(void **state)
 {
     (void) state;
     struct hs_buf model;
@@ -197,7 +197,7 @@ static void a_contradiction_is_refused(void **state)
     refuse(usual(640), (struct hs_model_shape) { .input = 320 }, "fixed to 640 x 640");
 }
 
-static void what_cannot_be_served(void **state)
+static void unsupported_models_are_rejected(void **state)
 {
     (void) state;
     struct hs_onnx_info *info = usual(640);
@@ -259,7 +259,7 @@ static void inputs(void **state)
     refuse(info, unsaid, "at most 8192");
 }
 
-static void a_free_input_takes_what_is_wanted(void **state)
+static void a_dynamic_input_takes_the_requested_size(void **state)
 {
     (void) state;
     struct hs_model_shape shape = { 0 }, small = { .input = 320 }, plain = { 0 };
@@ -366,16 +366,16 @@ static void each_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_usual_export),
+        cmocka_unit_test(a_default_export),
         cmocka_unit_test(other_classes_and_keypoints),
-        cmocka_unit_test(without_metadata_the_user_says),
-        cmocka_unit_test(a_channel_count_that_the_file_leaves_open),
+        cmocka_unit_test(user_options_replace_missing_metadata),
+        cmocka_unit_test(an_unknown_channel_count),
         cmocka_unit_test(keypoint_names),
         cmocka_unit_test(overlaps_suppressed_by_the_export),
         cmocka_unit_test(a_contradiction_is_refused),
-        cmocka_unit_test(what_cannot_be_served),
+        cmocka_unit_test(unsupported_models_are_rejected),
         cmocka_unit_test(inputs),
-        cmocka_unit_test(a_free_input_takes_what_is_wanted),
+        cmocka_unit_test(a_dynamic_input_takes_the_requested_size),
         cmocka_unit_test(nine_raw_outputs),
         cmocka_unit_test(other_outputs),
         cmocka_unit_test(each_allocation_may_fail),

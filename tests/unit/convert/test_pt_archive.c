@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "../alloc_fail.h"
+#include "assert_message.h"
 #include "base/str.h"
 #include "convert/pt_archive.h"
 #include "pickle_bytes.h"
-#include "says.h"
 #include "zip_bytes.h"
 
 #define BYTES(literal) (literal), sizeof(literal) - 1
@@ -31,7 +31,7 @@ static void assert_not_opened(const struct zip_bytes *zip, const char *reason)
     assert_int_equal(hs_pt_archive_open(zip_path(zip->data, zip->len), &archive, &err), HS_EMODEL);
     assert_int_equal(err.code, HS_EMODEL);
     assert_null(archive);
-    assert_says(err.message, reason);
+    assert_message(err.message, reason);
 }
 
 /* Opens a checkpoint of one value, with the numbers of one storage under the key 0. */
@@ -70,7 +70,7 @@ static void assert_no_numbers(struct hs_pt_archive *archive, const char *message
     assert_int_equal(r, HS_EMODEL);
     assert_int_equal(err.code, HS_EMODEL);
     assert_null(array.data);
-    assert_says(err.message, message);
+    assert_message(err.message, message);
     hs_pt_archive_close(archive);
 }
 
@@ -122,7 +122,7 @@ static void strides_choose_the_order(void **state)
                    (const double[]) { 5, -6.5 });
 }
 
-static void the_shape_is_told(void **state)
+static void the_shape_is_returned(void **state)
 {
     (void) state;
     struct hs_pt_archive *archive = open_one(SIX("\0", "K\3K\2\x86", "K\1K\3\x86"), NULL, six, 24);
@@ -157,7 +157,7 @@ static void a_tensor_must_fit_its_storage(void **state)
                       message);
 }
 
-static void a_storage_must_have_the_length_that_is_said(void **state)
+static void a_storage_must_have_the_declared_length(void **state)
 {
     (void) state;
     assert_no_numbers(open_one(SIX("\0", ")", ")"), NULL, six, 23),
@@ -204,7 +204,7 @@ static void numbers_must_be_finite(void **state)
     assert_numbers(open_one(BYTES(sparse), NULL, some, 12), 2, (const double[]) { 1, 3 });
 }
 
-static void what_is_no_tensor_is_named(void **state)
+static void values_that_are_not_tensors_are_reported(void **state)
 {
     (void) state;
     assert_no_numbers(open_one(BYTES(GLOBAL("posix", "system") "\x8c\x02id\x85R."), NULL, six, 24),
@@ -296,7 +296,7 @@ static void a_bad_pickle_is_refused_at_once(void **state)
     assert_not_opened(&zip, "is compressed");
 }
 
-static void a_file_cut_anywhere_is_refused(void **state)
+static void truncated_files_are_rejected(void **state)
 {
     (void) state;
     struct zip_bytes zip = { 0 };
@@ -307,7 +307,7 @@ static void a_file_cut_anywhere_is_refused(void **state)
         assert_not_opened(&zip, "not a zip file, or a truncated one");
 }
 
-static void what_cannot_be_opened_says_why(void **state)
+static void open_errors_state_the_reason(void **state)
 {
     (void) state;
     struct hs_pt_archive *archive;
@@ -329,7 +329,7 @@ static int read_without_memory(void *arg)
     if (r == 0)
         assert_true(array.count == 6 && array.data[0] == 1 && array.data[5] == -6.5);
     else
-        assert_says(err.message, "memory");
+        assert_message(err.message, "memory");
     assert_int_equal(r, err.code);
     free(array.data);
     hs_pt_archive_close(archive);
@@ -358,18 +358,18 @@ int main(void)
         cmocka_unit_test(every_type_of_number),
         cmocka_unit_test(numbers_may_be_big_endian),
         cmocka_unit_test(strides_choose_the_order),
-        cmocka_unit_test(the_shape_is_told),
+        cmocka_unit_test(the_shape_is_returned),
         cmocka_unit_test(a_tensor_must_fit_its_storage),
-        cmocka_unit_test(a_storage_must_have_the_length_that_is_said),
+        cmocka_unit_test(a_storage_must_have_the_declared_length),
         cmocka_unit_test(a_storage_that_is_missing_is_refused),
         cmocka_unit_test(numbers_must_be_finite),
-        cmocka_unit_test(what_is_no_tensor_is_named),
+        cmocka_unit_test(values_that_are_not_tensors_are_reported),
         cmocka_unit_test(damaged_and_compressed_storages_are_refused),
         cmocka_unit_test(a_checkpoint_has_one_pickle_one_level_down),
         cmocka_unit_test(the_byte_order_is_one_of_two),
         cmocka_unit_test(a_bad_pickle_is_refused_at_once),
-        cmocka_unit_test(a_file_cut_anywhere_is_refused),
-        cmocka_unit_test(what_cannot_be_opened_says_why),
+        cmocka_unit_test(truncated_files_are_rejected),
+        cmocka_unit_test(open_errors_state_the_reason),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return HS_RUN_TESTS(tests);

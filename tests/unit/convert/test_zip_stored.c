@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "assert_message.h"
 #include "convert/zip_stored.h"
-#include "says.h"
 #include "zip_bytes.h"
 
 static void build(struct zip_bytes *zip, bool wide, bool later)
@@ -31,7 +31,7 @@ static void assert_refused(const struct zip_bytes *bytes, const char *reason)
     struct hs_zip *zip;
     struct hs_error err;
     assert_int_equal(open_bytes(bytes, &zip, &err), HS_EMODEL);
-    assert_says(err.message, reason);
+    assert_message(err.message, reason);
 }
 
 static int read_member(const struct zip_bytes *bytes, const char *name, size_t len, char *dst, struct hs_error *err)
@@ -52,7 +52,7 @@ static void assert_member_refused(const struct zip_bytes *bytes, const char *nam
     struct hs_error err;
     char content[16];
     assert_int_equal(read_member(bytes, name, 1, content, &err), HS_EMODEL);
-    assert_says(err.message, reason);
+    assert_message(err.message, reason);
 }
 
 static void check_content(const struct zip_bytes *bytes)
@@ -120,7 +120,7 @@ static void an_empty_zip_file_has_no_members(void **state)
     hs_zip_close(NULL);
 }
 
-static void what_cannot_be_opened_says_why(void **state)
+static void open_errors_state_the_reason(void **state)
 {
     (void) state;
     struct hs_zip *zip;
@@ -134,7 +134,7 @@ static void what_cannot_be_opened_says_why(void **state)
     assert_refused(&bytes, "not a zip file");
 }
 
-static void a_file_cut_anywhere_is_refused(void **state)
+static void truncated_files_are_rejected(void **state)
 {
     (void) state;
     for (int wide = 0; wide < 2; wide++) {
@@ -148,7 +148,7 @@ static void a_file_cut_anywhere_is_refused(void **state)
 }
 
 /* A changed byte in the data is detected; elsewhere too, unless the byte has no meaning. */
-static void a_changed_byte_gives_no_wrong_content(void **state)
+static void a_changed_byte_never_gives_wrong_content(void **state)
 {
     (void) state;
     for (int i = 0; i < 4; i++) {
@@ -184,7 +184,7 @@ static void a_wrong_crc_is_refused(void **state)
     assert_member_refused(&bytes, "a/one", "\"a/one\" in the zip file has a wrong CRC-32");
     assert_int_equal(read_member(&bytes, "b/two", 4, content, &err), 0);
     assert_string_equal(content, "zwei");
-    zip_renew_crc(&bytes, 1);
+    zip_update_crc(&bytes, 1);
     assert_int_equal(read_member(&bytes, "a/one", 4, content, &err), 0);
     assert_string_equal(content, "dins");
 }
@@ -211,7 +211,7 @@ static void compressed_and_encrypted_members_are_refused_when_read(void **state)
     }
 }
 
-static void what_local_headers_say_must_be_what_the_directory_says(void **state)
+static void local_headers_must_match_the_directory(void **state)
 {
     (void) state;
     static const struct {
@@ -240,7 +240,7 @@ static void what_local_headers_say_must_be_what_the_directory_says(void **state)
     }
 }
 
-static void a_directory_that_lies_is_refused(void **state)
+static void an_inconsistent_directory_is_rejected(void **state)
 {
     (void) state;
     static const struct {
@@ -318,7 +318,7 @@ static void hostile_names_are_quoted_in_messages(void **state)
     assert_member_refused(&bytes, longest, "\" in the zip file has a wrong CRC-32");
 }
 
-static void an_end_record_that_lies_is_refused(void **state)
+static void an_inconsistent_end_record_is_rejected(void **state)
 {
     (void) state;
     static const struct {
@@ -344,7 +344,7 @@ static void an_end_record_that_lies_is_refused(void **state)
     }
 }
 
-static void a_zip64_record_that_lies_is_refused(void **state)
+static void an_inconsistent_zip64_record_is_rejected(void **state)
 {
     (void) state;
     static const struct {
@@ -411,18 +411,18 @@ int main(void)
         cmocka_unit_test(stored_members_are_read),
         cmocka_unit_test(a_comment_may_follow),
         cmocka_unit_test(an_empty_zip_file_has_no_members),
-        cmocka_unit_test(what_cannot_be_opened_says_why),
-        cmocka_unit_test(a_file_cut_anywhere_is_refused),
-        cmocka_unit_test(a_changed_byte_gives_no_wrong_content),
+        cmocka_unit_test(open_errors_state_the_reason),
+        cmocka_unit_test(truncated_files_are_rejected),
+        cmocka_unit_test(a_changed_byte_never_gives_wrong_content),
         cmocka_unit_test(a_wrong_crc_is_refused),
         cmocka_unit_test(compressed_and_encrypted_members_are_refused_when_read),
-        cmocka_unit_test(what_local_headers_say_must_be_what_the_directory_says),
-        cmocka_unit_test(a_directory_that_lies_is_refused),
+        cmocka_unit_test(local_headers_must_match_the_directory),
+        cmocka_unit_test(an_inconsistent_directory_is_rejected),
         cmocka_unit_test(sizes_beyond_the_file_are_refused),
         cmocka_unit_test(names_are_unique),
         cmocka_unit_test(hostile_names_are_quoted_in_messages),
-        cmocka_unit_test(an_end_record_that_lies_is_refused),
-        cmocka_unit_test(a_zip64_record_that_lies_is_refused),
+        cmocka_unit_test(an_inconsistent_end_record_is_rejected),
+        cmocka_unit_test(an_inconsistent_zip64_record_is_rejected),
         cmocka_unit_test(a_file_that_shrinks_meanwhile_is_an_error),
     };
     return HS_RUN_TESTS(tests);

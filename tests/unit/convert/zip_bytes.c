@@ -126,7 +126,7 @@ void zip_end(struct zip_bytes *zip, const char *comment)
     zip_append(zip, comment, strlen(comment));
 }
 
-void zip_renew_crc(struct zip_bytes *zip, size_t i)
+void zip_update_crc(struct zip_bytes *zip, size_t i)
 {
     zip_put(zip, zip->headers[i] + 14, 4, crc_of(zip, i));
     zip_put(zip, zip->entries[i] + 16, 4, crc_of(zip, i));

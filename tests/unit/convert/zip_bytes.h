@@ -27,7 +27,7 @@ void zip_append(struct zip_bytes *zip, const void *data, size_t len);
 void zip_put(struct zip_bytes *zip, size_t at, size_t size, uint64_t value);
 
 /* Writes the CRC of member i's present contents into both its headers. */
-void zip_renew_crc(struct zip_bytes *zip, size_t i);
+void zip_update_crc(struct zip_bytes *zip, size_t i);
 
 /* Returns the path of an in-memory file with the first len bytes; valid until the next call. */
 const char *zip_path(const void *data, size_t len);

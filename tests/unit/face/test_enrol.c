@@ -186,7 +186,7 @@ static void test_background(void **state)
     assert_true(has(&verdict, "multiple_faces", "faces"));
 }
 
-static void test_odd_faces(void **state)
+static void test_unusual_faces(void **state)
 {
     (void) state;
     const struct hs_face_result nothing = { .dimension = 4 };
@@ -293,7 +293,7 @@ static void test_warnings(void **state)
 }
 
 /* `index` counts all faces of the picture by score; a box may have selected one of them. */
-static void test_which_face(void **state)
+static void test_selected_face(void **state)
 {
     (void) state;
     float vector[4] = { 1 };
@@ -334,7 +334,7 @@ static void near(unsigned seed, unsigned other, float share, float values[DIMENS
         values[i] = (float) (values[i] / sqrt(sum));
 }
 
-static void compare(struct hs_enrol_against *against, const char *name, const char *sha256, float *vector,
+static void compare(struct hs_enrol_comparison *against, const char *name, const char *sha256, float *vector,
                     struct hs_enrol_verdict *verdict)
 {
     struct hs_face_found face = good_face(vector);
@@ -348,7 +348,7 @@ static void test_gallery(void **state)
     struct fixture *f = *state;
     float vector[DIMENSION];
     struct hs_enrol_verdict verdict;
-    struct hs_enrol_against against = {
+    struct hs_enrol_comparison against = {
         .gallery = fixture_open(f), .space = "test", .threshold = 0.6, .deadline_ns = HS_NO_DEADLINE
     };
     const struct hs_gallery_new_embedding e = {
@@ -433,8 +433,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),       cmocka_unit_test(test_all_reasons_at_once),
-        cmocka_unit_test(test_background), cmocka_unit_test(test_odd_faces),
-        cmocka_unit_test(test_warnings),   cmocka_unit_test(test_which_face),
+        cmocka_unit_test(test_background), cmocka_unit_test(test_unusual_faces),
+        cmocka_unit_test(test_warnings),   cmocka_unit_test(test_selected_face),
         GALLERY_TEST(test_gallery),        cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_sentences),  GALLERY_TEST(test_store),
     };

@@ -29,7 +29,7 @@ static const struct hs_rect places[FACES] = {
     { 400, 320, 496, 432 },
 };
 
-struct scene {
+struct fixture {
     struct sim_pool detector, embedder;
     struct hs_buf picture;
     struct hs_face_pipeline pipeline;
@@ -57,12 +57,12 @@ static void make_picture(struct hs_buf *out, bool png)
     hs_image_destroy(image);
 }
 
-static void set_up(struct scene *s, bool png)
+static void set_up(struct fixture *s, bool png)
 {
-    *s = (struct scene) { .count = FACES, .wanted = { 0, 1, 2 } };
+    *s = (struct fixture) { .count = FACES, .wanted = { 0, 1, 2 } };
     make_picture(&s->picture, png);
-    sim_pool_init(&s->detector, &detector_pack, &detector_file, HS_FINDS_FACES, INPUT, "latency_ms: 0");
-    sim_pool_init(&s->embedder, &embedder_pack, NULL, HS_FINDS_EMBEDDINGS, 112,
+    sim_pool_init(&s->detector, &detector_pack, &detector_file, HS_OUTPUT_FACES, INPUT, "latency_ms: 0");
+    sim_pool_init(&s->embedder, &embedder_pack, NULL, HS_OUTPUT_EMBEDDINGS, 112,
                   "latency_ms: 0.1\nbatch_ms: {1: 0.1, 2: 0.1}");
     s->pipeline = (struct hs_face_pipeline) {
         .detector = &s->detector.pool,
@@ -73,21 +73,21 @@ static void set_up(struct scene *s, bool png)
     s->request = (struct hs_face_request) { .score_threshold = 0.3f, .max_faces = 10 };
 }
 
-static void tear_down(struct scene *s)
+static void tear_down(struct fixture *s)
 {
     sim_pool_finish(&s->detector);
     sim_pool_finish(&s->embedder);
     hs_buf_finish(&s->picture);
 }
 
-static void embed_all(struct scene *s, bool all)
+static void embed_all(struct fixture *s, bool all)
 {
     for (int i = 0; i < FACES; i++)
         s->vectors[i] = all;
     s->request.embed = all;
 }
 
-static void check_result(struct scene *s, const struct hs_face_result *result)
+static void check_result(struct fixture *s, const struct hs_face_result *result)
 {
     assert_int_equal(result->count, s->count);
     assert_true(result->width == WIDTH && result->height == HEIGHT && result->turn == 1 && !result->degraded);
@@ -113,14 +113,14 @@ static void check_result(struct scene *s, const struct hs_face_result *result)
     s->known = true;
 }
 
-static int find(struct scene *s, struct hs_face_result *result, struct hs_error *err)
+static int find(struct fixture *s, struct hs_face_result *result, struct hs_error *err)
 {
     return hs_face_find(&s->pipeline, s->picture.data, s->picture.len, &s->request, HS_NO_DEADLINE, NULL, result, err);
 }
 
 static int find_faces(void *arg)
 {
-    struct scene *s = arg;
+    struct fixture *s = arg;
     struct hs_face_result result;
     struct hs_error err = { 0 };
     int r = find(s, &result, &err);
@@ -135,7 +135,7 @@ static void faces_are_found_or_the_picture_is_refused(void **state)
 {
     (void) state;
     static const struct hs_rect inside = { 390, 300, 500, 440 }, small = { 430, 350, 470, 390 };
-    struct scene s;
+    struct fixture s;
     for (int png = 0; png < 2; png++) {
         for (int embed = 0; embed < 2; embed++) {
             set_up(&s, png);
@@ -156,7 +156,7 @@ static void faces_are_found_or_the_picture_is_refused(void **state)
             s.known = false;
             struct hs_face_result result;
             assert_int_equal(find(&s, &result, NULL), 0);
-            assert_true(result.count == 1 && hs_rect_share(&result.faces[0].face.box, &small) > 0.5f);
+            assert_true(result.count == 1 && hs_rect_overlap(&result.faces[0].face.box, &small) > 0.5f);
             hs_face_result_finish(&result);
             tear_down(&s);
         }
@@ -168,7 +168,7 @@ static void faces_are_found_or_the_picture_is_refused(void **state)
 static void the_subject_is_embedded(void **state)
 {
     (void) state;
-    struct scene s;
+    struct fixture s;
     set_up(&s, false);
     s.request.embed = s.request.subject = true;
     s.request.max_faces = 1;
@@ -177,10 +177,10 @@ static void the_subject_is_embedded(void **state)
     tear_down(&s);
 }
 
-static void faces_that_are_known_are_not_looked_for(void **state)
+static void known_faces_skip_the_detector(void **state)
 {
     (void) state;
-    struct scene s;
+    struct fixture s;
     struct hs_face_result known;
     set_up(&s, false);
     assert_int_equal(find(&s, &known, NULL), 0);
@@ -200,7 +200,7 @@ static void faces_that_are_known_are_not_looked_for(void **state)
     tear_down(&s);
 }
 
-static void bounds_are_kept(void **state)
+static void limits_hold(void **state)
 {
     (void) state;
     static const struct {
@@ -208,7 +208,7 @@ static void bounds_are_kept(void **state)
         float score;
         size_t count, found;
     } cases[] = { { 3, 0.3f, 3, 3 }, { 2, 0.3f, 2, 3 }, { 1, 0.3f, 1, 3 }, { 10, 0.999f, 0, 0 } };
-    struct scene s;
+    struct fixture s;
     set_up(&s, false);
     for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
         struct hs_face_result result;
@@ -247,7 +247,7 @@ static void tiny_faces_are_found_once_each(void **state)
     enum { TINY = 8 };
     static const int at[][2] = { { 98, 98 },  { 538, 98 },  { 98, 398 }, { 538, 398 }, { 318, 238 },
                                  { 383, 98 }, { 249, 398 }, { 98, 303 }, { 538, 168 } };
-    struct scene s;
+    struct fixture s;
     struct hs_image *image;
     struct hs_face_result result;
     set_up(&s, true);
@@ -270,7 +270,7 @@ static void tiny_faces_are_found_once_each(void **state)
                                        (float) at[i][1] + TINY };
         size_t found = 0;
         for (size_t k = 0; k < result.count; k++)
-            found += hs_rect_share(&result.faces[k].face.box, &place) > 0.5f;
+            found += hs_rect_overlap(&result.faces[k].face.box, &place) > 0.5f;
         if (found != 1)
             fail_msg("%d,%d: %zu faces", at[i][0], at[i][1], found);
     }
@@ -278,7 +278,7 @@ static void tiny_faces_are_found_once_each(void **state)
     tear_down(&s);
 }
 
-static void looks_are_as_many_as_were_asked_for(void **state)
+static void passes_match_the_request(void **state)
 {
     (void) state;
     static const struct hs_rect face = { 400, 64, 560, 256 }, small = { 430, 350, 470, 390 };
@@ -292,7 +292,7 @@ static void looks_are_as_many_as_were_asked_for(void **state)
         { false, false, false, &face, 1 }, { false, false, false, &small, 2 },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
-        struct scene s;
+        struct fixture s;
         struct hs_face_result result;
         struct hs_runner_status status;
         set_up(&s, false);
@@ -316,10 +316,10 @@ static void looks_are_as_many_as_were_asked_for(void **state)
     }
 }
 
-static void what_cannot_be_answered_is_refused(void **state)
+static void invalid_requests_are_rejected(void **state)
 {
     (void) state;
-    struct scene s;
+    struct fixture s;
     struct hs_face_result result;
     struct hs_error err;
     set_up(&s, false);
@@ -361,11 +361,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(faces_are_found_or_the_picture_is_refused),
         cmocka_unit_test(the_subject_is_embedded),
-        cmocka_unit_test(faces_that_are_known_are_not_looked_for),
-        cmocka_unit_test(bounds_are_kept),
+        cmocka_unit_test(known_faces_skip_the_detector),
+        cmocka_unit_test(limits_hold),
         cmocka_unit_test(tiny_faces_are_found_once_each),
-        cmocka_unit_test(looks_are_as_many_as_were_asked_for),
-        cmocka_unit_test(what_cannot_be_answered_is_refused),
+        cmocka_unit_test(passes_match_the_request),
+        cmocka_unit_test(invalid_requests_are_rejected),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -15,7 +15,7 @@
 static const char text_of_size[] = "test";
 
 /* Two faces in a picture of 100 x 80; the second is at its border, without landmarks, embedding and quality. */
-struct scene {
+struct face_fixture {
     float vectors[2][DIMENSION];
     struct hs_face_found faces[2];
     struct hs_face_result result;
@@ -25,7 +25,7 @@ struct scene {
     struct hs_face_app app;
 };
 
-static void set_up(struct scene *s)
+static void set_up(struct face_fixture *s)
 {
     memset(s, 0, sizeof(*s));
     unit_vector(1, s->vectors[0]);
@@ -83,7 +83,7 @@ static void check(json_t *json, const char *text)
 static void faces_are_listed(void **state)
 {
     (void) state;
-    struct scene s;
+    struct face_fixture s;
     set_up(&s);
     check(hs_face_detect_json(&s.result, true),
           "{\"faces\":[" FACE_1 POINTS "}," FACE_2 "],\"count\":2,\"inference_time_ms\":1.5,\"device\":\"sim\"}");
@@ -98,10 +98,10 @@ static void faces_are_listed(void **state)
     check(hs_face_quality_json(&s.faces[1]), "null");
 }
 
-static void a_vector_comes_with_its_space(void **state)
+static void an_embedding_has_its_space(void **state)
 {
     (void) state;
-    struct scene s;
+    struct face_fixture s;
     set_up(&s);
     s.result.dimension = 3;
     s.vectors[0][0] = 0.1f;
@@ -117,7 +117,7 @@ static void a_vector_comes_with_its_space(void **state)
 static void two_faces_are_compared(void **state)
 {
     (void) state;
-    struct scene s, other;
+    struct face_fixture s, other;
     set_up(&s);
     set_up(&other);
     memset(s.vectors[0], 0, sizeof(s.vectors[0]));
@@ -152,7 +152,7 @@ static void two_faces_are_compared(void **state)
           COMPARED("true", "1.0", "0.3", "other", "sim") "}");
 }
 
-static json_t *recognize(const struct scene *s, const struct hs_face_recognize *how)
+static json_t *recognize(const struct face_fixture *s, const struct hs_face_recognize *how)
 {
     struct hs_error err = { 0 };
     json_t *answer = hs_face_recognize_json(&s->app, &s->result, how, &err);
@@ -174,7 +174,7 @@ static json_t *recognize(const struct scene *s, const struct hs_face_recognize *
 static void faces_are_recognised(void **state)
 {
     struct fixture *f = *state;
-    struct scene s;
+    struct face_fixture s;
     set_up(&s);
     s.app.gallery = fixture_open(f);
     assert_int_equal(hs_face_index_create(f->gallery, "test", DIMENSION, 1, &s.app.index, NULL), 0);
@@ -233,7 +233,7 @@ static void faces_are_recognised(void **state)
 /* ---- allocation failures ---- */
 
 struct making {
-    struct scene scene;
+    struct face_fixture face_fixture;
     struct hs_face_recognize how;
     struct hs_enrol_verdict verdict;
     json_t *(*make)(struct making *m);
@@ -242,23 +242,23 @@ struct making {
 
 static json_t *make_detect(struct making *m)
 {
-    return hs_face_detect_json(&m->scene.result, true);
+    return hs_face_detect_json(&m->face_fixture.result, true);
 }
 
 static json_t *make_embed(struct making *m)
 {
-    return hs_face_embed_json(&m->scene.faces[0], &m->scene.result);
+    return hs_face_embed_json(&m->face_fixture.faces[0], &m->face_fixture.result);
 }
 
 static json_t *make_compare(struct making *m)
 {
-    const struct scene *s = &m->scene;
+    const struct face_fixture *s = &m->face_fixture;
     return hs_face_compare_json(&s->app, &s->faces[0], &s->result, &s->faces[0], &s->result);
 }
 
 static json_t *make_recognize(struct making *m)
 {
-    return recognize(&m->scene, &m->how);
+    return recognize(&m->face_fixture, &m->how);
 }
 
 static json_t *make_reasons(struct making *m)
@@ -268,7 +268,7 @@ static json_t *make_reasons(struct making *m)
 
 static json_t *make_enrolled(struct making *m)
 {
-    return hs_enrol_add_face(json_object(), &m->scene.faces[0], &m->scene.result, &m->verdict);
+    return hs_enrol_add_face(json_object(), &m->face_fixture.faces[0], &m->face_fixture.result, &m->verdict);
 }
 
 /* A response that is returned must be complete. */
@@ -290,22 +290,22 @@ static int make_answer(void *arg)
     return r;
 }
 
-static void answers_are_whole_or_none(void **state)
+static void responses_are_complete_or_absent(void **state)
 {
     static json_t *(*const makers[])(struct making *m) = { make_detect,    make_embed,   make_compare,
                                                            make_recognize, make_reasons, make_enrolled };
     struct fixture *f = *state;
     static struct making m;
-    set_up(&m.scene);
+    set_up(&m.face_fixture);
     add(fixture_open(f), "Ann", 1);
     add(f->gallery, "Bob", 2);
-    assert_int_equal(hs_face_index_create(f->gallery, "test", DIMENSION, 1, &m.scene.app.index, NULL), 0);
-    assert_int_equal(hs_face_index_refresh(m.scene.app.index, HS_NO_DEADLINE, NULL), 0);
+    assert_int_equal(hs_face_index_create(f->gallery, "test", DIMENSION, 1, &m.face_fixture.app.index, NULL), 0);
+    assert_int_equal(hs_face_index_refresh(m.face_fixture.app.index, HS_NO_DEADLINE, NULL), 0);
     m.how = (struct hs_face_recognize) { .threshold = 0.1, .candidates = 2, .deadline_ns = HS_NO_DEADLINE };
-    m.scene.result.found = 3;
-    m.scene.result.degraded = true;
-    hs_str_copy(m.scene.result.damage, sizeof(m.scene.result.damage), "half of it");
-    m.verdict.face = &m.scene.faces[0];
+    m.face_fixture.result.found = 3;
+    m.face_fixture.result.degraded = true;
+    hs_str_copy(m.face_fixture.result.damage, sizeof(m.face_fixture.result.damage), "half of it");
+    m.verdict.face = &m.face_fixture.faces[0];
     m.verdict.count = 2;
     m.verdict.reasons[0] = (struct hs_enrol_reason) { .code = "blurred", .measure = "sharpness", .limit = 0.3 };
     m.verdict.reasons[1] =
@@ -318,15 +318,17 @@ static void answers_are_whole_or_none(void **state)
         assert_true(hs_fail_each_allocation(make_answer, &m) > 6);
         free(m.whole);
     }
-    hs_face_index_destroy(m.scene.app.index);
+    hs_face_index_destroy(m.face_fixture.app.index);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(faces_are_listed),       cmocka_unit_test(a_vector_comes_with_its_space),
-        cmocka_unit_test(two_faces_are_compared), GALLERY_TEST(faces_are_recognised),
-        GALLERY_TEST(answers_are_whole_or_none),
+        cmocka_unit_test(faces_are_listed),
+        cmocka_unit_test(an_embedding_has_its_space),
+        cmocka_unit_test(two_faces_are_compared),
+        GALLERY_TEST(faces_are_recognised),
+        GALLERY_TEST(responses_are_complete_or_absent),
     };
     return HS_RUN_TESTS(tests);
 }

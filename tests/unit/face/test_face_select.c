@@ -2,7 +2,7 @@
 
 #include "face/face_select.h"
 
-static void each_rule_has_its_face(void **state)
+static void each_rule_selects_its_face(void **state)
 {
     (void) state;
     struct hs_face_found faces[] = {
@@ -55,7 +55,7 @@ static void rules_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_rule_has_its_face),
+        cmocka_unit_test(each_rule_selects_its_face),
         cmocka_unit_test(the_subject_of_a_portrait_is_the_best_face),
         cmocka_unit_test(rules_have_names),
     };

@@ -154,7 +154,7 @@ static void test_erasing(void **state)
     struct fixture *f = *state;
     f->options.erase_later = true;
     open_with(f, 1);
-    fixture_plant(f, 1);
+    fixture_copy_file(f, 1);
     /* Disables backups, because the first one might still contain her. */
     struct hs_face_maintenance *maintenance = start(f, -1);
     assert_int_equal(hs_gallery_remove(f->gallery, "Ann", NULL, NULL), 0);
@@ -178,7 +178,7 @@ static void test_not_started(void **state)
 
 /* Damaged files that were set aside do not count as backups, even if they are newer; listing them
  * terminates. */
-static void test_set_aside_is_no_backup(void **state)
+static void test_set_aside_file_is_not_a_backup(void **state)
 {
     struct fixture *f = *state;
     struct hs_face_maintenance_status status;
@@ -230,7 +230,7 @@ int main(void)
         GALLERY_TEST(test_failure),
         GALLERY_TEST(test_erasing),
         GALLERY_TEST(test_not_started),
-        GALLERY_TEST(test_set_aside_is_no_backup),
+        GALLERY_TEST(test_set_aside_file_is_not_a_backup),
         GALLERY_TEST(test_backup_of_a_purge),
     };
     return HS_RUN_TESTS(tests);

@@ -9,7 +9,7 @@
 
 static char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE];
 
-static void counts_are_words(void **state)
+static void counts_have_singular_and_plural(void **state)
 {
     (void) state;
     static const struct {
@@ -59,20 +59,20 @@ static void faces_that_cannot_match_are_reported(void **state)
     assert_string_equal(lines[1], "2 people cannot be recognised at all. Run `hailo-face db check` for the names");
 }
 
-static void records_that_others_left_are_reported(void **state)
+static void records_of_other_programs_are_reported(void **state)
 {
     (void) state;
-    static struct hs_gallery_survey survey;
-    assert_int_equal(hs_face_report_records(&survey, lines), 0);
-    survey.names.count = 1;
-    assert_int_equal(hs_face_report_records(&survey, lines), 1);
+    static struct hs_gallery_audit audit;
+    assert_int_equal(hs_face_report_records(&audit, lines), 0);
+    audit.names.count = 1;
+    assert_int_equal(hs_face_report_records(&audit, lines), 1);
     assert_string_equal(lines[0], "1 person with an invalid name. Run `hailo-face db check` for the names");
-    survey.metadata.count = 2;
-    assert_int_equal(hs_face_report_records(&survey, lines), 2);
+    audit.metadata.count = 2;
+    assert_int_equal(hs_face_report_records(&audit, lines), 2);
     assert_string_equal(lines[1],
                         "2 people with invalid metadata, which is not shown. Run `hailo-face db check` for the names");
-    survey.names.count = 0;
-    assert_int_equal(hs_face_report_records(&survey, lines), 1);
+    audit.names.count = 0;
+    assert_int_equal(hs_face_report_records(&audit, lines), 1);
     assert_string_equal(lines[0],
                         "2 people with invalid metadata, which is not shown. Run `hailo-face db check` for the names");
 }
@@ -80,9 +80,9 @@ static void records_that_others_left_are_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_are_words),
+        cmocka_unit_test(counts_have_singular_and_plural),
         cmocka_unit_test(faces_that_cannot_match_are_reported),
-        cmocka_unit_test(records_that_others_left_are_reported),
+        cmocka_unit_test(records_of_other_programs_are_reported),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -2,7 +2,7 @@
 
 #include "face/app.h"
 
-static void test_once(void **state)
+static void test_concurrent_keys(void **state)
 {
     (void) state;
     struct hs_face_idempotency idempotency;
@@ -22,6 +22,6 @@ static void test_once(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_once) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_concurrent_keys) };
     return HS_RUN_TESTS(tests);
 }

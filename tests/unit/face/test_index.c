@@ -21,7 +21,7 @@ static struct hs_face_index *create(struct fixture *f)
 }
 
 /* Returns the name that matches unit_vector(seed); "" if there is none. */
-static const char *who(struct hs_face_index *index, unsigned seed)
+static const char *best_name(struct hs_face_index *index, unsigned seed)
 {
     static struct hs_face_match match;
     float values[DIMENSION];
@@ -38,21 +38,21 @@ static void test_changes(void **state)
     struct hs_face_index *index = create(f);
     assert_false(hs_face_index_is_read(index));
     add(f->gallery, "Bob", 2);
-    assert_string_equal(who(index, 1), "Ann");
+    assert_string_equal(best_name(index, 1), "Ann");
     assert_true(hs_face_index_is_read(index));
-    assert_string_equal(who(index, 2), "Bob");
+    assert_string_equal(best_name(index, 2), "Bob");
     struct hs_gallery_added added = add(f->gallery, "Bob", 3);
-    assert_string_equal(who(index, 3), "Bob");
+    assert_string_equal(best_name(index, 3), "Bob");
     assert_int_equal(hs_gallery_rename(f->gallery, "Bob", "Cid", NULL), 0);
-    assert_string_equal(who(index, 3), "Cid");
+    assert_string_equal(best_name(index, 3), "Cid");
     assert_int_equal(hs_gallery_remove_embedding(f->gallery, added.embedding_id, NULL, NULL), 0);
-    assert_string_equal(who(index, 3), "");
-    assert_string_equal(who(index, 2), "Cid");
+    assert_string_equal(best_name(index, 3), "");
+    assert_string_equal(best_name(index, 2), "Cid");
     assert_int_equal(hs_gallery_merge(f->gallery, "Cid", "Ann", NULL), 0);
-    assert_string_equal(who(index, 2), "Ann");
+    assert_string_equal(best_name(index, 2), "Ann");
     assert_int_equal(hs_gallery_remove(f->gallery, "Ann", NULL, NULL), 0);
-    assert_string_equal(who(index, 2), "");
-    assert_string_equal(who(index, 1), "");
+    assert_string_equal(best_name(index, 2), "");
+    assert_string_equal(best_name(index, 1), "");
     hs_face_index_destroy(index);
 }
 
@@ -105,31 +105,31 @@ static void test_others(void **state)
     struct hs_gallery *other;
     add(fixture_open(f), "Ann", 1);
     struct hs_face_index *index = create(f);
-    assert_string_equal(who(index, 1), "Ann");
+    assert_string_equal(best_name(index, 1), "Ann");
     assert_int_equal(hs_gallery_open(&f->options, &other, NULL, NULL), 0);
     assert_int_equal(hs_gallery_rename(other, "Ann", "Bob", NULL), 0);
-    assert_string_equal(who(index, 1), "Bob");
+    assert_string_equal(best_name(index, 1), "Bob");
     add(other, "Ann", 2);
     assert_int_equal(hs_gallery_remove(other, "Bob", NULL, NULL), 0);
     assert_int_equal(hs_gallery_rename(other, "Ann", "Bob", NULL), 0);
-    assert_string_equal(who(index, 1), "");
-    assert_string_equal(who(index, 2), "Bob");
+    assert_string_equal(best_name(index, 1), "");
+    assert_string_equal(best_name(index, 2), "Bob");
     run_sql(f->path, "UPDATE identities SET name = 'Zoe'");
-    assert_string_equal(who(index, 2), "Zoe");
+    assert_string_equal(best_name(index, 2), "Zoe");
     /* A foreign change and one of ours, before the next refresh. */
     run_sql(f->path, "UPDATE identities SET name = 'Eve'");
     add(f->gallery, "Fay", 3);
-    assert_string_equal(who(index, 2), "Eve");
-    assert_string_equal(who(index, 3), "Fay");
+    assert_string_equal(best_name(index, 2), "Eve");
+    assert_string_equal(best_name(index, 3), "Fay");
     /* A foreign change, and one of ours by another process that had not opened the file before. */
     run_sql(f->path, "PRAGMA foreign_keys = ON; DELETE FROM identities WHERE name = 'Fay'; UPDATE identities SET"
                      " name = 'Gil'");
     hs_gallery_close(other);
     assert_int_equal(hs_gallery_open(&f->options, &other, NULL, NULL), 0);
     add(other, "Hal", 4);
-    assert_string_equal(who(index, 3), "");
-    assert_string_equal(who(index, 2), "Gil");
-    assert_string_equal(who(index, 4), "Hal");
+    assert_string_equal(best_name(index, 3), "");
+    assert_string_equal(best_name(index, 2), "Gil");
+    assert_string_equal(best_name(index, 4), "Hal");
     hs_gallery_close(other);
     hs_face_index_destroy(index);
 }
@@ -142,11 +142,11 @@ static void test_vanished_vector(void **state)
     add(fixture_open(f), "Ann", 1);
     add(f->gallery, "Bob", 2);
     struct hs_face_index *index = create(f);
-    assert_string_equal(who(index, 1), "Ann");
+    assert_string_equal(best_name(index, 1), "Ann");
     run_sql(f->path, "BEGIN; DELETE FROM embeddings WHERE identity_id = 1; UPDATE gallery SET change = change + 1;"
                      " INSERT INTO changes SELECT change, 2 FROM gallery; COMMIT");
-    assert_string_equal(who(index, 1), "");
-    assert_string_equal(who(index, 2), "Bob");
+    assert_string_equal(best_name(index, 1), "");
+    assert_string_equal(best_name(index, 2), "Bob");
     hs_face_index_destroy(index);
 }
 
@@ -157,7 +157,7 @@ static void test_failed_change(void **state)
     f->options.busy_timeout_ms = 20;
     add(fixture_open(f), "Ann", 1);
     struct hs_face_index *index = create(f);
-    assert_string_equal(who(index, 1), "Ann");
+    assert_string_equal(best_name(index, 1), "Ann");
     sqlite3 *db;
     assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
@@ -166,8 +166,8 @@ static void test_failed_change(void **state)
     assert_null(strstr(err.message, "BEGIN"));
     assert_int_equal(hs_gallery_rename(f->gallery, "Ann", "Bob", NULL), HS_EBUSY);
     assert_int_equal(try_add(f->gallery, "Ann", 2, NULL), HS_EBUSY);
-    assert_string_equal(who(index, 1), "Ann");
-    assert_string_equal(who(index, 2), "");
+    assert_string_equal(best_name(index, 1), "Ann");
+    assert_string_equal(best_name(index, 2), "");
     sqlite3_close(db);
     hs_face_index_destroy(index);
 }
@@ -199,12 +199,12 @@ static void test_query_beside_waiting_change(void **state)
     struct waiting waiting = { .gallery = f->gallery };
     pthread_create(&thread, NULL, wait_to_add, &waiting);
     usleep(50000);
-    assert_string_equal(who(index, 1), "Ann");
+    assert_string_equal(best_name(index, 1), "Ann");
     assert_int_equal(count_of(f->gallery, "Ann"), 1);
     assert_false(waiting.done);
     sqlite3_close(db);
     pthread_join(thread, NULL);
-    assert_string_equal(who(index, 2), "Bob");
+    assert_string_equal(best_name(index, 2), "Bob");
     hs_face_index_destroy(index);
 }
 
@@ -215,12 +215,12 @@ static void test_query_beside_locked_change(void **state)
     struct fixture *f = *state;
     add(fixture_open(f), "Ann", 1);
     struct hs_face_index *index = create(f);
-    assert_string_equal(who(index, 1), "Ann");
+    assert_string_equal(best_name(index, 1), "Ann");
     assert_int_equal(hs_gallery_lock_change(f->gallery, NULL), 0);
     run_sql(f->path, "UPDATE identities SET name = 'Bob'");
-    assert_string_equal(who(index, 1), "Bob");
+    assert_string_equal(best_name(index, 1), "Bob");
     hs_gallery_unlock_change(f->gallery);
-    assert_string_equal(who(index, 1), "Bob");
+    assert_string_equal(best_name(index, 1), "Bob");
     hs_face_index_destroy(index);
 }
 
@@ -249,20 +249,20 @@ static void test_new_log_index(void **state)
     fixture_close(f);
     fixture_open(f);
     struct hs_face_index *index = create(f);
-    assert_string_equal(who(index, 1), "Ann");
+    assert_string_equal(best_name(index, 1), "Ann");
     run_sql(f->path, "UPDATE identities SET name = 'Bob'");
     spoil_log_index(f);
-    assert_string_equal(who(index, 1), "Bob");
+    assert_string_equal(best_name(index, 1), "Bob");
     add(f->gallery, "Cid", 2);
     add(f->gallery, "Dan", 3);
-    assert_string_equal(who(index, 3), "Dan");
+    assert_string_equal(best_name(index, 3), "Dan");
     spoil_log_index(f);
     run_sql(f->path, "UPDATE identities SET name = 'Eve' WHERE name = 'Bob'");
-    assert_string_equal(who(index, 1), "Eve");
+    assert_string_equal(best_name(index, 1), "Eve");
     spoil_log_index(f);
-    assert_string_equal(who(index, 1), "Eve");
+    assert_string_equal(best_name(index, 1), "Eve");
     add(f->gallery, "Fay", 4);
-    assert_string_equal(who(index, 4), "Fay");
+    assert_string_equal(best_name(index, 4), "Fay");
     hs_face_index_destroy(index);
 }
 
@@ -292,18 +292,18 @@ static void test_renames(void **state)
     struct hs_face_index *index = create(f);
     pthread_create(&thread, NULL, rename_often, other);
     for (int i = 0; i < RENAMES; i++) {
-        const char *name = who(index, 1);
+        const char *name = best_name(index, 1);
         assert_true(strcmp(name, "A") == 0 || strcmp(name, "B") == 0);
         if (i % 8 == 0) {
             add(f->gallery, "C", 2);
-            assert_string_equal(who(index, 2), "C");
+            assert_string_equal(best_name(index, 2), "C");
             assert_int_equal(hs_gallery_remove(f->gallery, "C", NULL, NULL), 0);
-            assert_string_equal(who(index, 2), "");
+            assert_string_equal(best_name(index, 2), "");
         }
     }
     pthread_join(thread, &failed);
     assert_null(failed);
-    assert_string_equal(who(index, 1), "A");
+    assert_string_equal(best_name(index, 1), "A");
     hs_gallery_close(other);
     hs_face_index_destroy(index);
 }

@@ -16,7 +16,7 @@ static struct hs_face_pairs *parsed(const char *text)
     return pairs;
 }
 
-static void each_picture_is_there_once(void **state)
+static void each_picture_is_listed_once(void **state)
 {
     (void) state;
     struct hs_face_pairs *p = parsed("a,b,same\nx/1.jpg,x/2.jpg,1\n\nx/2.jpg,y.png,0\nx/1.jpg,y.png,False\n");
@@ -25,7 +25,7 @@ static void each_picture_is_there_once(void **state)
     assert_int_equal(p->pair_count, 3);
     assert_true(p->pairs[0].same && !p->pairs[1].same && !p->pairs[2].same);
     assert_true(p->pairs[2].a == 0 && p->pairs[2].b == 2);
-    assert_false(p->pictures[0].boxed);
+    assert_false(p->pictures[0].has_box);
     hs_face_pairs_destroy(p);
 }
 
@@ -38,7 +38,7 @@ static void columns_may_come_in_any_order_and_cells_in_quotes(void **state)
     assert_int_equal(p->picture_count, 4);
     assert_string_equal(p->pictures[0].path, "r.jpg");
     assert_string_equal(p->pictures[1].path, "q,1.jpg");
-    assert_true(p->pictures[1].boxed && !p->pictures[0].boxed);
+    assert_true(p->pictures[1].has_box && !p->pictures[0].has_box);
     const struct hs_rect *box = &p->pictures[1].box;
     assert_true(box->x1 == 10 && box->y1 == 20 && box->x2 == 40 && box->y2 == 60);
     assert_true(p->pairs[1].a == 2 && p->pairs[1].b == 3); /* a different box is a different face */
@@ -161,7 +161,7 @@ static void pairs_are_read_or_refused_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_picture_is_there_once),
+        cmocka_unit_test(each_picture_is_listed_once),
         cmocka_unit_test(columns_may_come_in_any_order_and_cells_in_quotes),
         cmocka_unit_test(bad_files_are_refused_with_their_line),
         cmocka_unit_test(lines_have_bounds),

@@ -67,14 +67,14 @@ void fixture_close(struct fixture *f)
     f->gallery = NULL;
 }
 
-void fixture_plant(struct fixture *f, unsigned seed)
+void fixture_copy_file(struct fixture *f, unsigned seed)
 {
     float values[DIMENSION];
     uint8_t *data;
     size_t len;
     fixture_close(f);
-    int64_t root = ask_sql(f->path, "SELECT rootpage FROM sqlite_schema WHERE name = 'idx_requests_created'");
-    assert_int_equal(ask_sql(f->path, "PRAGMA page_size"), 4096);
+    int64_t root = query_sql(f->path, "SELECT rootpage FROM sqlite_schema WHERE name = 'idx_requests_created'");
+    assert_int_equal(query_sql(f->path, "PRAGMA page_size"), 4096);
     assert_int_equal(hs_file_read(f->path, 1 << 20, &data, &len, NULL), 0);
     unit_vector(seed, values);
     memcpy(data + (root - 1) * 4096 + 2048, values, sizeof(values));
@@ -127,11 +127,11 @@ int64_t count_of(struct hs_gallery *gallery, const char *name)
     return count;
 }
 
-struct hs_gallery_survey stats_of(struct hs_gallery *gallery)
+struct hs_gallery_audit stats_of(struct hs_gallery *gallery)
 {
-    struct hs_gallery_survey survey = { 0 };
-    assert_int_equal(hs_gallery_survey(gallery, "test", DIMENSION, &survey, NULL), 0);
-    return survey;
+    struct hs_gallery_audit audit = { 0 };
+    assert_int_equal(hs_gallery_audit(gallery, "test", DIMENSION, &audit, NULL), 0);
+    return audit;
 }
 
 static bool file_has(const char *path, const void *needle, size_t len)
@@ -180,7 +180,7 @@ void run_sql(const char *path, const char *sql)
     sqlite3_close(db);
 }
 
-int64_t ask_sql(const char *path, const char *sql)
+int64_t query_sql(const char *path, const char *sql)
 {
     sqlite3 *db = open_sql(path);
     sqlite3_stmt *stmt = NULL;

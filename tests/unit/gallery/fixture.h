@@ -7,8 +7,8 @@
 #include <limits.h>
 #include <sqlite3.h>
 
+#include "gallery/audit.h"
 #include "gallery/gallery.h"
-#include "gallery/survey.h"
 
 enum { DIMENSION = 64 };
 
@@ -27,7 +27,7 @@ struct hs_gallery *fixture_open(struct fixture *f);
 void fixture_close(struct fixture *f);
 
 /* Writes unit_vector(seed) into the unused part of a page, an empty index, and opens the gallery again. */
-void fixture_plant(struct fixture *f, unsigned seed);
+void fixture_copy_file(struct fixture *f, unsigned seed);
 
 /* Returns a pseudo-random unit vector, always the same for one seed. */
 const float *unit_vector(unsigned seed, float values[DIMENSION]);
@@ -38,7 +38,7 @@ struct hs_gallery_added add(struct hs_gallery *gallery, const char *name, unsign
 
 /* Returns the number of embeddings of an identity; -1 if the identity does not exist. */
 int64_t count_of(struct hs_gallery *gallery, const char *name);
-struct hs_gallery_survey stats_of(struct hs_gallery *gallery); /* for space "test" and DIMENSION */
+struct hs_gallery_audit stats_of(struct hs_gallery *gallery); /* for space "test" and DIMENSION */
 
 /* Returns true if a file in the folder (except backups) contains any 12 bytes of unit_vector(seed). */
 bool folder_has(const struct fixture *f, unsigned seed);
@@ -48,7 +48,7 @@ void write_first_schema(const char *path);
 
 /* Run SQL on a file with a separate connection. */
 void run_sql(const char *path, const char *sql);
-int64_t ask_sql(const char *path, const char *sql);
+int64_t query_sql(const char *path, const char *sql);
 
 #define GALLERY_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 

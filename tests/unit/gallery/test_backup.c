@@ -47,7 +47,7 @@ static void test_backup_and_restore(void **state)
     hs_gallery_close(other);
 }
 
-static void test_keep(void **state)
+static void test_keep_backups(void **state)
 {
     struct fixture *f = *state;
     f->options.keep_backups = 2;
@@ -280,7 +280,7 @@ static void test_change_while_restoring(void **state)
 
 /* A file whose schema has foreign objects is not restored, and its triggers and views have no
  * effect when it is opened. */
-static void test_crafted(void **state)
+static void test_malicious_backup(void **state)
 {
     static const char *const crafts[] = {
         "CREATE TRIGGER t AFTER INSERT ON embeddings BEGIN DELETE FROM identities; END",
@@ -460,7 +460,7 @@ static void test_foreign_tables(void **state)
     assert_int_equal(count_of(f->gallery, "a"), 1);
 }
 
-static void test_leftovers_go(void **state)
+static void test_leftovers_are_deleted(void **state)
 {
     struct fixture *f = *state;
     char path[PATH_MAX];
@@ -474,21 +474,21 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         GALLERY_TEST(test_backup_and_restore),
-        GALLERY_TEST(test_keep),
+        GALLERY_TEST(test_keep_backups),
         GALLERY_TEST(test_no_folder),
         GALLERY_TEST(test_bad_backups),
         GALLERY_TEST(test_damaged_file),
         GALLERY_TEST(test_damaged_without_backup),
         GALLERY_TEST(test_flipped_bytes),
         GALLERY_TEST(test_foreign_tables),
-        GALLERY_TEST(test_leftovers_go),
+        GALLERY_TEST(test_leftovers_are_deleted),
         GALLERY_TEST(test_clock),
         GALLERY_TEST(test_shared_folder),
         GALLERY_TEST(test_same_path),
         GALLERY_TEST(test_busy),
         GALLERY_TEST(test_restore_waits),
         GALLERY_TEST(test_change_while_restoring),
-        GALLERY_TEST(test_crafted),
+        GALLERY_TEST(test_malicious_backup),
     };
     return HS_RUN_TESTS(tests);
 }

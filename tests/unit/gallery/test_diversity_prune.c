@@ -11,7 +11,7 @@ static void feed(struct hs_prune *kept, int64_t id, const char *space, float x, 
 }
 
 /* Of the most similar pair (1 and 3) the one of lower quality is dropped; each space is counted separately. */
-static void test_lower_score_goes(void **state)
+static void test_lower_score_is_dropped(void **state)
 {
     (void) state;
     struct hs_prune kept;
@@ -30,7 +30,7 @@ static void test_lower_score_goes(void **state)
     hs_prune_finish(&kept);
 }
 
-static void test_older_goes(void **state)
+static void test_older_is_dropped(void **state)
 {
     (void) state;
     struct hs_prune kept;
@@ -57,7 +57,7 @@ static void test_one_only(void **state)
     hs_prune_finish(&kept);
 }
 
-static void test_unusable_goes_first(void **state)
+static void test_unusable_is_dropped_first(void **state)
 {
     (void) state;
     struct hs_prune kept;
@@ -97,10 +97,10 @@ static void test_nearest_of_the_last(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lower_score_goes),
-        cmocka_unit_test(test_older_goes),
+        cmocka_unit_test(test_lower_score_is_dropped),
+        cmocka_unit_test(test_older_is_dropped),
         cmocka_unit_test(test_one_only),
-        cmocka_unit_test(test_unusable_goes_first),
+        cmocka_unit_test(test_unusable_is_dropped_first),
         cmocka_unit_test(test_nearest_of_the_last),
     };
     return HS_RUN_TESTS(tests);

@@ -47,7 +47,7 @@ static void test_remove_embedding(void **state)
     assert_int_equal(hs_gallery_remove_embedding(g, id, NULL, NULL), HS_ENOTFOUND);
 }
 
-static void test_dropped_goes(void **state)
+static void test_dropped_embedding_is_erased(void **state)
 {
     struct fixture *f = *state;
     f->options.max_embeddings_per_identity = 1;
@@ -58,7 +58,7 @@ static void test_dropped_goes(void **state)
 }
 
 /* Pages split and merge, so rows move. */
-static void test_many(void **state)
+static void test_many_erasures(void **state)
 {
     struct fixture *f = *state;
     struct hs_gallery *g = fixture_open(f);
@@ -78,23 +78,23 @@ static void test_many(void **state)
 }
 
 /* Old copies that SQLite does not know are found and erased. */
-static void test_residue(void **state)
+static void test_foreign_copies_are_erased(void **state)
 {
     struct fixture *f = *state;
     add(fixture_open(f), "a", 1);
-    fixture_plant(f, 1);
+    fixture_copy_file(f, 1);
     assert_int_equal(hs_gallery_remove(f->gallery, "a", NULL, NULL), 0);
     assert_false(folder_has(f, 1));
 }
 
 /* With erase_later the file is rewritten later; the index need not be rebuilt after that. */
-static void test_residue_later(void **state)
+static void test_foreign_copies_are_erased_later(void **state)
 {
     struct fixture *f = *state;
     f->options.erase_later = true;
     add(fixture_open(f), "a", 1);
     add(f->gallery, "b", 2);
-    fixture_plant(f, 1);
+    fixture_copy_file(f, 1);
     struct hs_gallery_erased erased;
     struct hs_gallery_version before, after;
     char path[PATH_MAX];
@@ -121,7 +121,7 @@ static void test_residue_later(void **state)
 }
 
 /* A removal with nothing to rewrite is not pending. */
-static void test_nothing_later(void **state)
+static void test_erase_later_without_copies(void **state)
 {
     struct fixture *f = *state;
     f->options.erase_later = true;
@@ -133,7 +133,7 @@ static void test_nothing_later(void **state)
     assert_false(folder_has(f, 1));
     /* Closing the gallery completes a pending erasure. */
     add(f->gallery, "b", 2);
-    fixture_plant(f, 2);
+    fixture_copy_file(f, 2);
     assert_int_equal(hs_gallery_remove(f->gallery, "b", &erased, NULL), 0);
     assert_true(erased.pending);
     hs_gallery_erased_finish(&erased);
@@ -148,7 +148,7 @@ static void test_foreign_change_before_rewriting(void **state)
     f->options.erase_later = true;
     struct hs_gallery_version before, after;
     add(fixture_open(f), "a", 1);
-    fixture_plant(f, 1);
+    fixture_copy_file(f, 1);
     assert_int_equal(hs_gallery_remove(f->gallery, "a", NULL, NULL), 0);
     assert_int_equal(hs_gallery_get_version(f->gallery, &before, NULL), 0);
     run_sql(f->path, "INSERT INTO identities (name) VALUES ('other')");
@@ -290,11 +290,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         GALLERY_TEST(test_remove),
         GALLERY_TEST(test_remove_embedding),
-        GALLERY_TEST(test_dropped_goes),
-        GALLERY_TEST(test_many),
-        GALLERY_TEST(test_residue),
-        GALLERY_TEST(test_residue_later),
-        GALLERY_TEST(test_nothing_later),
+        GALLERY_TEST(test_dropped_embedding_is_erased),
+        GALLERY_TEST(test_many_erasures),
+        GALLERY_TEST(test_foreign_copies_are_erased),
+        GALLERY_TEST(test_foreign_copies_are_erased_later),
+        GALLERY_TEST(test_erase_later_without_copies),
         GALLERY_TEST(test_foreign_change_before_rewriting),
         GALLERY_TEST(test_purge_all),
         GALLERY_TEST(test_reader_holds_log),

@@ -34,7 +34,7 @@ static void append_sum(struct hs_buf *buf)
     assert_int_equal(hs_buf_printf(buf, "{\"sha256\":\"%s\"}\n", hex), 0);
 }
 
-static void test_there_and_back(void **state)
+static void test_round_trip(void **state)
 {
     struct fixture *f = *state;
     struct hs_gallery *g = fixture_open(f);
@@ -181,8 +181,8 @@ static void test_other_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_there_and_back), GALLERY_TEST(test_times),         GALLERY_TEST(test_changed_file),
-        GALLERY_TEST(test_refused),        GALLERY_TEST(test_other_version),
+        GALLERY_TEST(test_round_trip), GALLERY_TEST(test_times),         GALLERY_TEST(test_changed_file),
+        GALLERY_TEST(test_refused),    GALLERY_TEST(test_other_version),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -36,7 +36,7 @@ static void check_add(struct fixture *f, bool done, bool may_be_done)
 
 static const char key[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-static int run_add_once(struct fixture *f)
+static int run_add_idempotent(struct fixture *f)
 {
     float values[DIMENSION];
     const struct hs_gallery_new_embedding e = { .values = unit_vector(10, values),
@@ -46,11 +46,11 @@ static int run_add_once(struct fixture *f)
 }
 
 /* Both the embedding and the request are stored, or neither is. */
-static void check_add_once(struct fixture *f, bool done, bool may_be_done)
+static void check_add_idempotent(struct fixture *f, bool done, bool may_be_done)
 {
-    struct hs_gallery_recalled recalled;
+    struct hs_gallery_found_request recalled;
     check_add(f, done, may_be_done);
-    bool remembered = hs_gallery_recall(f->gallery, key, &recalled, NULL) == 0;
+    bool remembered = hs_gallery_find_request(f->gallery, key, &recalled, NULL) == 0;
     assert_int_equal(remembered, count_of(f->gallery, "new") == 1);
 }
 
@@ -127,7 +127,7 @@ static void check_merge(struct fixture *f, bool done, bool may_be_done)
     assert_true((a == -1 && b == 2 && (done || may_be_done)) || (a == 2 && b == 1 && !done));
 }
 
-static int see_identity(void *arg, const struct hs_gallery_identity *identity)
+static int count_identity(void *arg, const struct hs_gallery_identity *identity)
 {
     (void) arg;
     assert_non_null(identity->name);
@@ -137,7 +137,7 @@ static int see_identity(void *arg, const struct hs_gallery_identity *identity)
 static int run_read(struct fixture *f)
 {
     struct hs_gallery_person *person;
-    int r = hs_gallery_for_each_identity(f->gallery, NULL, 10, see_identity, NULL, NULL, NULL);
+    int r = hs_gallery_for_each_identity(f->gallery, NULL, 10, count_identity, NULL, NULL, NULL);
     if (r == 0)
         r = hs_gallery_get(f->gallery, "a", true, &person, NULL);
     if (r == 0)
@@ -220,20 +220,20 @@ static void check_import(struct fixture *f, bool done, bool may_be_done)
 static int run_set_space(struct fixture *f)
 {
     struct hs_gallery_assigned assigned;
-    struct hs_gallery_survey survey;
+    struct hs_gallery_audit audit;
     char name[HS_GALLERY_NAME_MAX + 1];
     int r = hs_gallery_set_space(f->gallery, "test", "m", DIMENSION, &assigned, NULL);
     if (r == 0)
-        r = hs_gallery_survey(f->gallery, "test", DIMENSION, &survey, NULL);
+        r = hs_gallery_audit(f->gallery, "test", DIMENSION, &audit, NULL);
     return r == 0 ? hs_gallery_resolve_name(f->gallery, "a", name, NULL) : r;
 }
 
 static void check_set_space(struct fixture *f, bool done, bool may_be_done)
 {
-    struct hs_gallery_survey survey = stats_of(f->gallery);
-    int64_t unknown = survey.usability.embeddings[HS_GALLERY_UNKNOWN_SPACE];
+    struct hs_gallery_audit audit = stats_of(f->gallery);
+    int64_t unknown = audit.usability.embeddings[HS_GALLERY_UNKNOWN_SPACE];
     (void) may_be_done;
-    assert_int_equal(survey.usability.embeddings[HS_GALLERY_USABLE] + unknown, 3);
+    assert_int_equal(audit.usability.embeddings[HS_GALLERY_USABLE] + unknown, 3);
     assert_true(unknown == 0 || (unknown == 2 && !done));
 }
 
@@ -280,7 +280,7 @@ static bool try_with_fault(const struct operation *operation, enum fault fault, 
 static const struct operation operations[] = {
     { "add", run_add, check_add },
     { "add to a full one", run_add_full, check_add_full },
-    { "add once", run_add_once, check_add_once },
+    { "add once", run_add_idempotent, check_add_idempotent },
     { "remove later", run_remove_later, check_remove_later },
     { "remove", run_remove, check_remove },
     { "merge", run_merge, check_merge },

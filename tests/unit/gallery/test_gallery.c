@@ -255,7 +255,7 @@ static void test_for_each_since(void **state)
 }
 
 /* The next change detects a file that was deleted or replaced. Open content remains readable. */
-static void test_lost(void **state)
+static void test_deleted_file(void **state)
 {
     struct fixture *f = *state;
     struct hs_error err;
@@ -362,7 +362,7 @@ static void test_threads(void **state)
 static const char key_a[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                   key_b[] = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-static int add_once(struct fixture *f, const char *key, const char *body, const char *name, unsigned seed)
+static int add_idempotent(struct fixture *f, const char *key, const char *body, const char *name, unsigned seed)
 {
     float values[DIMENSION];
     const struct hs_gallery_new_embedding e = { .values = unit_vector(seed, values),
@@ -372,18 +372,18 @@ static int add_once(struct fixture *f, const char *key, const char *body, const 
     return hs_gallery_add(f->gallery, &request, name, NULL, &e, NULL, NULL);
 }
 
-static void test_once(void **state)
+static void test_idempotency(void **state)
 {
     struct fixture *f = *state;
-    struct hs_gallery_recalled recalled;
+    struct hs_gallery_found_request recalled;
     fixture_open(f);
-    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
-    assert_int_equal(hs_gallery_recall(f->gallery, "short", &recalled, NULL), HS_EINVAL);
-    assert_int_equal(add_once(f, key_a, key_b, "a", 1), 0);
+    assert_int_equal(hs_gallery_find_request(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
+    assert_int_equal(hs_gallery_find_request(f->gallery, "short", &recalled, NULL), HS_EINVAL);
+    assert_int_equal(add_idempotent(f, key_a, key_b, "a", 1), 0);
     /* Repeating the request adds nothing. */
-    assert_int_equal(add_once(f, key_a, key_b, "a", 2), HS_ECONFLICT);
+    assert_int_equal(add_idempotent(f, key_a, key_b, "a", 2), HS_ECONFLICT);
     assert_int_equal(count_of(f->gallery, "a"), 1);
-    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), 0);
+    assert_int_equal(hs_gallery_find_request(f->gallery, key_a, &recalled, NULL), 0);
     assert_string_equal(recalled.body_sha256, key_b);
     assert_string_equal(recalled.name, "a");
     assert_true(recalled.added.identity_created);
@@ -393,30 +393,30 @@ static void test_once(void **state)
     add(f->gallery, "b", 3);
     assert_int_equal(hs_gallery_merge(f->gallery, "a", "b", NULL), 0);
     assert_int_equal(hs_gallery_rename(f->gallery, "b", "c", NULL), 0);
-    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), 0);
+    assert_int_equal(hs_gallery_find_request(f->gallery, key_a, &recalled, NULL), 0);
     assert_string_equal(recalled.name, "c");
     assert_int_equal(hs_gallery_remove(f->gallery, "c", NULL, NULL), 0);
-    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
-    assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM requests"), 0);
+    assert_int_equal(hs_gallery_find_request(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
+    assert_int_equal(query_sql(f->path, "SELECT count(*) FROM requests"), 0);
 }
 
-static void test_once_is_forgotten(void **state)
+static void test_requests_expire(void **state)
 {
     struct fixture *f = *state;
-    struct hs_gallery_recalled recalled;
+    struct hs_gallery_found_request recalled;
     fixture_open(f);
-    assert_int_equal(add_once(f, key_a, key_b, "a", 1), 0);
+    assert_int_equal(add_idempotent(f, key_a, key_b, "a", 1), 0);
     run_sql(f->path, "UPDATE requests SET created_at = datetime('now', '-25 hours')");
-    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
-    assert_int_equal(add_once(f, key_a, key_a, "a", 2), 0);
+    assert_int_equal(hs_gallery_find_request(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
+    assert_int_equal(add_idempotent(f, key_a, key_a, "a", 2), 0);
     assert_int_equal(count_of(f->gallery, "a"), 2);
     /* Only the newest requests are kept. */
     run_sql(f->path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10050)"
                      " INSERT INTO requests SELECT 'k' || i, '', 1, 1, 0, 0, CURRENT_TIMESTAMP FROM n");
-    assert_int_equal(add_once(f, key_b, key_b, "a", 3), 0);
-    assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM requests"), HS_GALLERY_REQUESTS_MAX);
-    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
-    assert_int_equal(hs_gallery_recall(f->gallery, key_b, &recalled, NULL), 0);
+    assert_int_equal(add_idempotent(f, key_b, key_b, "a", 3), 0);
+    assert_int_equal(query_sql(f->path, "SELECT count(*) FROM requests"), HS_GALLERY_REQUESTS_MAX);
+    assert_int_equal(hs_gallery_find_request(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
+    assert_int_equal(hs_gallery_find_request(f->gallery, key_b, &recalled, NULL), 0);
 }
 
 static void test_update(void **state)
@@ -458,21 +458,11 @@ static void test_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_add_and_get),
-        GALLERY_TEST(test_list),
-        GALLERY_TEST(test_list_many),
-        GALLERY_TEST(test_change),
-        GALLERY_TEST(test_limit),
-        GALLERY_TEST(test_for_each),
-        GALLERY_TEST(test_for_each_since),
-        GALLERY_TEST(test_lost),
-        GALLERY_TEST(test_bad_input),
-        GALLERY_TEST(test_bad_options),
-        GALLERY_TEST(test_threads),
-        GALLERY_TEST(test_once),
-        GALLERY_TEST(test_once_is_forgotten),
-        GALLERY_TEST(test_update),
-        GALLERY_TEST(test_counts),
+        GALLERY_TEST(test_add_and_get),     GALLERY_TEST(test_list),         GALLERY_TEST(test_list_many),
+        GALLERY_TEST(test_change),          GALLERY_TEST(test_limit),        GALLERY_TEST(test_for_each),
+        GALLERY_TEST(test_for_each_since),  GALLERY_TEST(test_deleted_file), GALLERY_TEST(test_bad_input),
+        GALLERY_TEST(test_bad_options),     GALLERY_TEST(test_threads),      GALLERY_TEST(test_idempotency),
+        GALLERY_TEST(test_requests_expire), GALLERY_TEST(test_update),       GALLERY_TEST(test_counts),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -56,7 +56,7 @@ static void search_with_failures(struct gallery *g, int threads, int least)
     struct searching s = { g, index_of(g, threads), g->vectors, NULL, 0 };
     /* Some rows that the store no longer has. */
     g->ids[0] = g->ids[1] = 0;
-    s.wanted_count = plain_answer(g, s.query, -INFINITY, &s.wanted);
+    s.wanted_count = reference_search(g, s.query, -INFINITY, &s.wanted);
     assert_true(s.wanted_count >= K);
     assert_int_equal(search(&s), 0); /* starts the threads, which happens only once */
     each(search, &s, least);
@@ -224,31 +224,31 @@ static void test_export(void **state)
     hs_buf_finish(&wanted);
 }
 
-static int check_survey(int r, const struct hs_gallery_survey *survey)
+static int check_audit(int r, const struct hs_gallery_audit *audit)
 {
     if (r == 0) {
-        assert_int_equal(survey->identities, 2);
-        assert_int_equal(survey->embeddings, 2);
-        assert_int_equal(survey->usability.embeddings[HS_GALLERY_USABLE], 2);
-        assert_int_equal(survey->without.count, 0);
-        assert_int_equal(survey->names.count, 1);
-        assert_int_equal(survey->metadata.count, 0);
+        assert_int_equal(audit->identities, 2);
+        assert_int_equal(audit->embeddings, 2);
+        assert_int_equal(audit->usability.embeddings[HS_GALLERY_USABLE], 2);
+        assert_int_equal(audit->without.count, 0);
+        assert_int_equal(audit->names.count, 1);
+        assert_int_equal(audit->metadata.count, 0);
     }
     return r;
 }
 
-static int survey(void *arg)
+static int audit(void *arg)
 {
-    static struct hs_gallery_survey found;
+    static struct hs_gallery_audit found;
     struct fixture *f = arg;
-    return check_survey(hs_gallery_survey(f->gallery, "test", DIMENSION, &found, NULL), &found);
+    return check_audit(hs_gallery_audit(f->gallery, "test", DIMENSION, &found, NULL), &found);
 }
 
-static int survey_file(void *arg)
+static int audit_file(void *arg)
 {
-    static struct hs_gallery_survey found;
+    static struct hs_gallery_audit found;
     const struct fixture *f = arg;
-    return check_survey(hs_gallery_survey_file(f->path, 1000, "test", DIMENSION, &found, NULL), &found);
+    return check_audit(hs_gallery_audit_file(f->path, 1000, "test", DIMENSION, &found, NULL), &found);
 }
 
 static int resolve(void *arg)
@@ -261,14 +261,14 @@ static int resolve(void *arg)
     return r;
 }
 
-static void test_survey(void **state)
+static void test_audit(void **state)
 {
     struct fixture *f = *state;
     add_full(fixture_open(f), "Ada", 1);
     add_full(f->gallery, "Bob", 2);
-    run_sql(f->path, "UPDATE identities SET name = 'Ada ' WHERE name = 'Ada'"); /* a name that the survey lists */
-    each(survey, f, 10);
-    each(survey_file, f, 10);
+    run_sql(f->path, "UPDATE identities SET name = 'Ada ' WHERE name = 'Ada'"); /* a name that the audit lists */
+    each(audit, f, 10);
+    each(audit_file, f, 10);
     hs_fail_each_allocation(resolve, f);
     assert_int_equal(hs_gallery_check(f->gallery, NULL), 0);
 }
@@ -314,7 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_search), cmocka_unit_test(test_search_threads), cmocka_unit_test(test_growing),
         cmocka_unit_test(test_prune),  cmocka_unit_test(test_texts),          GALLERY_TEST(test_export),
-        GALLERY_TEST(test_survey),     GALLERY_TEST(test_second_page),
+        GALLERY_TEST(test_audit),      GALLERY_TEST(test_second_page),
     };
     return HS_RUN_TESTS(tests);
 }

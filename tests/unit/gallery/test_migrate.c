@@ -34,7 +34,7 @@ static void check_migrated(struct fixture *f, int from)
     assert_false(folder_has(f, 3));
     add(g, "Ada", 9);
     fixture_close(f);
-    assert_int_equal(ask_sql(f->path, "PRAGMA user_version"), HS_GALLERY_SCHEMA);
+    assert_int_equal(query_sql(f->path, "PRAGMA user_version"), HS_GALLERY_SCHEMA);
     fixture_open(f);
     assert_int_equal(f->opened.migrated_from, -1);
     assert_string_equal(f->opened.backed_up_to, "");
@@ -123,7 +123,7 @@ static void test_newer(void **state)
     struct hs_error err;
     assert_int_equal(hs_gallery_open(&f->options, &g, NULL, &err), HS_EVERSION);
     assert_non_null(strstr(err.message, "99"));
-    assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM embeddings"), 3);
+    assert_int_equal(query_sql(f->path, "SELECT count(*) FROM embeddings"), 3);
 }
 
 int main(void)

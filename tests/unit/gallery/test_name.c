@@ -182,7 +182,7 @@ static void test_one_identity_for_all_forms(void **state)
 
 /* Names stored by older programs stay, can be looked up by their exact bytes, and can be renamed,
  * merged and removed. */
-static void test_older_names(void **state)
+static void test_legacy_names(void **state)
 {
     struct fixture *f = *state;
     struct hs_gallery *g = fixture_open(f);
@@ -219,7 +219,7 @@ int main(void)
         cmocka_unit_test(test_stored_form), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_messages),    cmocka_unit_test(test_joiners),
         cmocka_unit_test(test_length),      GALLERY_TEST(test_one_identity_for_all_forms),
-        GALLERY_TEST(test_older_names),
+        GALLERY_TEST(test_legacy_names),
     };
     return HS_RUN_TESTS(tests);
 }

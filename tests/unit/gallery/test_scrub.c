@@ -126,11 +126,11 @@ static void test_auto_vacuum(void **state)
 {
     struct fixture *f = *state;
     run_sql(f->path, "PRAGMA auto_vacuum = FULL; CREATE TABLE t (a); DROP TABLE t");
-    assert_int_equal(ask_sql(f->path, "PRAGMA auto_vacuum"), 1);
+    assert_int_equal(query_sql(f->path, "PRAGMA auto_vacuum"), 1);
     fixture_open(f);
     for (unsigned i = 0; i < 50; i++)
         enrol(f, i);
-    assert_int_equal(ask_sql(f->path, "PRAGMA auto_vacuum"), 0);
+    assert_int_equal(query_sql(f->path, "PRAGMA auto_vacuum"), 0);
     assert_int_equal(hs_gallery_check(f->gallery, NULL), 0);
 }
 
@@ -148,7 +148,7 @@ static void test_old_copies(void **state)
     fixture_open(f);
     assert_int_equal(hs_gallery_add(f->gallery, NULL, "~Li", "{\"n\":\"^7731\"}", &e, NULL, NULL), 0);
     fixture_close(f);
-    int64_t root = ask_sql(f->path, "SELECT rootpage FROM sqlite_schema WHERE name = 'idx_requests_created'");
+    int64_t root = query_sql(f->path, "SELECT rootpage FROM sqlite_schema WHERE name = 'idx_requests_created'");
     assert_int_equal(hs_file_read(f->path, 1 << 20, &data, &len, NULL), 0);
     memcpy(data + (root - 1) * 4096 + 2048, "~Li{\"n\":\"^7731\"}", 17);
     assert_int_equal(hs_file_write_atomic(f->path, data, len, 0600, NULL), 0);

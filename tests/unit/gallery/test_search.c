@@ -100,7 +100,7 @@ static void vectors_of_few_components(void **state)
 
 /* Components lie halfway between two codes, so that the rounding error is largest and always in the
  * same direction. */
-static void the_worst_rounding(void **state)
+static void largest_rounding_error(void **state)
 {
     (void) state;
     struct gallery g = make_gallery(512, 500, 3);
@@ -165,7 +165,7 @@ static void identities_removed_as_a_whole(void **state)
 }
 
 /* Vectors that the store no longer has are left out, and vectors that they outranked are found. */
-static void vectors_that_the_store_lost(void **state)
+static void vectors_missing_from_the_store(void **state)
 {
     (void) state;
     struct gallery g = make_gallery(64, 600, 2);
@@ -173,7 +173,7 @@ static void vectors_that_the_store_lost(void **state)
     for (int round = 0; round < 50; round++) {
         const float *query = g.vectors + random_below(g.count) * g.dimension;
         struct hs_search_hit *hits;
-        plain_answer(&g, query, -2, &hits);
+        reference_search(&g, query, -2, &hits);
         for (int i = 0; i < 4; i++)
             g.ids[hits[i].id - 1000] = 0;
         free(hits);
@@ -190,7 +190,7 @@ static int failing_fetch(void *ctx, int64_t id, float *dst, struct hs_error *err
     return hs_error_set(err, HS_EIO, "cannot read %lld", (long long) id);
 }
 
-static void what_is_refused(void **state)
+static void invalid_input_is_rejected(void **state)
 {
     (void) state;
     struct hs_search *search;
@@ -233,7 +233,7 @@ static void memory_is_a_fraction_of_the_vectors(void **state)
     }
 }
 
-static void reserved_room_is_used(void **state)
+static void reserved_capacity_is_used(void **state)
 {
     (void) state;
     struct gallery g = make_gallery(512, 9000, 5);
@@ -273,13 +273,13 @@ int main(void)
         cmocka_unit_test(vectors_that_differ_in_the_last_bit),
         cmocka_unit_test(equal_vectors),
         cmocka_unit_test(vectors_of_few_components),
-        cmocka_unit_test(the_worst_rounding),
+        cmocka_unit_test(largest_rounding_error),
         cmocka_unit_test(removed_and_added_again),
         cmocka_unit_test(identities_removed_as_a_whole),
-        cmocka_unit_test(vectors_that_the_store_lost),
-        cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(vectors_missing_from_the_store),
+        cmocka_unit_test(invalid_input_is_rejected),
         cmocka_unit_test(memory_is_a_fraction_of_the_vectors),
-        cmocka_unit_test(reserved_room_is_used),
+        cmocka_unit_test(reserved_capacity_is_used),
         cmocka_unit_test(the_score_is_the_dot_product),
     };
     return HS_RUN_TESTS(tests);

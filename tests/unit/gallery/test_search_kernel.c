@@ -29,7 +29,7 @@ static void compare(const struct hs_search_kernel *kernel, const int8_t *query, 
         int32_t expected[ROWS + 1], dots[ROWS + 1];
         for (size_t i = 0; i <= ROWS; i++)
             expected[i] = dots[i] = 0x5a5a5a5a;
-        hs_search_plain.dots(query, rows, stride, count, expected);
+        hs_search_portable.dots(query, rows, stride, count, expected);
         kernel->dots(query, rows, stride, count, dots);
         assert_memory_equal(dots, expected, sizeof(dots));
     }
@@ -62,7 +62,7 @@ static void the_best_one_is_usable(void **state)
 {
     (void) state;
     assert_true(hs_search_kernel_best()->usable());
-    assert_true(hs_search_plain.usable());
+    assert_true(hs_search_portable.usable());
 }
 
 int main(void)

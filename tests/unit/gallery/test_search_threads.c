@@ -53,7 +53,7 @@ static void *ask(void *arg)
     return NULL;
 }
 
-static void readers_beside_a_writer(void **state)
+static void readers_during_writes(void **state)
 {
     (void) state;
     struct traffic traffic = { .gallery = make_gallery(DIMENSION, FIXED + CHANGING, 3) };
@@ -77,7 +77,7 @@ static void readers_beside_a_writer(void **state)
 }
 
 /* A scan by several threads returns the same as a scan by one. */
-static void a_scan_that_is_shared(void **state)
+static void parallel_scan(void **state)
 {
     (void) state;
     struct gallery g = make_gallery(DIMENSION, 60000, 4);
@@ -96,8 +96,8 @@ static void a_scan_that_is_shared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(readers_beside_a_writer),
-        cmocka_unit_test(a_scan_that_is_shared),
+        cmocka_unit_test(readers_during_writes),
+        cmocka_unit_test(parallel_scan),
     };
     return HS_RUN_TESTS(tests);
 }

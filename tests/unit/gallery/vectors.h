@@ -90,7 +90,7 @@ static inline void free_gallery(struct gallery *g)
     free(g->identities);
 }
 
-static inline double plain_score(const float *a, const float *b, size_t dimension)
+static inline double reference_score(const float *a, const float *b, size_t dimension)
 {
     return hs_search_score(a, b, dimension);
 }
@@ -107,13 +107,13 @@ static inline int compare_hits(const void *pa, const void *pb)
 
 /* Scores and sorts the whole gallery; for identities, keeps the best embedding of each. Caller
  * frees *ret_hits with free(). */
-static inline size_t plain_answer(const struct gallery *g, const float *query, double above,
-                                  struct hs_search_hit **ret_hits)
+static inline size_t reference_search(const struct gallery *g, const float *query, double above,
+                                      struct hs_search_hit **ret_hits)
 {
     struct hs_search_hit *hits = calloc(g->count + 1, sizeof(*hits));
     size_t count = 0, kept = 0;
     for (size_t i = 0; i < g->count; i++) {
-        double score = plain_score(query, g->vectors + i * g->dimension, g->dimension);
+        double score = reference_score(query, g->vectors + i * g->dimension, g->dimension);
         if (g->ids[i] != 0 && score > above)
             hits[count++] = (struct hs_search_hit) { g->identities[i], g->ids[i], score };
     }
@@ -136,7 +136,7 @@ static inline void check_query(struct hs_search *search, const struct gallery *g
                                double above)
 {
     struct hs_search_hit *expected, hits[64];
-    size_t wanted = plain_answer(g, query, above, &expected), count = 99;
+    size_t wanted = reference_search(g, query, above, &expected), count = 99;
     if (wanted > k)
         wanted = k;
     assert_int_equal(hs_search_identities(search, query, k, above, hits, &count, NULL), 0);

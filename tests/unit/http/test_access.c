@@ -18,7 +18,7 @@ static const struct hs_http_access listed = { .origins = "https://app.example ht
 
 static const struct row {
     const struct hs_http_access *access;
-    struct hs_http_claims claims;
+    struct hs_http_source source;
     const char *refused; /* text in the error message; NULL: allowed */
 } rows[] = {
 #define HOST(text) .host = (text)
@@ -91,7 +91,7 @@ static void test_changes(void **state)
     assert_true(HS_ARRAY_LEN(rows) >= 30);
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
         struct hs_error err = { 0 };
-        int r = hs_access_check_change(rows[i].access, &rows[i].claims, &err);
+        int r = hs_access_check_change(rows[i].access, &rows[i].source, &err);
         if (r != (rows[i].refused ? HS_EFORBIDDEN : 0) || !strstr(err.message, rows[i].refused ? rows[i].refused : ""))
             fail_msg("row %zu: %d %s", i, r, err.message);
     }
@@ -103,16 +103,16 @@ static void test_own_names(void **state)
     (void) state;
     struct hs_http_access access = { .own_host = "faces.lan", .machine = "raspberrypi.fritz.box" };
     static const char *const own[] = { "raspberrypi.fritz.box", "raspberrypi", "raspberrypi.local", "faces.lan:5002" };
-    struct hs_http_claims claims = { .fetch_site = "same-origin" };
+    struct hs_http_source source = { .fetch_site = "same-origin" };
     for (size_t i = 0; i < HS_ARRAY_LEN(own); i++) {
-        claims.host = own[i];
-        assert_int_equal(hs_access_check_change(&access, &claims, NULL), 0);
+        source.host = own[i];
+        assert_int_equal(hs_access_check_change(&access, &source, NULL), 0);
     }
-    claims.host = "fritz.box";
-    assert_int_equal(hs_access_check_change(&access, &claims, NULL), HS_EFORBIDDEN);
+    source.host = "fritz.box";
+    assert_int_equal(hs_access_check_change(&access, &source, NULL), HS_EFORBIDDEN);
     access.machine[0] = '\0';
-    claims.host = ".local";
-    assert_int_equal(hs_access_check_change(&access, &claims, NULL), HS_EFORBIDDEN);
+    source.host = ".local";
+    assert_int_equal(hs_access_check_change(&access, &source, NULL), HS_EFORBIDDEN);
 }
 
 static void test_admin(void **state)
@@ -120,7 +120,7 @@ static void test_admin(void **state)
     (void) state;
     static const struct {
         enum hs_http_admin admin;
-        struct hs_http_claims claims;
+        struct hs_http_source source;
         const char *refused;
     } cases[] = {
         { HS_HTTP_ADMIN_LOCAL, { .address = LOOPBACK }, NULL },
@@ -141,7 +141,7 @@ static void test_admin(void **state)
     for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
         const struct hs_http_access access = { .admin = cases[i].admin };
         struct hs_error err = { 0 };
-        int r = hs_access_check_admin(&access, &cases[i].claims, &err);
+        int r = hs_access_check_admin(&access, &cases[i].source, &err);
         if (r != (cases[i].refused ? HS_EFORBIDDEN : 0) ||
             !strstr(err.message, cases[i].refused ? cases[i].refused : ""))
             fail_msg("case %zu: %d %s", i, r, err.message);

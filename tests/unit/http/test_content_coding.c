@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../../fuzz/packed.h"
+#include "../../../fuzz/compress.h"
 #include "base/mem.h"
 #include "http/body.h"
 #include "http/content_coding.h"
@@ -14,7 +14,7 @@ enum { GZIP = MAX_WBITS + 16, ZLIB = MAX_WBITS, RAW = -MAX_WBITS };
 /* Compresses `len` bytes; caller frees with free(). */
 static uint8_t *pack(int bits, const void *data, size_t len, size_t *ret_len)
 {
-    uint8_t *packed = pack_bytes(9, bits, data, len, ret_len);
+    uint8_t *packed = compress_bytes(9, bits, data, len, ret_len);
     assert_non_null(packed);
     return packed;
 }

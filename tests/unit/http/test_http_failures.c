@@ -137,9 +137,9 @@ static void test_budget_of_a_body(void **state)
         assert_int_equal(hs_body_create(HS_BODY_JSON, json, &one, &budget, &body, &err), 0);
         assert_true(hs_budget_try(&budget, other));
         assert_int_equal(hs_body_set_coding(body, HS_CODING_NONE, &err), 0);
-        assert_false(hs_body_is_packed(body));
+        assert_false(hs_body_is_compressed(body));
         assert_int_equal(hs_body_set_coding(body, HS_CODING_GZIP, &err), other ? HS_EBUSY : 0);
-        assert_int_equal(hs_body_is_packed(body), !other);
+        assert_int_equal(hs_body_is_compressed(body), !other);
         hs_body_destroy(body);
         assert_int_equal(hs_budget_used(&budget, NULL), other);
         hs_budget_release(&budget, other);
@@ -302,7 +302,7 @@ static void test_requests_without_memory(void **state)
     }
     hs_http_stats(server, &stats);
     assert_int_equal(stats.body_bytes, 0);
-    assert_int_equal(stats.answer_bytes, 0);
+    assert_int_equal(stats.response_bytes, 0);
     assert_int_equal(stats.active, 0);
     hs_http_destroy(server);
     assert_int_equal(hs_alloc_live(), live);

@@ -144,11 +144,11 @@ static void expect_seconds(struct hs_body *body, double want)
     hs_body_destroy(body);
 }
 
-static void refuse_seconds(struct hs_body *body, bool forever, const char *message)
+static void refuse_seconds(struct hs_body *body, bool unlimited, const char *message)
 {
     double got = -7;
     struct hs_error err = { 0 };
-    assert_int_equal(hs_param_seconds(body, "p", 0.5, 600, forever, 30, &got, &err), HS_EINVAL);
+    assert_int_equal(hs_param_seconds(body, "p", 0.5, 600, unlimited, 30, &got, &err), HS_EINVAL);
     assert_string_equal(err.message, message);
     assert_true(got == -7);
     hs_body_destroy(body);

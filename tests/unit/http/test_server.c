@@ -23,19 +23,19 @@
 /* ---- The service under test ---- */
 
 /* Blocks /wait handlers until it is opened. */
-struct door {
+struct gate {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool open;
     int inside, cancelled;
 };
 
-static void door_wake(void *arg)
+static void gate_wake(void *arg)
 {
-    struct door *door = arg;
-    pthread_mutex_lock(&door->lock);
-    pthread_cond_broadcast(&door->changed);
-    pthread_mutex_unlock(&door->lock);
+    struct gate *gate = arg;
+    pthread_mutex_lock(&gate->lock);
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
 }
 
 static void handle_health(struct hs_http_request *req)
@@ -52,27 +52,27 @@ static void handle_stats(struct hs_http_request *req)
 
 static void handle_wait(struct hs_http_request *req)
 {
-    struct door *door = hs_http_context(req);
+    struct gate *gate = hs_http_context(req);
     struct hs_cancel *cancel = hs_http_cancel(req);
-    hs_cancel_watch(cancel, door_wake, door);
-    pthread_mutex_lock(&door->lock);
-    door->inside++;
-    pthread_cond_broadcast(&door->changed);
+    hs_cancel_watch(cancel, gate_wake, gate);
+    pthread_mutex_lock(&gate->lock);
+    gate->inside++;
+    pthread_cond_broadcast(&gate->changed);
     for (;;) {
-        bool open = door->open;
-        pthread_mutex_unlock(&door->lock);
+        bool open = gate->open;
+        pthread_mutex_unlock(&gate->lock);
         bool cancelled = hs_cancel_is_set(cancel);
-        pthread_mutex_lock(&door->lock);
+        pthread_mutex_lock(&gate->lock);
         if (open || cancelled) {
-            door->cancelled += cancelled;
+            gate->cancelled += cancelled;
             break;
         }
-        if (!door->open)
-            hs_cond_wait_until(&door->changed, &door->lock, hs_deadline_in_ms(20));
+        if (!gate->open)
+            hs_cond_wait_until(&gate->changed, &gate->lock, hs_deadline_in_ms(20));
     }
-    door->inside--;
-    pthread_cond_broadcast(&door->changed);
-    pthread_mutex_unlock(&door->lock);
+    gate->inside--;
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
     hs_cancel_unwatch(cancel);
     hs_http_reply_json(req, 200, json_pack("{s:b}", "waited", 1));
 }
@@ -153,7 +153,7 @@ static void handle_long(struct hs_http_request *req)
     hs_http_continue_with(req, handle_wait);
 }
 
-static bool is_told_heavy(struct hs_http_request *req)
+static bool is_marked_heavy(struct hs_http_request *req)
 {
     const char *word = hs_http_peek_query(req, "heavy");
     return word && strcmp(word, "yes") == 0;
@@ -190,14 +190,14 @@ static const struct hs_http_route routes[] = {
     { "POST", "/heavy", handle_wait, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field }, NULL, is_heavy },
     { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
     { "GET", "/long", handle_long, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/unused", handle_unused, 0, HS_BODY_NONE, { 0 }, NULL, is_told_heavy },
+    { "GET", "/unused", handle_unused, 0, HS_BODY_NONE, { 0 }, NULL, is_marked_heavy },
     { "GET", "/change", handle_health, HS_HTTP_INLINE | HS_HTTP_CHANGES, HS_BODY_NONE, { 0 }, NULL, NULL },
 };
 
 struct fixture {
     struct hs_http_options options;
     struct hs_http_server *server;
-    struct door door;
+    struct gate gate;
 };
 
 static struct fixture *set_up(void (*change)(struct hs_http_options *options))
@@ -205,14 +205,14 @@ static struct fixture *set_up(void (*change)(struct hs_http_options *options))
     struct fixture *f = calloc(1, sizeof(*f));
     struct hs_error err;
     hs_log_setup("test", HS_LOG_ERROR, HS_LOG_TEXT);
-    pthread_mutex_init(&f->door.lock, NULL);
-    hs_cond_init(&f->door.changed);
+    pthread_mutex_init(&f->gate.lock, NULL);
+    hs_cond_init(&f->gate.changed);
     hs_http_options_init(&f->options);
     f->options.body_max = 1 << 20;
     f->options.bodies_max = 4 << 20;
     if (change)
         change(&f->options);
-    int r = hs_http_create(&f->options, routes, sizeof(routes) / sizeof(routes[0]), &f->door, &f->server, &err);
+    int r = hs_http_create(&f->options, routes, sizeof(routes) / sizeof(routes[0]), &f->gate, &f->server, &err);
     if (r == 0)
         r = hs_http_start(f->server, &err);
     if (r < 0)
@@ -223,29 +223,29 @@ static struct fixture *set_up(void (*change)(struct hs_http_options *options))
 static void tear_down(struct fixture *f)
 {
     hs_http_destroy(f->server);
-    pthread_mutex_destroy(&f->door.lock);
-    pthread_cond_destroy(&f->door.changed);
+    pthread_mutex_destroy(&f->gate.lock);
+    pthread_cond_destroy(&f->gate.changed);
     free(f);
 }
 
-static void door_open(struct door *door)
+static void gate_open(struct gate *gate)
 {
-    pthread_mutex_lock(&door->lock);
-    door->open = true;
-    pthread_cond_broadcast(&door->changed);
-    pthread_mutex_unlock(&door->lock);
+    pthread_mutex_lock(&gate->lock);
+    gate->open = true;
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
 }
 
-/* Waits until exactly `inside` handlers wait at the door. */
-static void door_expect(struct door *door, int inside)
+/* Waits until exactly `inside` handlers wait at the gate. */
+static void gate_expect(struct gate *gate, int inside)
 {
     int64_t deadline = hs_deadline_in_ms(10000);
-    pthread_mutex_lock(&door->lock);
+    pthread_mutex_lock(&gate->lock);
     int r = 0;
-    while (door->inside != inside && r == 0)
-        r = hs_cond_wait_until(&door->changed, &door->lock, deadline);
-    int got = door->inside;
-    pthread_mutex_unlock(&door->lock);
+    while (gate->inside != inside && r == 0)
+        r = hs_cond_wait_until(&gate->changed, &gate->lock, deadline);
+    int got = gate->inside;
+    pthread_mutex_unlock(&gate->lock);
     assert_int_equal(got, inside);
 }
 
@@ -294,12 +294,12 @@ static bool put(int fd, const void *data, size_t len)
     return true;
 }
 
-static void say(int fd, const char *text)
+static void send_text(int fd, const char *text)
 {
     assert_true(put(fd, text, strlen(text)));
 }
 
-static bool try_say(int fd, const char *text)
+static bool try_send_text(int fd, const char *text)
 {
     return put(fd, text, strlen(text));
 }
@@ -363,7 +363,7 @@ static void expect_end(int fd)
 static void ask(const struct fixture *f, const char *request, int status, const char *body)
 {
     int fd = dial(f);
-    say(fd, request);
+    send_text(fd, request);
     expect(fd, status, body);
     close(fd);
 }
@@ -374,8 +374,8 @@ static void post(int fd, const char *path, const char *type, const char *body)
     char head[512];
     snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", path,
              type, strlen(body));
-    say(fd, head);
-    say(fd, body);
+    send_text(fd, head);
+    send_text(fd, body);
 }
 
 static void ask_post(const struct fixture *f, const char *path, const char *type, const char *body, int status,
@@ -395,14 +395,14 @@ static void test_keep_alive(void **state)
     struct fixture *f = set_up(NULL);
     int fd = dial(f);
     for (int i = 0; i < 5; i++) {
-        say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+        send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
         expect(fd, 200, "{\"status\": \"ok\"}");
     }
     post(fd, "/echo", "application/json", "{\"image\": \"aGFsbG8xMg=\"}");
     expect(fd, 400, "Invalid base64: incorrect padding");
     post(fd, "/echo", "image/jpeg", "{\"image\": \"aGFsbG8=\"}");
     expect(fd, 200, "{\"bytes\": 5, \"threshold\": 0.5}");
-    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     expect(fd, 200, NULL);
     expect_end(fd);
     close(fd);
@@ -415,7 +415,7 @@ static void test_head(void **state)
     struct fixture *f = set_up(NULL);
     struct answer a;
     int fd = dial(f);
-    say(fd, "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(fd, "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(read_answer(fd, &a, false));
     assert_int_equal(a.status, 200);
     assert_non_null(strstr(a.head, "Content-Length: 17"));
@@ -423,7 +423,7 @@ static void test_head(void **state)
     assert_non_null(strstr(a.head, "Date: "));
     free(a.body);
     /* The next response starts directly after the head, because no body was sent. */
-    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(fd, 200, "ok");
     close(fd);
     tear_down(f);
@@ -446,18 +446,18 @@ static void test_routes(void **state)
     ask(f, "GET /items/a?b=&=c&color==%26&color=x HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"color\": \"=&\"");
     ask(f, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 500, "internal_error");
     int fd = dial(f);
-    say(fd, "OPTIONS /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(fd, "OPTIONS /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(read_answer(fd, &a, true));
     assert_int_equal(a.status, 204);
     assert_non_null(strstr(a.head, "Allow: GET, HEAD, DELETE, OPTIONS\r\n"));
     free(a.body);
-    say(fd, "PUT /items/x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    send_text(fd, "PUT /items/x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
     assert_true(read_answer(fd, &a, true));
     assert_int_equal(a.status, 405);
     assert_non_null(strstr(a.head, "Allow: GET, HEAD, DELETE, OPTIONS\r\n"));
     assert_non_null(strstr(a.body, "method_not_allowed"));
     free(a.body);
-    say(fd, "GET /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(fd, "GET /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(read_answer(fd, &a, true));
     assert_non_null(strstr(a.head, "X-Extra: yes\r\n"));
     assert_null(strstr(a.head, "Injected"));
@@ -484,11 +484,11 @@ static void test_request_id(void **state)
     struct fixture *f = set_up(NULL);
     struct answer a;
     int fd = dial(f);
-    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nx-request-id: abc.DEF_1-2\r\n\r\n");
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\nx-request-id: abc.DEF_1-2\r\n\r\n");
     assert_true(read_answer(fd, &a, true));
     assert_non_null(strstr(a.head, "X-Request-Id: abc.DEF_1-2\r\n"));
     free(a.body);
-    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: no spaces please\r\n\r\n");
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: no spaces please\r\n\r\n");
     assert_true(read_answer(fd, &a, true));
     assert_null(strstr(a.head, "spaces"));
     const char *id = strstr(a.head, "X-Request-Id: ");
@@ -504,9 +504,9 @@ static void test_pipeline(void **state)
     (void) state;
     struct fixture *f = set_up(NULL);
     int fd = dial(f);
-    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /items/a HTTP/1.1\r\nHost: x\r\n\r\n"
-            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\n{\"image\": \"aaaa\"}"
-            "GET /items/b HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /items/a HTTP/1.1\r\nHost: x\r\n\r\n"
+                  "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\n{\"image\": \"aaaa\"}"
+                  "GET /items/b HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(fd, 200, "ok");
     expect(fd, 200, "\"a\"");
     expect(fd, 200, "\"bytes\": 3");
@@ -520,11 +520,11 @@ static void test_chunked(void **state)
     (void) state;
     struct fixture *f = set_up(NULL);
     int fd = dial(f);
-    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
-    say(fd, "5\r\n{\"ima\r\n1\r\ng\r\n");
-    say(fd, "b\r\ne\": \"aaaaaa\r\n4\r\naa\"}\r\n0\r\n\r\n");
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    send_text(fd, "5\r\n{\"ima\r\n1\r\ng\r\n");
+    send_text(fd, "b\r\ne\": \"aaaaaa\r\n4\r\naa\"}\r\n0\r\n\r\n");
     expect(fd, 200, "\"bytes\": 6");
-    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(fd, 200, "ok");
     close(fd);
     ask(f, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400,
@@ -558,14 +558,14 @@ static void test_expect(void **state)
     struct fixture *f = set_up(NULL);
     struct answer a;
     int fd = dial(f);
-    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n");
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n");
     assert_true(read_answer(fd, &a, true));
     assert_int_equal(a.status, 100);
     free(a.body);
-    say(fd, "{\"image\": \"aaaa\"}");
+    send_text(fd, "{\"image\": \"aaaa\"}");
     expect(fd, 200, NULL);
     /* The server sends no 100 Continue for a body that it will reject. */
-    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n");
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n");
     expect(fd, 413, "too_large");
     expect_end(fd);
     close(fd);
@@ -584,7 +584,7 @@ static void test_too_large(void **state)
     char *body = calloc(1, len);
     memset(body, 'a', len);
     int fd = dial(f);
-    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n");
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n");
     put(fd, body, len);
     assert_true(read_answer(fd, &a, true));
     assert_int_equal(a.status, 413);
@@ -594,7 +594,7 @@ static void test_too_large(void **state)
     close(fd);
 
     fd = dial(f);
-    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n{\"image\": \"");
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n{\"image\": \"");
     put(fd, body, len - 11);
     assert_true(read_answer(fd, &a, true));
     assert_int_equal(a.status, 413);
@@ -605,12 +605,12 @@ static void test_too_large(void **state)
     close(fd);
 
     fd = dial(f);
-    say(fd, "POST /small HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1001\r\n\r\n");
+    send_text(fd, "POST /small HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1001\r\n\r\n");
     expect(fd, 413, "larger than 1000 bytes");
     close(fd);
     /* Rejected in the middle of the body: malformed. */
     fd = dial(f);
-    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n{\"image\": \"a\n");
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n{\"image\": \"a\n");
     expect(fd, 400, "Invalid JSON: control character in a string (line 1, column 13)");
     close(fd);
     struct hs_http_stats stats;
@@ -628,15 +628,15 @@ static void test_headers_too_large(void **state)
     memset(filler, 'x', sizeof(filler) - 1);
     filler[sizeof(filler) - 1] = '\0';
     int fd = dial(f);
-    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ");
-    say(fd, filler);
-    say(fd, "\r\n\r\n");
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ");
+    send_text(fd, filler);
+    send_text(fd, "\r\n\r\n");
     expect(fd, 431, "headers_too_large");
     close(fd);
     /* Far more than the server stores. */
     struct answer a;
     fd = dial(f);
-    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ");
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ");
     for (int i = 0; i < 20; i++)
         put(fd, filler, sizeof(filler) - 1);
     assert_true(read_answer(fd, &a, true));
@@ -663,14 +663,14 @@ static void test_memory_bound(void **state)
                        "Content-Length: 700000\r\n\r\n--B\r\nContent-Disposition: form-data; name=image\r\n\r\n";
     int first = dial(f), second = dial(f);
     struct answer a;
-    say(first, head);
+    send_text(first, head);
     assert_true(put(first, body, 600000));
     int64_t deadline = hs_deadline_in_ms(5000);
     do
         hs_http_stats(f->server, &stats);
     while (stats.body_bytes < 600000 && hs_clock_now_ns() < deadline);
     assert_in_range(stats.body_bytes, 600000, 1 << 20);
-    say(second, head);
+    send_text(second, head);
     put(second, body, 600000);
     assert_true(read_answer(second, &a, true));
     assert_int_equal(a.status, 503);
@@ -683,7 +683,7 @@ static void test_memory_bound(void **state)
     tear_down(f);
 }
 
-static void impatient(struct hs_http_options *options)
+static void short_timeouts(struct hs_http_options *options)
 {
     options->header_timeout_ms = 200;
     options->body_idle_ms = 200;
@@ -694,12 +694,12 @@ static void impatient(struct hs_http_options *options)
 static void test_slow_clients(void **state)
 {
     (void) state;
-    struct fixture *f = set_up(impatient);
+    struct fixture *f = set_up(short_timeouts);
     int silent = dial(f), header = dial(f), body = dial(f), idle = dial(f), drip = dial(f);
-    say(header, "GET /health HTTP/1.1\r\nHost: x\r\n");
-    say(body, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"ima");
-    say(idle, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
-    say(drip, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{");
+    send_text(header, "GET /health HTTP/1.1\r\nHost: x\r\n");
+    send_text(body, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"ima");
+    send_text(idle, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(drip, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{");
     expect(idle, 200, NULL);
     expect_end(silent);
     expect(header, 408, "request_timeout");
@@ -733,7 +733,7 @@ static void test_connections_per_address(void **state)
     int fds[3];
     for (int i = 0; i < 3; i++) {
         fds[i] = dial(f);
-        say(fds[i], "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+        send_text(fds[i], "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
         expect(fds[i], 200, NULL);
     }
     int refused = dial(f);
@@ -751,7 +751,7 @@ static void test_connections_per_address(void **state)
     while (!served && hs_clock_now_ns() < deadline) {
         struct answer a = { 0 };
         fd = dial(f);
-        served = try_say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n") && read_answer(fd, &a, true);
+        served = try_send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n") && read_answer(fd, &a, true);
         free(a.body);
         close(fd);
     }
@@ -774,16 +774,16 @@ static void test_refused_connection_evicts_none(void **state)
     struct fixture *f = set_up(three_connections_two_of_an_address);
     static const char request[] = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
     int other = dial_from(f, "127.0.0.2"), own[2];
-    say(other, request);
+    send_text(other, request);
     expect(other, 200, NULL);
     for (int i = 0; i < 2; i++) {
         own[i] = dial(f);
-        say(own[i], request);
+        send_text(own[i], request);
         expect(own[i], 200, NULL);
     }
     int refused = dial(f);
     expect_end(refused);
-    say(other, request);
+    send_text(other, request);
     expect(other, 200, NULL);
     close(refused), close(own[0]), close(own[1]), close(other);
     tear_down(f);
@@ -800,13 +800,13 @@ static void test_connections_total(void **state)
     (void) state;
     struct fixture *f = set_up(two_connections);
     int first = dial(f), second = dial(f);
-    say(first, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(first, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(first, 200, NULL);
-    say(second, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(second, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(second, 200, NULL);
     /* Idle connections use all slots; the oldest one is evicted. */
     int third = dial(f);
-    say(third, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(third, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(third, 200, NULL);
     expect_end(first);
     close(first), close(second), close(third);
@@ -841,21 +841,21 @@ static void test_silent_connections_make_room(void **state)
 
 /* ---- Unread responses ---- */
 
-static void little_memory_for_answers(struct hs_http_options *options)
+static void little_memory_for_responses(struct hs_http_options *options)
 {
-    options->answers_max = 40 << 20;
+    options->responses_max = 40 << 20;
 }
 
-static void least_memory_for_answers(struct hs_http_options *options)
+static void no_memory_for_responses(struct hs_http_options *options)
 {
-    options->answers_max = 1 << 20;
+    options->responses_max = 1 << 20;
 }
 
 static int ask_without_reading(const struct fixture *f, const char *request)
 {
     int small = 4096, fd = dial(f);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-    say(fd, request);
+    send_text(fd, request);
     return fd;
 }
 
@@ -865,8 +865,8 @@ static void expect_answer_bytes(struct fixture *f, size_t bytes)
     int64_t deadline = hs_deadline_in_ms(5000);
     do
         hs_http_stats(f->server, &stats);
-    while (stats.answer_bytes != bytes && hs_clock_now_ns() < deadline);
-    assert_int_equal(stats.answer_bytes, bytes);
+    while (stats.response_bytes != bytes && hs_clock_now_ns() < deadline);
+    assert_int_equal(stats.response_bytes, bytes);
 }
 
 static void check_answer_memory(void (*options)(struct hs_http_options *options), size_t charged)
@@ -877,18 +877,18 @@ static void check_answer_memory(void (*options)(struct hs_http_options *options)
     int holder = ask_without_reading(f, request);
     expect_answer_bytes(f, charged);
     int fd = dial(f);
-    say(fd, request);
+    send_text(fd, request);
     assert_true(read_answer(fd, &a, true));
     assert_int_equal(a.status, 503);
     assert_non_null(strstr(a.head, "Retry-After: 1\r\n"));
     assert_non_null(strstr(a.body, "\"code\": \"busy\""));
     free(a.body);
     /* Responses of normal size need no budget. */
-    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(fd, 200, "ok");
     close(holder);
     expect_answer_bytes(f, 0);
-    say(fd, request);
+    send_text(fd, request);
     assert_true(read_answer(fd, &a, true));
     assert_int_equal(a.len, 24 << 20);
     free(a.body);
@@ -900,21 +900,21 @@ static void check_answer_memory(void (*options)(struct hs_http_options *options)
 static void test_answer_memory(void **state)
 {
     (void) state;
-    check_answer_memory(little_memory_for_answers, 24 << 20);
+    check_answer_memory(little_memory_for_responses, 24 << 20);
 }
 
 /* A response larger than the whole budget is sent if no other is held. */
 static void test_answer_larger_than_its_memory(void **state)
 {
     (void) state;
-    check_answer_memory(least_memory_for_answers, 1 << 20);
+    check_answer_memory(no_memory_for_responses, 1 << 20);
 }
 
-static void least_rates(struct hs_http_options *options)
+static void min_rates(struct hs_http_options *options)
 {
     options->rate_window_ms = 1000;
     options->body_rate_min = 100000;
-    options->answer_rate_min = 100000;
+    options->response_rate_min = 100000;
 }
 
 /* The client does not read the error response, and the server frees the body anyway. */
@@ -931,7 +931,7 @@ static void test_body_of_an_error_is_freed(void **state)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     snprintf(text, sizeof(text), "%s[%1002s!", request, "");
     /* Send until the server blocks on its responses and stops reading. */
-    while (try_say(fd, text))
+    while (try_send_text(fd, text))
         continue;
     hs_http_stats(f->server, &stats);
     assert_int_equal(stats.active, 1);
@@ -944,7 +944,7 @@ static void test_body_of_an_error_is_freed(void **state)
 static void test_slow_readers_are_cut(void **state)
 {
     (void) state;
-    struct fixture *f = set_up(least_rates);
+    struct fixture *f = set_up(min_rates);
     int fd = ask_without_reading(f, "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n"), fine = dial(f);
     struct hs_http_stats stats;
     struct answer a;
@@ -955,7 +955,7 @@ static void test_slow_readers_are_cut(void **state)
     while (stats.timed_out == 0 && hs_clock_now_ns() < deadline);
     assert_int_equal(stats.timed_out, 1);
     expect_answer_bytes(f, 0);
-    say(fine, "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(fine, "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(read_answer(fine, &a, true));
     assert_int_equal(a.len, 24 << 20);
     free(a.body);
@@ -966,12 +966,12 @@ static void test_slow_readers_are_cut(void **state)
 static void test_slow_bodies_are_cut(void **state)
 {
     (void) state;
-    struct fixture *f = set_up(least_rates);
+    struct fixture *f = set_up(min_rates);
     int fd = dial(f);
     struct timeval pause = { .tv_usec = 20000 };
     char c;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &pause, sizeof(pause));
-    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{");
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{");
     int64_t start = hs_clock_now_ns();
     while (recv(fd, &c, 1, MSG_PEEK) < 0 && (errno == EAGAIN || errno == EINTR)) {
         put(fd, " ", 1);
@@ -990,7 +990,7 @@ static void expect_plain_error(const struct fixture *f, const char *path, int st
     struct answer a;
     int fd = dial(f);
     snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
-    say(fd, request);
+    send_text(fd, request);
     assert_true(read_answer(fd, &a, true));
     assert_int_equal(a.status, status);
     json_t *value = json_loadb(a.body, a.len, 0, NULL), *error = json_object_get(value, "error");
@@ -1012,7 +1012,7 @@ static void test_static_answer(void **state)
     hs_http_options_init(&options);
     for (int shape = HS_HTTP_ERROR_OBJECT; shape <= HS_HTTP_ERROR_TEXT; shape++) {
         options.error_shape = (enum hs_http_error_shape) shape;
-        const char *text = hs_http_static_answer(&options), *body = strstr(text, "\r\n\r\n");
+        const char *text = hs_http_static_response(&options), *body = strstr(text, "\r\n\r\n");
         const char *length = strstr(text, "\r\nContent-Length: ");
         assert_true(strncmp(text, "HTTP/1.1 503 ", 13) == 0 && body && length && length < body);
         assert_non_null(strstr(text, "\r\nConnection: close\r\n"));
@@ -1051,8 +1051,8 @@ static void test_check_comes_before_the_body(void **state)
     };
     for (size_t i = 0; i < sizeof(rests) / sizeof(rests[0]); i++) {
         int fd = dial(f);
-        say(fd, "POST /checked HTTP/1.1\r\nHost: x\r\nX-Closed: 1\r\n");
-        say(fd, rests[i]);
+        send_text(fd, "POST /checked HTTP/1.1\r\nHost: x\r\nX-Closed: 1\r\n");
+        send_text(fd, rests[i]);
         expect(fd, 503, "This route is closed");
         expect_end(fd);
         close(fd);
@@ -1087,20 +1087,20 @@ static void test_queue_full(void **state)
     struct fixture *f = set_up(tight_queue);
     struct answer a;
     int running = dial(f), waiting = dial(f), refused = dial(f);
-    say(running, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
-    door_expect(&f->door, 1);
-    say(waiting, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(running, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    gate_expect(&f->gate, 1);
+    send_text(waiting, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     expect_queued(f, 1);
-    say(refused, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(refused, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(read_answer(refused, &a, true));
     assert_int_equal(a.status, 503);
     assert_non_null(strstr(a.head, "Retry-After: 1\r\n"));
     assert_non_null(strstr(a.body, "internal_error"));
     free(a.body);
     /* Inline routes need no worker, and the refused connection stays open. */
-    say(refused, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(refused, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(refused, 200, "ok");
-    door_open(&f->door);
+    gate_open(&f->gate);
     expect(running, 200, "waited");
     expect(waiting, 200, "waited");
     close(running), close(waiting), close(refused);
@@ -1117,17 +1117,17 @@ static void test_heavy_requests_leave_a_worker(void **state)
     int slow[3];
     for (int i = 0; i < 3; i++) {
         slow[i] = dial(f);
-        say(slow[i], heavy);
+        send_text(slow[i], heavy);
     }
-    door_expect(&f->door, 1);
+    gate_expect(&f->gate, 1);
     expect_queued(f, 2);
     ask(f, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"name\": \"a\"");
     int other = dial(f);
-    say(other, light);
-    door_expect(&f->door, 2);
-    assert_int_equal(f->door.inside, 2);
+    send_text(other, light);
+    gate_expect(&f->gate, 2);
+    assert_int_equal(f->gate.inside, 2);
     expect_queued(f, 2);
-    door_open(&f->door);
+    gate_open(&f->gate);
     expect(other, 200, "waited");
     for (int i = 0; i < 3; i++) {
         expect(slow[i], 200, "waited");
@@ -1139,7 +1139,7 @@ static void test_heavy_requests_leave_a_worker(void **state)
 
 /* With all workers busy, requests expire in the order of their deadlines. Each sets its deadline in
  * one of the three ways. */
-static void test_time_is_over_in_the_queue(void **state)
+static void test_deadline_passes_in_the_queue(void **state)
 {
     (void) state;
     static const char *const late[] = {
@@ -1151,20 +1151,20 @@ static void test_time_is_over_in_the_queue(void **state)
     struct fixture *f = set_up(NULL);
     int busy[] = { dial(f), dial(f) }, waiting[3];
     for (int i = 0; i < 2; i++)
-        say(busy[i], "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
-    door_expect(&f->door, 2);
+        send_text(busy[i], "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    gate_expect(&f->gate, 2);
     int64_t start_ns = hs_clock_now_ns();
     for (int i = 0; i < 3; i++) {
         waiting[i] = dial(f);
-        say(waiting[i], late[i]);
+        send_text(waiting[i], late[i]);
     }
     for (int i = 2; i >= 0; i--) {
         expect(waiting[i], 504, "timed out while it was queued");
         assert_true(hs_clock_now_ns() - start_ns >= (100 + (2 - i) * 50) * HS_NS_PER_MS);
         close(waiting[i]);
     }
-    assert_int_equal(f->door.inside, 2);
-    door_open(&f->door);
+    assert_int_equal(f->gate.inside, 2);
+    gate_open(&f->gate);
     for (int i = 0; i < 2; i++) {
         expect(busy[i], 200, "waited");
         close(busy[i]);
@@ -1178,15 +1178,15 @@ static void test_client_leaves_the_queue(void **state)
     (void) state;
     struct fixture *f = set_up(tight_queue);
     int running = dial(f), leaving = dial(f), next = dial(f);
-    say(running, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
-    door_expect(&f->door, 1);
-    say(leaving, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(running, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    gate_expect(&f->gate, 1);
+    send_text(leaving, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     expect_queued(f, 1);
     close(leaving);
     expect_queued(f, 0);
-    say(next, "GET /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(next, "GET /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
     expect_queued(f, 1);
-    door_open(&f->door);
+    gate_open(&f->gate);
     expect(running, 200, "waited");
     expect(next, 200, "none");
     close(running), close(next);
@@ -1198,13 +1198,13 @@ static void test_client_leaves(void **state)
     (void) state;
     struct fixture *f = set_up(NULL);
     int a = dial(f), b = dial(f);
-    say(a, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
-    say(b, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
-    door_expect(&f->door, 2);
+    send_text(a, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(b, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    gate_expect(&f->gate, 2);
     close(a);
-    door_expect(&f->door, 1);
-    assert_int_equal(f->door.cancelled, 1);
-    door_open(&f->door);
+    gate_expect(&f->gate, 1);
+    assert_int_equal(f->gate.cancelled, 1);
+    gate_open(&f->gate);
     expect(b, 200, "waited");
     struct hs_http_stats stats;
     hs_http_stats(f->server, &stats);
@@ -1219,7 +1219,7 @@ static void test_client_leaves_in_body(void **state)
     (void) state;
     struct fixture *f = set_up(NULL);
     int fd = dial(f);
-    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{\"image\": \"aaaa");
+    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{\"image\": \"aaaa");
     close(fd);
     struct hs_http_stats stats;
     int64_t deadline = hs_deadline_in_ms(8000);
@@ -1233,7 +1233,7 @@ static void test_client_leaves_in_body(void **state)
 }
 
 /* Clients disconnect at random times while others stay, to expose data races. */
-static void *come_and_go(void *arg)
+static void *connect_and_disconnect(void *arg)
 {
     const struct fixture *f = arg;
     unsigned seed = 1;
@@ -1242,18 +1242,18 @@ static void *come_and_go(void *arg)
         seed = seed * 1103515245 + 12345;
         switch (seed >> 16 & 3) {
         case 0:
-            try_say(fd, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n");
+            try_send_text(fd, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n");
             break;
         case 1:
-            try_say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+            try_send_text(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
             break;
         case 2:
-            try_say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{");
+            try_send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{");
             break;
         default: {
             struct answer a = { 0 };
-            if (try_say(fd, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n") && read_answer(fd, &a, true) &&
-                try_say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n"))
+            if (try_send_text(fd, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n") && read_answer(fd, &a, true) &&
+                try_send_text(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n"))
                 shutdown(fd, SHUT_WR);
             free(a.body);
         }
@@ -1263,13 +1263,13 @@ static void *come_and_go(void *arg)
     return NULL;
 }
 
-static void test_come_and_go(void **state)
+static void test_connect_and_disconnect(void **state)
 {
     (void) state;
     struct fixture *f = set_up(NULL);
     pthread_t threads[4];
     for (int i = 0; i < 4; i++)
-        pthread_create(&threads[i], NULL, come_and_go, f);
+        pthread_create(&threads[i], NULL, connect_and_disconnect, f);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
     ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, "ok");
@@ -1283,11 +1283,11 @@ static void test_come_and_go(void **state)
 
 static void *open_later(void *arg)
 {
-    struct door *door = arg;
-    pthread_mutex_lock(&door->lock);
-    hs_cond_wait_until(&door->changed, &door->lock, hs_deadline_in_ms(50));
-    pthread_mutex_unlock(&door->lock);
-    door_open(door);
+    struct gate *gate = arg;
+    pthread_mutex_lock(&gate->lock);
+    hs_cond_wait_until(&gate->changed, &gate->lock, hs_deadline_in_ms(50));
+    pthread_mutex_unlock(&gate->lock);
+    gate_open(gate);
     return NULL;
 }
 
@@ -1298,8 +1298,8 @@ static void test_drain(void **state)
     struct answer a;
     pthread_t opener;
     int fd = dial(f);
-    say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
-    door_expect(&f->door, 1);
+    send_text(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    gate_expect(&f->gate, 1);
     assert_int_equal(hs_http_drain(f->server, hs_deadline_in_ms(20)), HS_ETIMEOUT);
     /* The server accepts no new connections. */
     struct sockaddr_in address = { .sin_family = AF_INET,
@@ -1308,7 +1308,7 @@ static void test_drain(void **state)
     int late = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_not_equal(connect(late, (struct sockaddr *) &address, sizeof(address)), 0);
     close(late);
-    pthread_create(&opener, NULL, open_later, &f->door);
+    pthread_create(&opener, NULL, open_later, &f->gate);
     assert_int_equal(hs_http_drain(f->server, hs_deadline_in_ms(5000)), 0);
     pthread_join(opener, NULL);
     assert_true(read_answer(fd, &a, true));
@@ -1326,9 +1326,9 @@ static void test_destroy_cancels(void **state)
     (void) state;
     struct fixture *f = set_up(tight_queue);
     int a = dial(f), b = dial(f);
-    say(a, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
-    door_expect(&f->door, 1);
-    say(b, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(a, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    gate_expect(&f->gate, 1);
+    send_text(b, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     tear_down(f);
     close(a);
     close(b);
@@ -1346,7 +1346,7 @@ static void *ask_for_stats(void *arg)
     int fd = *(int *) arg;
     struct answer a;
     bool answered = true;
-    while (answered && try_say(fd, "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n")) {
+    while (answered && try_send_text(fd, "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n")) {
         answered = read_answer(fd, &a, true);
         free(a.body);
     }
@@ -1366,7 +1366,7 @@ static void test_stats_while_the_server_ends(void **state)
         for (int i = 0; i < CLIENTS; i++) {
             struct answer a;
             fds[i] = dial(f);
-            say(fds[i], "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n");
+            send_text(fds[i], "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n");
             assert_true(read_answer(fds[i], &a, true));
             assert_int_equal(a.status, 200);
             free(a.body);
@@ -1422,7 +1422,7 @@ static void test_descriptors(void **state)
         ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, NULL);
         /* Rejected before its body arrives: the server keeps the socket open to drop the rest. */
         int refused = dial(f);
-        say(refused, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\nx");
+        send_text(refused, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\nx");
         expect(refused, 413, NULL);
         options.port = port_of(f);
         assert_int_equal(hs_http_create(&options, routes, 1, NULL, &other, NULL), 0);
@@ -1473,7 +1473,7 @@ static void test_big_answer(void **state)
     struct answer a;
     int fd = dial(f);
     for (int i = 0; i < 2; i++) {
-        say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+        send_text(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_true(read_answer(fd, &a, true));
         assert_int_equal(a.len, 3 << 20);
         free(a.body);
@@ -1483,12 +1483,12 @@ static void test_big_answer(void **state)
 }
 
 /* An argument that is_heavy reads and the handler does not is still reported as unused. */
-static void test_a_look_at_the_query_is_no_use_of_it(void **state)
+static void test_peek_does_not_use_the_query(void **state)
 {
     (void) state;
     struct fixture *f = set_up(NULL);
     int fd = dial(f);
-    say(fd, "GET /unused?a=1&heavy=yes&a=2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(fd, "GET /unused?a=1&heavy=yes&a=2 HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(fd, 200, "\"unused\": 1, \"first\": \"heavy\"");
     close(fd);
     tear_down(f);
@@ -1513,12 +1513,12 @@ static void test_long_work_leaves_the_worker(void **state)
     int fds[2];
     for (int i = 0; i < 2; i++) {
         fds[i] = dial(f);
-        say(fds[i], long_one);
-        door_expect(&f->door, 1);
+        send_text(fds[i], long_one);
+        gate_expect(&f->gate, 1);
         ask(f, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"name\": \"a\"");
     }
-    door_expect(&f->door, 1); /* the second request waits for the first */
-    door_open(&f->door);
+    gate_expect(&f->gate, 1); /* the second request waits for the first */
+    gate_open(&f->gate);
     for (int i = 0; i < 2; i++) {
         expect(fds[i], 200, "waited");
         close(fds[i]);
@@ -1533,11 +1533,11 @@ static void test_destroy_cancels_long_work(void **state)
     for (int i = 0; i < 2; i++) {
         struct fixture *f = set_up(i ? one_worker : one_worker_and_long_work);
         int fd = dial(f);
-        say(fd, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
-        door_expect(&f->door, 1);
+        send_text(fd, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
+        gate_expect(&f->gate, 1);
         hs_http_destroy(f->server);
-        assert_int_equal(f->door.inside, 0);
-        assert_int_equal(f->door.cancelled, 1);
+        assert_int_equal(f->gate.inside, 0);
+        assert_int_equal(f->gate.cancelled, 1);
         f->server = NULL;
         tear_down(f);
         close(fd);
@@ -1574,11 +1574,11 @@ int main(void)
         cmocka_unit_test(test_check_comes_before_the_body),
         cmocka_unit_test(test_queue_full),
         cmocka_unit_test(test_heavy_requests_leave_a_worker),
-        cmocka_unit_test(test_time_is_over_in_the_queue),
+        cmocka_unit_test(test_deadline_passes_in_the_queue),
         cmocka_unit_test(test_client_leaves_the_queue),
         cmocka_unit_test(test_client_leaves),
         cmocka_unit_test(test_client_leaves_in_body),
-        cmocka_unit_test(test_come_and_go),
+        cmocka_unit_test(test_connect_and_disconnect),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_destroy_cancels),
         cmocka_unit_test(test_stats_while_the_server_ends),
@@ -1587,7 +1587,7 @@ int main(void)
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_other_shape),
         cmocka_unit_test(test_big_answer),
-        cmocka_unit_test(test_a_look_at_the_query_is_no_use_of_it),
+        cmocka_unit_test(test_peek_does_not_use_the_query),
         cmocka_unit_test(test_long_work_leaves_the_worker),
         cmocka_unit_test(test_destroy_cancels_long_work),
     };

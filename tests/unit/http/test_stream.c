@@ -571,7 +571,7 @@ static void test_write_deadline(void **state)
     tear_down(f);
 }
 
-static void impatient(struct hs_http_options *options)
+static void short_timeouts(struct hs_http_options *options)
 {
     options->body_timeout_ms = 500;
 }
@@ -580,7 +580,7 @@ static void impatient(struct hs_http_options *options)
 static void test_time_limit(void **state)
 {
     (void) state;
-    struct fixture *f = set_up(impatient);
+    struct fixture *f = set_up(short_timeouts);
     struct hs_http_stats stats;
     int waits = ask(f, "GET", "/steps", "HTTP/1.1");
     expect_head(waits, "HTTP/1.1 201 ", "chunked");
@@ -689,7 +689,7 @@ static void test_destroy(void **state)
 }
 
 /* Clients read everything, a part, slowly or nothing, and disconnect at random times. */
-static void *come_and_go(void *arg)
+static void *connect_and_disconnect(void *arg)
 {
     const struct fixture *f = arg;
     unsigned seed = (unsigned) (uintptr_t) &seed;
@@ -721,7 +721,7 @@ static void test_many(void **state)
     struct hs_http_stats stats;
     pthread_t threads[6];
     for (int i = 0; i < 6; i++)
-        pthread_create(&threads[i], NULL, come_and_go, f);
+        pthread_create(&threads[i], NULL, connect_and_disconnect, f);
     for (int i = 0; i < 6; i++) {
         void *failed;
         pthread_join(threads[i], &failed);

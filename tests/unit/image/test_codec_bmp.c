@@ -67,7 +67,7 @@ static void palettes_of_1_4_and_8_bits(void **state)
     expect(make_bmp(1, 1, 8, 0, four_colours, 4, "\x09\0\0", 4), 1, 1, "\0\0\0");
 }
 
-static void words_of_32_bits(void **state)
+static void pixels_of_32_bits(void **state)
 {
     (void) state;
     /* The fourth byte is ignored. */
@@ -107,7 +107,7 @@ static void core_header_of_os2(void **state)
     expect(buf, 2, 1, "\3\2\1\6\5\4");
 }
 
-static void headers_that_cannot_be(void **state)
+static void impossible_bmp_headers(void **state)
 {
     (void) state;
     static const struct {
@@ -180,10 +180,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_from_the_bottom_and_from_the_top),
         cmocka_unit_test(palettes_of_1_4_and_8_bits),
-        cmocka_unit_test(words_of_32_bits),
+        cmocka_unit_test(pixels_of_32_bits),
         cmocka_unit_test(run_lengths_are_refused),
         cmocka_unit_test(core_header_of_os2),
-        cmocka_unit_test(headers_that_cannot_be),
+        cmocka_unit_test(impossible_bmp_headers),
         cmocka_unit_test(the_last_row_may_lack_its_padding),
         cmocka_unit_test(header_sizes),
     };

@@ -77,7 +77,7 @@ static struct hs_buf make_gradient_jpeg(int width, int height, struct recipe rec
     return buf;
 }
 
-static void every_kind_shows_the_gradient(void **state)
+static void every_format_decodes_the_gradient(void **state)
 {
     (void) state;
     static const struct recipe recipes[] = {
@@ -140,7 +140,7 @@ static void cmyk_and_ycck(void **state)
     }
 }
 
-static void reduced_is_never_below_the_need(void **state)
+static void reduced_is_never_below_the_target(void **state)
 {
     (void) state;
     static const int targets[] = { 32, 100, 160, 161, 320, 321, 500, 640, 2000 };
@@ -226,7 +226,7 @@ static void check_part(const struct hs_buf *file, const struct hs_image_options 
     hs_image_destroy(whole);
 }
 
-static void a_part_is_what_the_whole_has_there(void **state)
+static void a_part_equals_the_whole_image_there(void **state)
 {
     (void) state;
     static const struct recipe recipes[] = {
@@ -250,7 +250,7 @@ static void a_part_is_what_the_whole_has_there(void **state)
     }
 }
 
-static void parts_that_cannot_be_are_refused(void **state)
+static void invalid_parts_are_rejected(void **state)
 {
     (void) state;
     static const struct hs_image_part parts[] = {
@@ -295,7 +295,7 @@ static void cut_anywhere_it_is_refused(void **state)
 }
 
 /* All pixels are there; only the end marker is missing. */
-static void a_missing_end_marker_is_forgiven(void **state)
+static void a_missing_end_marker_is_accepted(void **state)
 {
     (void) state;
     static const struct recipe recipes[] = { { .restart_rows = 0 }, { .progressive = true } };
@@ -349,7 +349,7 @@ static void missing_data_before_the_end_marker_is_damage(void **state)
 }
 
 /* Rows before the damage, and those after the next restart marker, equal those of the undamaged image. */
-static void damage_leaves_what_comes_before_it(void **state)
+static void damage_keeps_the_pixels_before_it(void **state)
 {
     (void) state;
     struct hs_buf buf = make_noisy_jpeg(64, 128, (struct recipe) { .restart_rows = 1 });
@@ -556,17 +556,17 @@ static void impossible_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind_shows_the_gradient),
+        cmocka_unit_test(every_format_decodes_the_gradient),
         cmocka_unit_test(a_progressive_file_of_a_camera_is_within_the_default_limits),
         cmocka_unit_test(gray_is_spread_to_three),
         cmocka_unit_test(cmyk_and_ycck),
-        cmocka_unit_test(reduced_is_never_below_the_need),
-        cmocka_unit_test(a_part_is_what_the_whole_has_there),
-        cmocka_unit_test(parts_that_cannot_be_are_refused),
+        cmocka_unit_test(reduced_is_never_below_the_target),
+        cmocka_unit_test(a_part_equals_the_whole_image_there),
+        cmocka_unit_test(invalid_parts_are_rejected),
         cmocka_unit_test(cut_anywhere_it_is_refused),
-        cmocka_unit_test(a_missing_end_marker_is_forgiven),
+        cmocka_unit_test(a_missing_end_marker_is_accepted),
         cmocka_unit_test(missing_data_before_the_end_marker_is_damage),
-        cmocka_unit_test(damage_leaves_what_comes_before_it),
+        cmocka_unit_test(damage_keeps_the_pixels_before_it),
         cmocka_unit_test(scans_before_a_broken_one_are_shown),
         cmocka_unit_test(attempts_share_one_charge),
         cmocka_unit_test(size_of_the_real_header_counts),

@@ -136,7 +136,7 @@ static void impossible_headers(void **state)
 }
 
 /* Three chunks of compressed text that unpack to 2 MB each. */
-static void packed_text_that_explodes(void **state)
+static void compressed_text_bomb(void **state)
 {
     (void) state;
     struct hs_buf buf = make_buf();
@@ -190,11 +190,16 @@ static void orientation_comes_from_exif(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_colour_type_becomes_rgb),    cmocka_unit_test(sixteen_bits_keep_the_high_byte),
-        cmocka_unit_test(alpha_is_dropped_and_not_blended), cmocka_unit_test(palettes_with_transparency),
-        cmocka_unit_test(interlaced_is_the_same),           cmocka_unit_test(cut_anywhere_it_is_refused),
-        cmocka_unit_test(a_wrong_checksum_is_an_error),     cmocka_unit_test(impossible_headers),
-        cmocka_unit_test(packed_text_that_explodes),        cmocka_unit_test(orientation_comes_from_exif),
+        cmocka_unit_test(every_colour_type_becomes_rgb),
+        cmocka_unit_test(sixteen_bits_keep_the_high_byte),
+        cmocka_unit_test(alpha_is_dropped_and_not_blended),
+        cmocka_unit_test(palettes_with_transparency),
+        cmocka_unit_test(interlaced_is_the_same),
+        cmocka_unit_test(cut_anywhere_it_is_refused),
+        cmocka_unit_test(a_wrong_checksum_is_an_error),
+        cmocka_unit_test(impossible_headers),
+        cmocka_unit_test(compressed_text_bomb),
+        cmocka_unit_test(orientation_comes_from_exif),
     };
     return HS_RUN_TESTS(tests);
 }

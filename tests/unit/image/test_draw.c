@@ -63,7 +63,7 @@ static void nothing_drawn_is_an_exact_copy(void **state)
     hs_image_destroy(drawn);
 }
 
-static void shapes_colour_what_they_cover(void **state)
+static void shapes_color_their_pixels(void **state)
 {
     (void) state;
     struct hs_image *image = black(100, 100);
@@ -125,7 +125,7 @@ static struct extent extent_of(const struct hs_image *image, uint32_t color)
     return e;
 }
 
-static void labels_stand_in_a_bar(void **state)
+static void labels_have_a_bar(void **state)
 {
     (void) state;
     struct hs_image *image = black(200, 100);
@@ -276,7 +276,7 @@ static void labels_avoid_each_other(void **state)
     hs_image_destroy(image);
 }
 
-static void letters_grow_with_the_rectangle(void **state)
+static void font_size_grows_with_the_rectangle(void **state)
 {
     (void) state;
     static const float sizes[] = { 4, 40, 55, 900 };
@@ -307,7 +307,7 @@ static const struct hs_draw_shape busy[] = {
     { HS_DRAW_LINE, 0, 63.9f, 150, 64.2f, 0, 0xffffff, NULL },
 };
 
-static void bands_are_the_whole(void **state)
+static void bands_equal_the_whole(void **state)
 {
     (void) state;
     static const int bands[] = { 1, 7, 16, 64, 100, 149 };
@@ -360,7 +360,7 @@ static void the_drawing_is_upright(void **state)
     }
 }
 
-static void strange_shapes_are_harmless(void **state)
+static void invalid_shapes_are_skipped(void **state)
 {
     (void) state;
     struct hs_image *image = black(50, 50);
@@ -400,19 +400,13 @@ static void strange_shapes_are_harmless(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_drawn_is_an_exact_copy),
-        cmocka_unit_test(shapes_colour_what_they_cover),
-        cmocka_unit_test(units_grow_with_the_picture),
-        cmocka_unit_test(labels_stand_in_a_bar),
-        cmocka_unit_test(labels_are_inside_the_picture),
-        cmocka_unit_test(text_of_any_script_is_drawn),
-        cmocka_unit_test(text_is_cut_with_an_ellipsis),
-        cmocka_unit_test(nothing_is_drawn_over_a_label),
-        cmocka_unit_test(labels_avoid_each_other),
-        cmocka_unit_test(letters_grow_with_the_rectangle),
-        cmocka_unit_test(bands_are_the_whole),
-        cmocka_unit_test(the_drawing_is_upright),
-        cmocka_unit_test(strange_shapes_are_harmless),
+        cmocka_unit_test(nothing_drawn_is_an_exact_copy), cmocka_unit_test(shapes_color_their_pixels),
+        cmocka_unit_test(units_grow_with_the_picture),    cmocka_unit_test(labels_have_a_bar),
+        cmocka_unit_test(labels_are_inside_the_picture),  cmocka_unit_test(text_of_any_script_is_drawn),
+        cmocka_unit_test(text_is_cut_with_an_ellipsis),   cmocka_unit_test(nothing_is_drawn_over_a_label),
+        cmocka_unit_test(labels_avoid_each_other),        cmocka_unit_test(font_size_grows_with_the_rectangle),
+        cmocka_unit_test(bands_equal_the_whole),          cmocka_unit_test(the_drawing_is_upright),
+        cmocka_unit_test(invalid_shapes_are_skipped),
     };
     return HS_RUN_TESTS(tests);
 }

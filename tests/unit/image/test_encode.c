@@ -4,7 +4,7 @@
 
 #include "image/encode.h"
 
-static void png_comes_back_exactly(void **state)
+static void png_round_trip_is_exact(void **state)
 {
     (void) state;
     static const int sizes[][2] = { { 1, 1 }, { 3, 2 }, { 65, 33 }, { 640, 2 } };
@@ -23,7 +23,7 @@ static void png_comes_back_exactly(void **state)
     }
 }
 
-static void jpeg_comes_back_nearly(void **state)
+static void jpeg_round_trip_is_close(void **state)
 {
     (void) state;
     struct hs_image *image = make_gradient(200, 120);
@@ -85,8 +85,8 @@ static void a_full_buffer_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(png_comes_back_exactly),
-        cmocka_unit_test(jpeg_comes_back_nearly),
+        cmocka_unit_test(png_round_trip_is_exact),
+        cmocka_unit_test(jpeg_round_trip_is_close),
         cmocka_unit_test(strides_and_appending),
         cmocka_unit_test(a_full_buffer_is_an_error),
     };

@@ -34,7 +34,7 @@ static void it_may_be_any_entry(void **state)
     assert_int_equal(orientation_of(LITTLE "\2\0\0\1\3\0\1\0\0\0\7\0\0\0\x12\1\3\0\1\0\0\0\2\0\0\0", 34), 2);
 }
 
-static void anything_broken_is_upright(void **state)
+static void invalid_exif_is_upright(void **state)
 {
     (void) state;
     static const char whole[] = "Exif\0\0" LITTLE "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0";
@@ -54,7 +54,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_byte_orders),
         cmocka_unit_test(it_may_be_any_entry),
-        cmocka_unit_test(anything_broken_is_upright),
+        cmocka_unit_test(invalid_exif_is_upright),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -108,7 +108,7 @@ static void limits_hold_to_the_pixel(void **state)
     hs_buf_finish(&buf);
 }
 
-static void probe_tells_what_decode_gives(void **state)
+static void probe_matches_decode(void **state)
 {
     (void) state;
     struct hs_image *image = make_gradient(33, 17);
@@ -162,7 +162,7 @@ static void all_turns_give_the_upright_picture(void **state)
 }
 
 /* Four quarter turns restore the image. The image is larger than one tile, so this covers several tiles. */
-static void four_quarter_turns_are_none(void **state)
+static void four_quarter_turns_are_the_identity(void **state)
 {
     (void) state;
     struct hs_image *image = make_gradient(71, 45), *turned = make_gradient(71, 45);
@@ -199,7 +199,7 @@ static struct hs_buf jpeg_with_exif(int width, int height, uint8_t orientation)
     return buf;
 }
 
-static void exif_is_applied_when_asked(void **state)
+static void exif_is_applied_on_request(void **state)
 {
     (void) state;
     struct hs_buf buf = jpeg_with_exif(64, 32, 6);
@@ -223,7 +223,7 @@ static void exif_is_applied_when_asked(void **state)
 }
 
 /* The target applies after the turn: 1600x400 turned is 400x1600, which fits 320x640 as 160x640. */
-static void the_target_counts_after_the_turn(void **state)
+static void the_target_applies_after_the_turn(void **state)
 {
     (void) state;
     struct hs_buf buf = jpeg_with_exif(1600, 400, 6);
@@ -264,7 +264,7 @@ static void check_peek(const uint8_t *data, size_t len, const char *name)
 }
 
 /* Reads the image corpus, which has all formats and kinds. */
-static void the_size_is_found_as_probe_finds_it(void **state)
+static void peek_matches_probe(void **state)
 {
     (void) state;
     char folder[PATH_MAX], path[PATH_MAX + 256];
@@ -293,7 +293,7 @@ static void the_size_is_found_as_probe_finds_it(void **state)
 }
 
 /* For any file only the first bytes and a bounded number of segment headers are read. */
-static void a_jpeg_may_not_hide_its_size_for_long(void **state)
+static void peek_reads_a_limited_part_of_a_jpeg(void **state)
 {
     (void) state;
     static const uint8_t frame[] = { 0xff, 0xc0, 0, 11, 8, 0x12, 0x34, 0x56, 0x78, 1, 1, 0x11, 0 };
@@ -381,7 +381,7 @@ static void a_turned_picture_has_its_charge(void **state)
 }
 
 /* The charge of a large multi-scan JPEG includes its coefficients; a part is charged for the part only. */
-static void what_the_codec_holds_is_charged(void **state)
+static void codec_buffers_are_charged(void **state)
 {
     (void) state;
     struct hs_split_budget budget;
@@ -402,7 +402,7 @@ static void what_the_codec_holds_is_charged(void **state)
     hs_buf_finish(&buf);
 }
 
-static void without_room_in_time_it_is_an_error(void **state)
+static void no_budget_in_time_is_an_error(void **state)
 {
     (void) state;
     struct hs_split_budget budget;
@@ -472,19 +472,19 @@ int main(void)
         cmocka_unit_test(known_formats_are_named),
         cmocka_unit_test(limits_are_found_in_the_header),
         cmocka_unit_test(limits_hold_to_the_pixel),
-        cmocka_unit_test(probe_tells_what_decode_gives),
+        cmocka_unit_test(probe_matches_decode),
         cmocka_unit_test(all_turns_give_the_upright_picture),
-        cmocka_unit_test(four_quarter_turns_are_none),
-        cmocka_unit_test(exif_is_applied_when_asked),
-        cmocka_unit_test(the_target_counts_after_the_turn),
+        cmocka_unit_test(four_quarter_turns_are_the_identity),
+        cmocka_unit_test(exif_is_applied_on_request),
+        cmocka_unit_test(the_target_applies_after_the_turn),
         cmocka_unit_test(destroy_takes_null),
         cmocka_unit_test(the_budget_is_charged_until_the_picture_is_destroyed),
         cmocka_unit_test(a_turned_picture_has_its_charge),
-        cmocka_unit_test(what_the_codec_holds_is_charged),
-        cmocka_unit_test(without_room_in_time_it_is_an_error),
+        cmocka_unit_test(codec_buffers_are_charged),
+        cmocka_unit_test(no_budget_in_time_is_an_error),
         cmocka_unit_test(a_small_picture_does_not_wait_for_a_large_one),
-        cmocka_unit_test(the_size_is_found_as_probe_finds_it),
-        cmocka_unit_test(a_jpeg_may_not_hide_its_size_for_long),
+        cmocka_unit_test(peek_matches_probe),
+        cmocka_unit_test(peek_reads_a_limited_part_of_a_jpeg),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -110,7 +110,7 @@ static void decode_with_failures(const uint8_t *data, size_t len, const struct h
     }
 }
 
-static void every_format_is_decoded_or_there_is_no_memory(void **state)
+static void every_format_is_decoded_or_out_of_memory(void **state)
 {
     (void) state;
     /* `least` is the minimum number of our own allocations: two for the image, plus those of its decoder. */
@@ -154,7 +154,7 @@ static void every_format_is_decoded_or_there_is_no_memory(void **state)
 }
 
 /* An image that is reduced during decoding allocates a line buffer and the reducer besides the image. */
-static void large_pictures_too(void **state)
+static void large_pictures_without_memory(void **state)
 {
     (void) state;
     static const struct hs_image_part part = { 40, 30, 50, 40 };
@@ -198,7 +198,7 @@ static int encode(void *arg)
     return checked(r);
 }
 
-static void files_are_whole_or_there_is_no_memory(void **state)
+static void files_are_complete_or_out_of_memory(void **state)
 {
     (void) state;
     struct hs_image *image = make_gradient(200, 100);
@@ -358,7 +358,7 @@ static int draw(void *arg)
     return checked(r);
 }
 
-static void drawings_are_whole_or_there_is_no_memory(void **state)
+static void drawings_are_complete_or_out_of_memory(void **state)
 {
     (void) state;
     struct hs_image *image = make_gradient(200, 100);
@@ -370,13 +370,13 @@ static void drawings_are_whole_or_there_is_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_format_is_decoded_or_there_is_no_memory),
-        cmocka_unit_test(large_pictures_too),
-        cmocka_unit_test(files_are_whole_or_there_is_no_memory),
+        cmocka_unit_test(every_format_is_decoded_or_out_of_memory),
+        cmocka_unit_test(large_pictures_without_memory),
+        cmocka_unit_test(files_are_complete_or_out_of_memory),
         cmocka_unit_test(errors_of_the_rows_are_passed_on),
         cmocka_unit_test(a_picture_that_cannot_be_turned_is_as_before),
         cmocka_unit_test(other_sizes_and_parts),
-        cmocka_unit_test(drawings_are_whole_or_there_is_no_memory),
+        cmocka_unit_test(drawings_are_complete_or_out_of_memory),
     };
     return HS_RUN_TESTS(tests);
 }

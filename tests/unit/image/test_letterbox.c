@@ -113,7 +113,7 @@ static void a_rule_has_few_sizes_and_a_picture_gets_one_of_them(void **state)
     }
 }
 
-static void points_go_back_to_the_original(void **state)
+static void points_map_to_the_original(void **state)
 {
     (void) state;
     struct hs_letterbox box;
@@ -229,7 +229,7 @@ static void shrinking_by_more_than_two_averages_the_area(void **state)
 }
 
 /* Flat white stays white with all filters and ratios; otherwise rounding would darken images. */
-static void flat_colours_stay(void **state)
+static void flat_colours_are_unchanged(void **state)
 {
     (void) state;
     static const int sizes[][2] = { { 1, 1 },    { 3, 2 },   { 31, 7 },   { 64, 64 },   { 65, 63 },
@@ -329,12 +329,12 @@ int main(void)
         cmocka_unit_test(rect_rounds_the_short_side_up),
         cmocka_unit_test(pose_inputs_have_a_border),
         cmocka_unit_test(a_rule_has_few_sizes_and_a_picture_gets_one_of_them),
-        cmocka_unit_test(points_go_back_to_the_original),
+        cmocka_unit_test(points_map_to_the_original),
         cmocka_unit_test(same_size_is_copied_between_the_pads),
         cmocka_unit_test(growing_is_bilinear_between_pixel_centres),
         cmocka_unit_test(halving_takes_the_mean_of_two),
         cmocka_unit_test(shrinking_by_more_than_two_averages_the_area),
-        cmocka_unit_test(flat_colours_stay),
+        cmocka_unit_test(flat_colours_are_unchanged),
         cmocka_unit_test(agrees_with_the_definition),
         cmocka_unit_test(takes_a_reduced_picture),
     };

@@ -35,7 +35,7 @@ static void xmp_as_attribute_and_element(void **state)
     assert_int_equal(xmp("<a b=\"tiff:Orientation\" tiff:Orientation=\"2\"/>"), 2);
 }
 
-static void anything_else_in_xmp_is_nothing(void **state)
+static void other_xmp_has_no_orientation(void **state)
 {
     (void) state;
     static const char *const texts[] = {
@@ -235,7 +235,7 @@ static void put_long_xmp(struct hs_buf *buf)
     free(text);
 }
 
-static void text_that_explodes_is_not_unpacked(void **state)
+static void compressed_text_bomb_is_not_unpacked(void **state)
 {
     (void) state;
     struct hs_buf buf = make_buf();
@@ -252,10 +252,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(xmp_as_attribute_and_element),
-        cmocka_unit_test(anything_else_in_xmp_is_nothing),
+        cmocka_unit_test(other_xmp_has_no_orientation),
         cmocka_unit_test(profiles_in_hexadecimal),
         cmocka_unit_test(each_kind_of_chunk),
-        cmocka_unit_test(text_that_explodes_is_not_unpacked),
+        cmocka_unit_test(compressed_text_bomb_is_not_unpacked),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -36,7 +36,7 @@ static struct hs_image *resampled(const struct hs_image *image, int width, int h
     return small;
 }
 
-static void rows_give_what_the_whole_gives(void **state)
+static void rows_equal_the_whole(void **state)
 {
     (void) state;
     static const int sizes[][4] = {
@@ -138,7 +138,7 @@ static void expect_letterboxed_alike(const struct hs_image *image, const struct 
     hs_image_destroy(small);
 }
 
-static void a_reduced_decode_gives_the_network_the_same(void **state)
+static void a_reduced_decode_gives_the_same_network_input(void **state)
 {
     (void) state;
     static const int sizes[][2] = { { 500, 333 }, { 193, 400 }, { 640, 128 }, { 193, 129 } };
@@ -154,7 +154,7 @@ static void a_reduced_decode_gives_the_network_the_same(void **state)
 }
 
 /* Faces are cropped from the image, so a factor below 2 does not reduce it. */
-static void a_little_larger_stays_whole(void **state)
+static void slightly_larger_is_not_reduced(void **state)
 {
     (void) state;
     struct hs_image *image = make_noise(191, 127);
@@ -192,9 +192,9 @@ static void exact_is_never_larger(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_give_what_the_whole_gives),
-        cmocka_unit_test(a_reduced_decode_gives_the_network_the_same),
-        cmocka_unit_test(a_little_larger_stays_whole),
+        cmocka_unit_test(rows_equal_the_whole),
+        cmocka_unit_test(a_reduced_decode_gives_the_same_network_input),
+        cmocka_unit_test(slightly_larger_is_not_reduced),
         cmocka_unit_test(exact_is_never_larger),
     };
     return HS_RUN_TESTS(tests);

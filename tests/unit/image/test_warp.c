@@ -41,7 +41,7 @@ static double pixel(const struct hs_image *image, int x, int y, int c)
 }
 
 /* Maps an output pixel to the original image and to decoded pixels, as defined in the header. */
-static void look_back(const struct hs_image *image, const double m[6], double x, double y, double *ret_u, double *ret_v)
+static void map_back(const struct hs_image *image, const double m[6], double x, double y, double *ret_u, double *ret_v)
 {
     double square = m[0] * m[0] + m[3] * m[3], dx = x - m[2], dy = y - m[5];
     double ox = (m[0] * dx + m[3] * dy) / square, oy = (-m[3] * dx + m[0] * dy) / square;
@@ -65,7 +65,7 @@ static double area(const struct hs_image *image, const double m[6], int x, int y
     for (int j = 0; j < N; j++) {
         for (int i = 0; i < N; i++) {
             double u, v;
-            look_back(image, m, x - 0.5 + (i + 0.5) / N, y - 0.5 + (j + 0.5) / N, &u, &v);
+            map_back(image, m, x - 0.5 + (i + 0.5) / N, y - 0.5 + (j + 0.5) / N, &u, &v);
             sum += pixel(image, (int) floor(u + 0.5), (int) floor(v + 0.5), c);
         }
     }
@@ -83,7 +83,7 @@ static void compare(const struct hs_image *image, const double m[6], bool shrink
     for (int i = 0; i < SIDE * SIDE; i++) {
         for (int c = 0; c < 3; c++) {
             double u, v;
-            look_back(image, m, i % SIDE, i / SIDE, &u, &v);
+            map_back(image, m, i % SIDE, i / SIDE, &u, &v);
             double wanted = shrinks ? area(image, m, i % SIDE, i / SIDE, c) : bilinear(image, u, v, c);
             double difference = fabs(out[3 * i + c] - wanted);
             *ret_mean += difference / (SIDE * SIDE * 3);

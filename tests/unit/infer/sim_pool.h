@@ -17,7 +17,7 @@ struct sim_pool {
 
 /* Creates a runner and loads a model of one input size. `p` must not move. Borrows `pack` and `file`. */
 static inline void sim_pool_init(struct sim_pool *p, const struct hs_pack *pack, const struct hs_pack_file *file,
-                                 enum hs_finding finding, int side, const char *script)
+                                 enum hs_output_kind output_kind, int side, const char *script)
 {
     const struct hs_runner_options options = {
         .backend = &hs_backend_sim,
@@ -27,7 +27,9 @@ static inline void sim_pool_init(struct sim_pool *p, const struct hs_pack *pack,
         .queue_max = 4,
         .keep_alive_s = -1,
     };
-    const struct hs_model_spec spec = { .std = { 1, 1, 1 }, .input_h = side, .input_w = side, .finding = finding };
+    const struct hs_model_spec spec = {
+        .std = { 1, 1, 1 }, .input_h = side, .input_w = side, .output_kind = output_kind
+    };
     *p = (struct sim_pool) {
         .runner = { .choice = { .pack = pack, .file = file },
                     .model = pack->name,

@@ -201,7 +201,7 @@ static void bytes_go_in_and_numbers_come_out(void **state)
     openvino->close(device);
 }
 
-static void mean_and_std_belong_to_rgb_and_bgr_turns_after(void **state)
+static void mean_and_std_apply_to_rgb_before_the_bgr_swap(void **state)
 {
     (void) state;
     NEED_OPENVINO();
@@ -266,7 +266,7 @@ static void a_matrix_needs_no_batch(void **state)
     openvino->close(device);
 }
 
-static void what_is_no_model_is_refused_with_a_reason(void **state)
+static void invalid_models_are_refused_with_a_reason(void **state)
 {
     (void) state;
     NEED_OPENVINO();
@@ -305,7 +305,7 @@ static void models_of_another_kind_are_refused(void **state)
     static const int64_t wide[] = { 1, 3, 1, 4, 4 };
     static const int five[] = { 5 };
     struct hs_device *device = open_device(NULL);
-    static const char *const says[] = {
+    static const char *const message[] = {
         "the model has 2 inputs, only one is supported", "the model has 17 outputs, 1 to 16 are supported",
         "has rank 1, only 2 to 4 are supported",         "has rank 5, only 2 to 4 are supported",
         "the model does not support an input of 4x4",
@@ -343,8 +343,8 @@ static void models_of_another_kind_are_refused(void **state)
         struct hs_model *model = NULL;
         struct hs_error err = { 0 };
         assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EMODEL);
-        if (!strstr(err.message, says[i]))
-            fail_msg("\"%s\" lacks \"%s\"", err.message, says[i]);
+        if (!strstr(err.message, message[i]))
+            fail_msg("\"%s\" lacks \"%s\"", err.message, message[i]);
         assert_null(model);
     }
     openvino->close(device);
@@ -436,7 +436,7 @@ static void the_runner_serves_it(void **state)
 }
 
 /* A network compiled for all sizes computes the same numbers as one compiled for this size. */
-static void free_sizes_change_no_number(void **state)
+static void free_sizes_do_not_change_outputs(void **state)
 {
     (void) state;
     NEED_OPENVINO();
@@ -574,7 +574,7 @@ static void a_batch_of_two(void **state)
 }
 
 /* The means in half precision, like the outputs of an export with `half`. */
-static void outputs_of_half_precision_come_as_float(void **state)
+static void half_precision_outputs_are_converted_to_float(void **state)
 {
     (void) state;
     NEED_OPENVINO();
@@ -643,7 +643,7 @@ static void a_wait_does_not_end_early(void **state)
 }
 
 /* OpenVINO's messages begin with locations in its source; only the reason must remain. */
-static void the_reason_is_one_line_for_people(void **state)
+static void error_messages_have_one_line(void **state)
 {
     (void) state;
     NEED_OPENVINO();
@@ -764,7 +764,7 @@ static void the_runner_makes_batches(void **state)
     hs_runner_destroy(runner);
 }
 
-static void the_runner_does_without_batches_that_the_model_cannot_take(void **state)
+static void the_runner_works_without_batch_support(void **state)
 {
     (void) state;
     NEED_OPENVINO();
@@ -814,22 +814,22 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(probe_names_processor_and_version),
         cmocka_unit_test(bytes_go_in_and_numbers_come_out),
-        cmocka_unit_test(mean_and_std_belong_to_rgb_and_bgr_turns_after),
+        cmocka_unit_test(mean_and_std_apply_to_rgb_before_the_bgr_swap),
         cmocka_unit_test(a_model_bound_to_another_size_is_refused),
         cmocka_unit_test(a_matrix_needs_no_batch),
-        cmocka_unit_test(what_is_no_model_is_refused_with_a_reason),
+        cmocka_unit_test(invalid_models_are_refused_with_a_reason),
         cmocka_unit_test(models_of_another_kind_are_refused),
         cmocka_unit_test(the_cache_is_written_once_and_used),
         cmocka_unit_test(the_runner_serves_it),
-        cmocka_unit_test(free_sizes_change_no_number),
+        cmocka_unit_test(free_sizes_do_not_change_outputs),
         cmocka_unit_test(a_batch_keeps_its_order),
         cmocka_unit_test(a_batch_of_two),
-        cmocka_unit_test(outputs_of_half_precision_come_as_float),
+        cmocka_unit_test(half_precision_outputs_are_converted_to_float),
         cmocka_unit_test(a_wait_does_not_end_early),
-        cmocka_unit_test(the_reason_is_one_line_for_people),
+        cmocka_unit_test(error_messages_have_one_line),
         cmocka_unit_test(a_batch_needs_a_free_graph),
         cmocka_unit_test(the_runner_makes_batches),
-        cmocka_unit_test(the_runner_does_without_batches_that_the_model_cannot_take),
+        cmocka_unit_test(the_runner_works_without_batch_support),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

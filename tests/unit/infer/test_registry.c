@@ -21,7 +21,7 @@ static void sim_is_built_in(void **state)
     assert_int_equal(backend->abi, HS_BACKEND_ABI);
 }
 
-static void an_absent_module_lists_where_it_was_looked_for(void **state)
+static void a_missing_module_lists_the_searched_folders(void **state)
 {
     (void) state;
     const struct hs_backend *backend = NULL;
@@ -32,7 +32,7 @@ static void an_absent_module_lists_where_it_was_looked_for(void **state)
     assert_null(backend);
 }
 
-static void names_with_paths_in_them_are_refused(void **state)
+static void names_with_slashes_are_refused(void **state)
 {
     (void) state;
     static const char *const bad[] = {
@@ -81,20 +81,20 @@ static void install(const char *file, const char *name, char path[128])
     free(data);
 }
 
-static void modules_that_are_no_backends_are_refused(void **state)
+static void modules_without_a_backend_are_refused(void **state)
 {
     (void) state;
     static const struct {
         const char *file, *name;
         int code;
-        const char *says;
+        const char *message;
     } cases[] = {
-        { "stray", "stray", HS_EVERSION, "hs_backend_stray.so was built for backend interface 4711" },
-        { "liar", "liar", HS_EVERSION, "hs_backend_liar.so has the unexpected name 'stray'" },
+        { "other_abi", "other_abi", HS_EVERSION, "hs_backend_other_abi.so was built for backend interface 4711" },
+        { "other_name", "other_name", HS_EVERSION, "hs_backend_other_name.so has the unexpected name 'other_abi'" },
         { "nameless", "nameless", HS_EVERSION, "hs_backend_nameless.so has the unexpected name ''" },
         { "tableless", "tableless", HS_EVERSION, "is not a backend: missing symbol hs_backend_entry" },
-        { "needy", "needy", HS_EDEVICE, "cannot open the backend 'needy'" },
-        { "needy", "openvino", HS_EDEVICE, "OpenVINO was removed (libhs_test_needed.so: cannot open" },
+        { "dependent", "dependent", HS_EDEVICE, "cannot open the backend 'dependent'" },
+        { "dependent", "openvino", HS_EDEVICE, "OpenVINO was removed (libhs_test_dependency.so: cannot open" },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
         const struct hs_backend *backend = NULL;
@@ -102,7 +102,7 @@ static void modules_that_are_no_backends_are_refused(void **state)
         char path[128];
         install(cases[i].file, cases[i].name, path);
         assert_int_equal(hs_registry_find(cases[i].name, &backend, &err), cases[i].code);
-        if (!strstr(err.message, cases[i].says))
+        if (!strstr(err.message, cases[i].message))
             fail_msg("%s: %s", cases[i].name, err.message);
         assert_null(backend);
         char version[32] = "untouched";
@@ -112,7 +112,7 @@ static void modules_that_are_no_backends_are_refused(void **state)
     }
 }
 
-static void a_name_has_a_longest_length(void **state)
+static void long_names_are_refused(void **state)
 {
     (void) state;
     static const char longest[] = "a-name_of_31_characters-is-known";
@@ -135,7 +135,7 @@ static void the_version_of_a_runtime_is_its_number(void **state)
 }
 
 /* HS_BACKEND_DIR takes precedence, even before the folder exists. */
-static void a_module_that_is_built_here_has_a_folder(void **state)
+static void the_module_folder_can_be_overridden(void **state)
 {
     (void) state;
     char path[HS_REGISTRY_PATH_SIZE], program[HS_REGISTRY_PATH_SIZE];
@@ -199,13 +199,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sim_is_built_in),
-        cmocka_unit_test(an_absent_module_lists_where_it_was_looked_for),
-        cmocka_unit_test(names_with_paths_in_them_are_refused),
+        cmocka_unit_test(a_missing_module_lists_the_searched_folders),
+        cmocka_unit_test(names_with_slashes_are_refused),
         cmocka_unit_test(a_broken_module_is_an_error_and_is_listed),
-        cmocka_unit_test(modules_that_are_no_backends_are_refused),
-        cmocka_unit_test(a_name_has_a_longest_length),
+        cmocka_unit_test(modules_without_a_backend_are_refused),
+        cmocka_unit_test(long_names_are_refused),
         cmocka_unit_test(the_version_of_a_runtime_is_its_number),
-        cmocka_unit_test(a_module_that_is_built_here_has_a_folder),
+        cmocka_unit_test(the_module_folder_can_be_overridden),
         cmocka_unit_test(other_files_are_not_listed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -96,7 +96,7 @@ static void options_out_of_bounds_are_refused(void **state)
     static const struct {
         int slots, batch, queue_max, threads;
         int64_t above, pause_ns;
-        const char *says; /* NULL: accepted */
+        const char *message; /* NULL: accepted */
     } cases[] = {
         { -1, 0, 0, 0, 0, 0, "slots must be 0 to 16" },
         { HS_MODEL_MAX_SLOTS + 1, 0, 0, 0, 0, 0, "slots must be 0 to 16" },
@@ -121,10 +121,10 @@ static void options_out_of_bounds_are_refused(void **state)
         options.restart_above = cases[i].above;
         options.restart_pause_ns = cases[i].pause_ns;
         int r = hs_runner_create(&options, &spec, &runner, &err);
-        assert_int_equal(r, cases[i].says ? HS_EINVAL : 0);
-        assert_int_equal(runner == NULL, cases[i].says != NULL);
-        if (cases[i].says)
-            assert_non_null(strstr(err.message, cases[i].says));
+        assert_int_equal(r, cases[i].message ? HS_EINVAL : 0);
+        assert_int_equal(runner == NULL, cases[i].message != NULL);
+        if (cases[i].message)
+            assert_non_null(strstr(err.message, cases[i].message));
         hs_runner_destroy(runner);
     }
 }
@@ -134,7 +134,7 @@ static void requests_out_of_bounds_are_refused(void **state)
     (void) state;
     static const struct {
         int h, w, count;
-        const char *says; /* NULL: accepted */
+        const char *message; /* NULL: accepted */
     } cases[] = {
         { 0, 640, 1, "an input of 640x0" },
         { 640, 0, 1, "an input of 0x640" },
@@ -156,10 +156,10 @@ static void requests_out_of_bounds_are_refused(void **state)
         };
         struct hs_lease *lease = NULL;
         struct hs_error err = { 0 };
-        assert_int_equal(hs_runner_acquire(runner, &request, &lease, &err), cases[i].says ? HS_EINVAL : 0);
-        assert_int_equal(lease == NULL, cases[i].says != NULL);
-        if (cases[i].says)
-            assert_non_null(strstr(err.message, cases[i].says));
+        assert_int_equal(hs_runner_acquire(runner, &request, &lease, &err), cases[i].message ? HS_EINVAL : 0);
+        assert_int_equal(lease == NULL, cases[i].message != NULL);
+        if (cases[i].message)
+            assert_non_null(strstr(err.message, cases[i].message));
         hs_runner_release(lease);
     }
     hs_runner_destroy(runner);
@@ -200,7 +200,7 @@ static void texts_of_the_options_are_copied(void **state)
 }
 
 /* A run is refused if its deadline has passed or its client was cancelled; the lease is returned unused. */
-static void a_run_that_comes_too_late_is_not_started(void **state)
+static void an_expired_run_is_not_started(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 0");
@@ -248,7 +248,7 @@ struct client {
     int64_t deadline_ms;
 };
 
-static void *use_engine(void *arg)
+static void *use_runner(void *arg)
 {
     struct client *client = arg;
     for (int i = 0; i < client->rounds; i++) {
@@ -269,7 +269,7 @@ static void *use_engine(void *arg)
 
 static void start(struct client *client)
 {
-    assert_int_equal(pthread_create(&client->thread, NULL, use_engine, client), 0);
+    assert_int_equal(pthread_create(&client->thread, NULL, use_runner, client), 0);
 }
 
 static void many_first_requests_load_once(void **state)
@@ -364,7 +364,7 @@ static void a_full_queue_refuses(void **state)
     hs_runner_destroy(runner);
 }
 
-static void those_who_wait_are_served_in_order(void **state)
+static void waiters_are_served_in_order(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 0");
@@ -415,7 +415,7 @@ static void a_cancelled_request_leaves_the_queue(void **state)
     hs_runner_destroy(runner);
 }
 
-static void a_late_slot_is_out_of_use_until_it_comes_back(void **state)
+static void a_late_slot_is_unused_until_it_is_returned(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 150");
@@ -443,7 +443,7 @@ static void a_late_slot_is_out_of_use_until_it_comes_back(void **state)
     hs_runner_destroy(runner);
 }
 
-static void a_device_that_hangs_ends_nothing_else(void **state)
+static void a_hung_run_does_not_block_other_slots(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 0\nfaults: [{kind: hang, at: 1, count: 1}]");
@@ -466,7 +466,7 @@ static void a_device_that_hangs_ends_nothing_else(void **state)
     hs_runner_destroy(runner); /* returns after the grace period, and leaves the hung device open */
 }
 
-static void a_failed_load_is_told_and_tried_again(void **state)
+static void a_failed_load_is_reported_and_retried(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("faults: [{kind: load_fail}]");
@@ -576,7 +576,7 @@ static void a_second_preload_is_served_by_the_first(void **state)
     hs_runner_destroy(runner);
 }
 
-static void a_storm_of_everything_leaves_nothing_behind(void **state)
+static void concurrent_operations_leak_nothing(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 3\nload_ms: 2");
@@ -616,23 +616,23 @@ int main(void)
         cmocka_unit_test(options_out_of_bounds_are_refused),
         cmocka_unit_test(requests_out_of_bounds_are_refused),
         cmocka_unit_test(texts_of_the_options_are_copied),
-        cmocka_unit_test(a_run_that_comes_too_late_is_not_started),
+        cmocka_unit_test(an_expired_run_is_not_started),
         cmocka_unit_test(states_have_names),
         cmocka_unit_test(many_first_requests_load_once),
         cmocka_unit_test(one_load_serves_all_sizes),
         cmocka_unit_test(slots_bound_what_is_in_the_device),
         cmocka_unit_test(a_full_queue_refuses),
-        cmocka_unit_test(those_who_wait_are_served_in_order),
+        cmocka_unit_test(waiters_are_served_in_order),
         cmocka_unit_test(a_cancelled_request_leaves_the_queue),
-        cmocka_unit_test(a_late_slot_is_out_of_use_until_it_comes_back),
-        cmocka_unit_test(a_device_that_hangs_ends_nothing_else),
-        cmocka_unit_test(a_failed_load_is_told_and_tried_again),
+        cmocka_unit_test(a_late_slot_is_unused_until_it_is_returned),
+        cmocka_unit_test(a_hung_run_does_not_block_other_slots),
+        cmocka_unit_test(a_failed_load_is_reported_and_retried),
         cmocka_unit_test(a_failed_run_gives_its_slot_back),
         cmocka_unit_test(keep_alive_0_unloads_when_nothing_is_in_use),
         cmocka_unit_test(keep_alive_counts_from_the_last_use),
         cmocka_unit_test(loading_is_a_state_and_a_deadline_does_not_wait_for_it),
         cmocka_unit_test(a_second_preload_is_served_by_the_first),
-        cmocka_unit_test(a_storm_of_everything_leaves_nothing_behind),
+        cmocka_unit_test(concurrent_operations_leak_nothing),
     };
     return HS_RUN_TESTS(tests);
 }

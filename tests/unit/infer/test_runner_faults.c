@@ -34,7 +34,7 @@ static struct hs_runner *create(const struct hs_runner_options *options)
 {
     const struct hs_model_spec spec = {
         .std = { 255, 255, 255 },
-        .finding = HS_FINDS_EMBEDDINGS,
+        .output_kind = HS_OUTPUT_EMBEDDINGS,
         .input_h = SIDE,
         .input_w = SIDE,
     };
@@ -44,7 +44,7 @@ static struct hs_runner *create(const struct hs_runner_options *options)
     return runner;
 }
 
-static bool is_right(const struct hs_lease *lease, int picture, uint64_t seed)
+static bool is_expected(const struct hs_lease *lease, int picture, uint64_t seed)
 {
     uint8_t *rgb = malloc(BYTES);
     struct hs_tensor_view view;
@@ -80,7 +80,7 @@ static int ask(struct hs_runner *runner, int count, enum hs_priority priority, i
             draw_stripes(lease->input + (size_t) i * lease->input_stride, SIDE, seed + (uint64_t) (done + i));
         r = hs_runner_run(lease, NULL, NULL);
         for (int i = 0; i < lease->pictures && r == 0; i++)
-            r = is_right(lease, i, seed + (uint64_t) (done + i)) ? 0 : -1000;
+            r = is_expected(lease, i, seed + (uint64_t) (done + i)) ? 0 : -1000;
         done += lease->pictures;
         hs_runner_release(lease);
     }
@@ -177,7 +177,7 @@ static void two_requests_share_a_batch_of_two(void **state)
     for (int i = 0; i < 2; i++)
         draw_stripes(lease->input + (size_t) i * lease->input_stride, SIDE, 5 + (uint64_t) i);
     assert_int_equal(hs_runner_run(lease, NULL, NULL), 0);
-    assert_true(is_right(lease, 0, 5) && is_right(lease, 1, 6));
+    assert_true(is_expected(lease, 0, 5) && is_expected(lease, 1, 6));
     hs_runner_release(lease);
     assert_int_equal(status_of(runner).runs, 1);
     assert_int_equal(run_clients(runner, 12, 10, PATIENCE_MS), 120);
@@ -201,7 +201,7 @@ static void *ask_in_thread(void *arg)
 }
 
 /* A lease that is released without a run does not block the other leases of its batch. */
-static void a_lease_that_is_not_run_holds_nobody_up(void **state)
+static void an_unused_lease_does_not_block_others(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("batch_ms: {1: 1, 4: 2}");
@@ -220,7 +220,7 @@ static void a_lease_that_is_not_run_holds_nobody_up(void **state)
 }
 
 /* A picture waits for others of its batch at most for batch_wait_ns. */
-static void a_batch_is_not_waited_for_for_ever(void **state)
+static void a_batch_is_submitted_after_its_wait(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("batch_ms: {1: 1, 4: 2}");
@@ -355,7 +355,7 @@ static void *run_share(void *arg)
 static bool is_ready(struct hs_runner *runner, const struct hs_lease *lease)
 {
     pthread_mutex_lock(&runner->lock);
-    bool ready = ((const struct hs_share *) lease)->ready;
+    bool ready = ((const struct hs_slot_part *) lease)->ready;
     pthread_mutex_unlock(&runner->lock);
     return ready;
 }
@@ -459,7 +459,7 @@ static void start_waiters(struct waiter *waiters, int count, struct hs_runner *r
 
 /* The device goes down while its model is loading, and again while a load is wanted. Every waiter
  * must be woken. */
-static void who_waits_for_a_load_is_told_that_the_device_is_down(void **state)
+static void waiters_for_a_load_fail_if_the_device_is_down(void **state)
 {
     (void) state;
     enum { WAITERS = 8 };
@@ -480,7 +480,7 @@ static void who_waits_for_a_load_is_told_that_the_device_is_down(void **state)
     hs_runner_destroy(runner);
 }
 
-static void failures_in_a_row_are_the_device_s(void **state)
+static void consecutive_failures_mark_the_device_down(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 1\nfaults: [{kind: error, at: 2, count: 6}]");
@@ -496,7 +496,7 @@ static void failures_in_a_row_are_the_device_s(void **state)
     hs_runner_destroy(runner);
 }
 
-static void a_hung_device_is_given_up_and_opened_anew(void **state)
+static void a_hung_device_is_abandoned_and_reopened(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 1\nfaults: [{kind: hang, at: 2, count: 2}]");
@@ -515,7 +515,7 @@ static void a_hung_device_is_given_up_and_opened_anew(void **state)
 }
 
 /* Each attempt leaves an instance that the device still holds. */
-static void attempts_on_a_device_that_goes_on_hanging_are_bounded(void **state)
+static void reopens_of_a_hung_device_are_bounded(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 1\nfaults: [{kind: hang, at: 2}]");
@@ -575,12 +575,12 @@ static void short_deadlines_do_not_bring_a_device_down(void **state)
     hs_runner_destroy(runner);
 }
 
-static void an_absent_device_is_waited_for(void **state)
+static void an_unavailable_device_recovers(void **state)
 {
     (void) state;
     static const struct {
         const char *kind;
-        int told;
+        int expected;
     } kinds[] = {
         { "none", HS_ENODEVICE },      { "busy", HS_EINUSE },   { "mismatch", HS_ENOTREADY },
         { "bad_model", HS_ENOTREADY }, { "memory", HS_ENOMEM }, { "load_fail", HS_ENOTREADY },
@@ -590,7 +590,7 @@ static void an_absent_device_is_waited_for(void **state)
         hs_str_format(script, sizeof(script), "latency_ms: 0\nfaults: [{kind: %s, at: 1, count: 2}]", kinds[i].kind);
         struct hs_runner_options options = defaults(script);
         struct hs_runner *runner = create(&options);
-        assert_int_equal(ask_once(runner, PATIENCE_MS), kinds[i].told);
+        assert_int_equal(ask_once(runner, PATIENCE_MS), kinds[i].expected);
         WAIT_FOR(runner, s.state == HS_RUNNER_READY);
         assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
         hs_runner_destroy(runner);
@@ -611,7 +611,7 @@ static void warm_up_runs_before_the_first_use(void **state)
     hs_runner_destroy(runner);
 }
 
-static void unloading_and_keeping_can_be_asked_for(void **state)
+static void unload_and_keep_alive_can_be_requested(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 0");
@@ -649,44 +649,44 @@ static void an_unload_ends_with_a_load_that_fails(void **state)
 
 #define MIB (INT64_C(1) << 20)
 
-struct told {
+struct restart_log {
     int times, grew;
     int64_t least_before_bytes;
 };
 
 static void note_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
 {
-    struct told *told = arg;
-    if (told->times++ == 0 || before_bytes < told->least_before_bytes)
-        told->least_before_bytes = before_bytes;
-    told->grew += after_bytes >= before_bytes;
+    struct restart_log *restart_log = arg;
+    if (restart_log->times++ == 0 || before_bytes < restart_log->least_before_bytes)
+        restart_log->least_before_bytes = before_bytes;
+    restart_log->grew += after_bytes >= before_bytes;
 }
 
 /* Under a sanitizer or an emulator, the memory of the process includes theirs. */
-static bool is_memory_ours(void)
+static bool can_check_memory(void)
 {
     return !HS_SANITIZED && !getenv("HS_EMULATED");
 }
 
 /* Without restarts the process would grow by nearly 1 GiB. No request fails. */
-static void a_process_that_grows_is_brought_back(void **state)
+static void a_restart_frees_the_memory_of_a_growing_process(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 4\nload_ms: 20\nleak_kb: 2048");
-    struct told told = { 0 };
+    struct restart_log restart_log = { 0 };
     int64_t before_bytes = hs_mem_resident();
     options.restart_above = before_bytes + 60 * MIB;
     options.restart_pause_ns = 10 * HS_NS_PER_MS;
     options.on_restart = note_restart;
-    options.on_restart_arg = &told;
+    options.on_restart_arg = &restart_log;
     struct hs_runner *runner = create(&options);
     assert_int_equal(run_clients(runner, 8, 45, PATIENCE_MS), 360);
     struct hs_runner_status status = status_of(runner);
     assert_true(status.restarts >= 2);
-    assert_int_equal(told.times, status.restarts);
-    assert_true(told.least_before_bytes > options.restart_above);
-    assert_true(!is_memory_ours() || told.grew == 0);
-    assert_true(!is_memory_ours() || hs_mem_resident() < before_bytes + 300 * MIB);
+    assert_int_equal(restart_log.times, status.restarts);
+    assert_true(restart_log.least_before_bytes > options.restart_above);
+    assert_true(!can_check_memory() || restart_log.grew == 0);
+    assert_true(!can_check_memory() || hs_mem_resident() < before_bytes + 300 * MIB);
     assert_int_equal(status.failures + status.timeouts + status.refusals, 0);
     hs_runner_destroy(runner);
 }
@@ -710,7 +710,7 @@ static void a_restart_loads_the_model_again(void **state)
     hs_runner_destroy(runner);
 }
 
-static void a_preload_calls_off_an_unload_that_waits(void **state)
+static void a_preload_cancels_a_pending_unload(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 1");
@@ -727,39 +727,39 @@ static void a_preload_calls_off_an_unload_that_waits(void **state)
 }
 
 /* Blocks a restart, after the device is closed, until the test continues. */
-struct hold {
+struct restart_gate {
     sem_t reached, go_on;
 };
 
-static void hold_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
+static void wait_in_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
 {
     (void) before_bytes, (void) after_bytes;
-    struct hold *hold = arg;
-    sem_post(&hold->reached);
-    sem_wait(&hold->go_on);
+    struct restart_gate *restart_gate = arg;
+    sem_post(&restart_gate->reached);
+    sem_wait(&restart_gate->go_on);
 }
 
 static void a_preload_during_a_restart_is_served_by_it(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 1");
-    struct hold hold;
-    sem_init(&hold.reached, 0, 0);
-    sem_init(&hold.go_on, 0, 0);
+    struct restart_gate restart_gate;
+    sem_init(&restart_gate.reached, 0, 0);
+    sem_init(&restart_gate.go_on, 0, 0);
     options.restart_above = 1;
     options.restart_pause_ns = 3600 * HS_NS_PER_S;
-    options.on_restart = hold_restart;
-    options.on_restart_arg = &hold;
+    options.on_restart = wait_in_restart;
+    options.on_restart_arg = &restart_gate;
     struct hs_runner *runner = create(&options);
     assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
-    sem_wait(&hold.reached);
+    sem_wait(&restart_gate.reached);
     hs_runner_preload(runner);
-    sem_post(&hold.go_on);
+    sem_post(&restart_gate.go_on);
     assert_int_equal(hs_runner_wait_loaded(runner, hs_deadline_in_ms(PATIENCE_MS), NULL), 0);
     assert_int_equal(status_of(runner).loads, 2);
     hs_runner_destroy(runner);
-    sem_destroy(&hold.reached);
-    sem_destroy(&hold.go_on);
+    sem_destroy(&restart_gate.reached);
+    sem_destroy(&restart_gate.go_on);
 }
 
 /* A limit that is always exceeded causes only occasional restarts, and no request fails. */
@@ -781,7 +781,7 @@ static void a_limit_set_too_low_does_not_thrash(void **state)
 
 /* A restart does not take slots from the device. If one is not returned within the time that a run
  * may take, the restart is put off and requests continue. */
-static void a_stuck_picture_puts_a_restart_off(void **state)
+static void a_stuck_picture_delays_a_restart(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 1\nfaults: [{kind: hang, at: 1, count: 1}]");
@@ -800,7 +800,7 @@ static void a_stuck_picture_puts_a_restart_off(void **state)
 }
 
 /* A lease that is held longer than a run may take puts the restart off, and other requests continue. */
-static void a_lease_that_is_kept_puts_a_restart_off(void **state)
+static void a_held_lease_delays_a_restart(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 1");
@@ -829,7 +829,7 @@ static void a_lease_that_is_kept_puts_a_restart_off(void **state)
     hs_runner_destroy(runner);
 }
 
-static void a_restart_that_fails_is_a_device_that_is_down(void **state)
+static void a_failed_restart_marks_the_device_down(void **state)
 {
     (void) state;
     struct hs_runner_options options = defaults("latency_ms: 1\nfaults: [{kind: load_fail, at: 2, count: 2}]");
@@ -844,7 +844,7 @@ static void a_restart_that_fails_is_a_device_that_is_down(void **state)
 }
 
 /* Many faults at once: no answer is wrong, nothing leaks, and after the last fault the device recovers. */
-static void storm(const char *latency, int batch, int64_t restart_above)
+static void run_with_faults(const char *latency, int batch, int64_t restart_above)
 {
     static const char *const kinds[] = { "transient", "error",    "queue_full", "late",      "lost",     "none",
                                          "busy",      "mismatch", "memory",     "load_fail", "bad_model" };
@@ -876,12 +876,12 @@ static void storm(const char *latency, int batch, int64_t restart_above)
     hs_runner_destroy(runner);
 }
 
-static void a_storm_of_faults_mixes_nothing_up(void **state)
+static void random_faults_mix_up_no_results(void **state)
 {
     (void) state;
-    storm("latency_ms: {median: 1, p99: 4}", 1, 0);
-    storm("batch_ms: {1: 1, 8: 3}", 8, 0);
-    storm("batch_ms: {1: 1, 8: 3}", 8, 1);
+    run_with_faults("latency_ms: {median: 1, p99: 4}", 1, 0);
+    run_with_faults("batch_ms: {1: 1, 8: 3}", 8, 0);
+    run_with_faults("batch_ms: {1: 1, 8: 3}", 8, 1);
 }
 
 int main(void)
@@ -889,29 +889,29 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_share_batches),
         cmocka_unit_test(two_requests_share_a_batch_of_two),
-        cmocka_unit_test(a_lease_that_is_not_run_holds_nobody_up),
-        cmocka_unit_test(a_batch_is_not_waited_for_for_ever),
+        cmocka_unit_test(an_unused_lease_does_not_block_others),
+        cmocka_unit_test(a_batch_is_submitted_after_its_wait),
         cmocka_unit_test(a_waiter_takes_over_from_a_submitter_that_is_late),
         cmocka_unit_test(a_lost_device_comes_back),
-        cmocka_unit_test(who_waits_for_a_load_is_told_that_the_device_is_down),
-        cmocka_unit_test(failures_in_a_row_are_the_device_s),
-        cmocka_unit_test(a_hung_device_is_given_up_and_opened_anew),
-        cmocka_unit_test(attempts_on_a_device_that_goes_on_hanging_are_bounded),
+        cmocka_unit_test(waiters_for_a_load_fail_if_the_device_is_down),
+        cmocka_unit_test(consecutive_failures_mark_the_device_down),
+        cmocka_unit_test(a_hung_device_is_abandoned_and_reopened),
+        cmocka_unit_test(reopens_of_a_hung_device_are_bounded),
         cmocka_unit_test(short_deadlines_do_not_bring_a_device_down),
-        cmocka_unit_test(an_absent_device_is_waited_for),
+        cmocka_unit_test(an_unavailable_device_recovers),
         cmocka_unit_test(warm_up_runs_before_the_first_use),
-        cmocka_unit_test(unloading_and_keeping_can_be_asked_for),
+        cmocka_unit_test(unload_and_keep_alive_can_be_requested),
         cmocka_unit_test(an_unload_ends_with_a_load_that_fails),
-        cmocka_unit_test(a_process_that_grows_is_brought_back),
+        cmocka_unit_test(a_restart_frees_the_memory_of_a_growing_process),
         cmocka_unit_test(a_restart_loads_the_model_again),
-        cmocka_unit_test(a_preload_calls_off_an_unload_that_waits),
+        cmocka_unit_test(a_preload_cancels_a_pending_unload),
         cmocka_unit_test(a_preload_during_a_restart_is_served_by_it),
         cmocka_unit_test(a_limit_set_too_low_does_not_thrash),
-        cmocka_unit_test(a_stuck_picture_puts_a_restart_off),
-        cmocka_unit_test(a_lease_that_is_kept_puts_a_restart_off),
-        cmocka_unit_test(a_restart_that_fails_is_a_device_that_is_down),
+        cmocka_unit_test(a_stuck_picture_delays_a_restart),
+        cmocka_unit_test(a_held_lease_delays_a_restart),
+        cmocka_unit_test(a_failed_restart_marks_the_device_down),
         cmocka_unit_test(a_device_that_keeps_all_pictures_hangs),
-        cmocka_unit_test(a_storm_of_faults_mixes_nothing_up),
+        cmocka_unit_test(random_faults_mix_up_no_results),
     };
     return HS_RUN_TESTS(tests);
 }

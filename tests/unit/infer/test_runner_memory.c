@@ -17,7 +17,7 @@ enum { SIDE = 64, PICTURES_MAX = 4 };
 
 struct plan {
     struct hs_runner_options options;
-    enum hs_finding finding;
+    enum hs_output_kind output_kind;
     bool free_size;
     uint64_t outputs; /* hash of the runs' outputs; 0 until known */
 };
@@ -75,7 +75,7 @@ static int serve(void *arg)
         .free_size = plan->free_size,
         .sizes = sizes,
         .size_count = 1,
-        .finding = plan->finding,
+        .output_kind = plan->output_kind,
     };
     struct hs_runner *runner = NULL;
     struct hs_error err = { 0 };
@@ -100,7 +100,7 @@ static int serve(void *arg)
     return r;
 }
 
-static struct plan plan_of(enum hs_finding finding)
+static struct plan plan_of(enum hs_output_kind output_kind)
 {
     return (struct plan) {
         .options = {
@@ -114,24 +114,24 @@ static struct plan plan_of(enum hs_finding finding)
             .retry_max_ns = HS_NS_PER_MS,
             .keep_alive_s = -1,
         },
-        .finding = finding,
-        .free_size = finding != HS_FINDS_EMBEDDINGS,
+        .output_kind = output_kind,
+        .free_size = output_kind != HS_OUTPUT_EMBEDDINGS,
     };
 }
 
 static void a_runner_serves_once_it_has_memory(void **state)
 {
     (void) state;
-    for (int finding = HS_FINDS_POSES; finding <= HS_FINDS_EMBEDDINGS; finding++) {
-        struct plan plan = plan_of((enum hs_finding) finding);
+    for (int output_kind = HS_OUTPUT_POSES; output_kind <= HS_OUTPUT_EMBEDDINGS; output_kind++) {
+        struct plan plan = plan_of((enum hs_output_kind) output_kind);
         assert_true(hs_fail_each_allocation(serve, &plan) > 8);
     }
 }
 
-static void so_does_one_with_batches(void **state)
+static void a_batching_runner_serves_once_it_has_memory(void **state)
 {
     (void) state;
-    struct plan plan = plan_of(HS_FINDS_EMBEDDINGS);
+    struct plan plan = plan_of(HS_OUTPUT_EMBEDDINGS);
     plan.options.script = sim_script("latency_ms: 0.1\nbatch_ms: {1: 0.1, 4: 0.1}\nleak_kb: 1");
     plan.options.batch = PICTURES_MAX;
     assert_true(hs_fail_each_allocation(serve, &plan) > 8);
@@ -195,13 +195,13 @@ static void probe_nothing(const struct hs_device_options *options, struct hs_bac
 
 /* The runner is left to its loader thread, which frees it when the backend returns. Sanitizers find
  * anything that it does not free. */
-static void a_runner_is_left_to_a_backend_that_does_not_return(void **state)
+static void a_runner_is_leaked_if_the_backend_does_not_return(void **state)
 {
     (void) state;
     static const struct hs_backend never = {
         .abi = HS_BACKEND_ABI, .name = "never", .device = "never", .probe = probe_nothing, .open = open_never
     };
-    struct plan plan = plan_of(HS_FINDS_POSES);
+    struct plan plan = plan_of(HS_OUTPUT_POSES);
     const struct hs_model_spec spec = { .path = "model", .std = { 1, 1, 1 }, .input_h = SIDE, .input_w = SIDE };
     struct hs_runner *runner = NULL;
     sem_init(&inside, 0, 0);
@@ -252,10 +252,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_runner_serves_once_it_has_memory),
-        cmocka_unit_test(so_does_one_with_batches),
+        cmocka_unit_test(a_batching_runner_serves_once_it_has_memory),
         cmocka_unit_test(a_device_opens_once_it_has_memory),
         cmocka_unit_test(an_absent_backend_is_reported_without_memory),
-        cmocka_unit_test(a_runner_is_left_to_a_backend_that_does_not_return),
+        cmocka_unit_test(a_runner_is_leaked_if_the_backend_does_not_return),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -8,7 +8,7 @@
 #include "backends/sim/blobs.h"
 #include "backends/sim/script.h"
 #include "backends/sim/sim.h"
-#include "backends/sim/world.h"
+#include "backends/sim/state.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "sim_script.h"
@@ -52,10 +52,11 @@ static struct hs_model *load_sim(struct hs_device *device, int h, int w, int slo
     return load_spec(device, &(struct hs_model_spec) { .input_h = h, .input_w = w, .slots = slots, .batch = 1 });
 }
 
-static struct hs_model *load_finding(struct hs_device *device, enum hs_finding finding, int side)
+static struct hs_model *load_finding(struct hs_device *device, enum hs_output_kind output_kind, int side)
 {
-    return load_spec(device, &(struct hs_model_spec) {
-                                 .input_h = side, .input_w = side, .slots = 2, .batch = 1, .finding = finding });
+    return load_spec(device,
+                     &(struct hs_model_spec) {
+                         .input_h = side, .input_w = side, .slots = 2, .batch = 1, .output_kind = output_kind });
 }
 
 static int run(struct hs_model *model, int slot)
@@ -247,7 +248,7 @@ static void bright_blobs_are_faces(void **state)
     (void) state;
     for (size_t t = 0; t < HS_ARRAY_LEN(number_types); t++) {
         struct hs_device *device = open_sim(number_types[t]);
-        struct hs_model *model = load_finding(device, HS_FINDS_FACES, 640);
+        struct hs_model *model = load_finding(device, HS_OUTPUT_FACES, 640);
         struct hs_face_list list;
         hs_face_list_init(&list);
         paint(sim->input(model, 0), 640, 640, boxes, HS_ARRAY_LEN(boxes));
@@ -277,7 +278,7 @@ static void a_face_that_fills_the_picture_is_found(void **state)
     (void) state;
     static const struct hs_sim_blob whole = { 0, 0, 640, 640 };
     struct hs_device *device = open_sim(NULL);
-    struct hs_model *model = load_finding(device, HS_FINDS_FACES, 640);
+    struct hs_model *model = load_finding(device, HS_OUTPUT_FACES, 640);
     struct hs_face_list list;
     hs_face_list_init(&list);
     paint(sim->input(model, 0), 640, 640, &whole, 1);
@@ -297,7 +298,7 @@ static void check_blob(const struct hs_sim_blob *blob, int x1, int y1, int x2, i
     assert_int_equal(blob->y2, y2);
 }
 
-static void what_counts_as_a_blob(void **state)
+static void areas_are_joined_and_small_ones_ignored(void **state)
 {
     (void) state;
     enum { SIDE = 128 };
@@ -358,7 +359,7 @@ static void equal_faces_have_equal_vectors_and_others_have_not(void **state)
     static const unsigned patterns[] = { 0x0000, 0x5a5a, 0x00ff, 0x3333, 0x9696 };
     for (size_t t = 0; t < HS_ARRAY_LEN(number_types); t++) {
         struct hs_device *device = open_sim(number_types[t]);
-        struct hs_model *model = load_finding(device, HS_FINDS_EMBEDDINGS, 112);
+        struct hs_model *model = load_finding(device, HS_OUTPUT_EMBEDDINGS, 112);
         float vectors[HS_ARRAY_LEN(patterns)][512], again[512];
         for (size_t i = 0; i < HS_ARRAY_LEN(patterns); i++) {
             paint_face(sim->input(model, 0), patterns[i]);
@@ -434,7 +435,7 @@ static void check_ends(struct hs_model *const models[], int count, const double 
     }
 }
 
-static void a_device_does_one_thing_at_a_time(void **state)
+static void a_device_runs_one_submission_at_a_time(void **state)
 {
     (void) state;
     struct hs_device_options options = with_script("{latency_ms: 20, devices: 2}");
@@ -461,7 +462,7 @@ static void a_device_does_one_thing_at_a_time(void **state)
     sim->close(second);
 }
 
-static void batches_are_offered_where_the_script_has_them(void **state)
+static void batches_follow_the_script(void **state)
 {
     (void) state;
     const struct hs_model_spec spec = { .input_h = 320, .input_w = 320, .slots = 2, .batch = 4 };
@@ -497,12 +498,12 @@ static void batches_are_offered_where_the_script_has_them(void **state)
     close_all(model, device);
 }
 
-static struct hs_sim_world *world_of(const char *yaml)
+static struct hs_sim_state *state_of(const char *yaml)
 {
-    struct hs_sim_world *world;
+    struct hs_sim_state *sim_state;
     struct hs_error err = { 0 };
-    assert_int_equal(hs_sim_world_find(sim_script(yaml), &world, &err), 0);
-    return world;
+    assert_int_equal(hs_sim_state_find(sim_script(yaml), &sim_state, &err), 0);
+    return sim_state;
 }
 
 static int compare_times(const void *left, const void *right)
@@ -511,18 +512,18 @@ static int compare_times(const void *left, const void *right)
     return (*a > *b) - (*a < *b);
 }
 
-static void chance_is_log_normal_and_repeats_itself(void **state)
+static void latency_is_log_normal_and_repeatable(void **state)
 {
     (void) state;
     enum { DRAWS = 20000 };
     static const char yaml[] = "latency_ms: {median: 6, p99: 9}\nseed: 5";
-    struct hs_sim_world *world = world_of(yaml), *same = world_of(yaml),
-                        *other = world_of("latency_ms: {median: 6, "
+    struct hs_sim_state *sim_state = state_of(yaml), *same = state_of(yaml),
+                        *other = state_of("latency_ms: {median: 6, "
                                           "p99: 9}\nseed: 6");
     static int64_t times[DRAWS];
     bool differs = false;
     for (int i = 0; i < DRAWS; i++) {
-        times[i] = hs_sim_draw_latency_ns(world, 0, 1);
+        times[i] = hs_sim_draw_latency_ns(sim_state, 0, 1);
         assert_int_equal(times[i], hs_sim_draw_latency_ns(same, 0, 1));
         differs |= times[i] != hs_sim_draw_latency_ns(other, 0, 1);
     }
@@ -530,13 +531,13 @@ static void chance_is_log_normal_and_repeats_itself(void **state)
     qsort(times, DRAWS, sizeof(times[0]), compare_times);
     assert_true(fabs(hs_ns_to_ms(times[DRAWS / 2]) - 6) < 0.1);
     assert_true(fabs(hs_ns_to_ms(times[DRAWS / 100 * 99]) - 9) < 0.3);
-    world = world_of("batch_ms: {1: 6, 2: 10, 4: 18}");
+    sim_state = state_of("batch_ms: {1: 6, 2: 10, 4: 18}");
     static const double expected[] = { 6, 10, 14, 18, 18 };
     for (int i = 0; i < 5; i++)
-        assert_true(fabs(hs_ns_to_ms(hs_sim_draw_latency_ns(world, 0, i + 1)) - expected[i]) < 1e-3);
+        assert_true(fabs(hs_ns_to_ms(hs_sim_draw_latency_ns(sim_state, 0, i + 1)) - expected[i]) < 1e-3);
 }
 
-static void loads_take_their_time(void **state)
+static void loads_take_the_scripted_time(void **state)
 {
     (void) state;
     int64_t start_ns = hs_clock_now_ns();
@@ -552,7 +553,7 @@ static void loads_take_their_time(void **state)
 
 /* ---- Faults ---- */
 
-static void runs_fail_where_the_script_says(void **state)
+static void runs_fail_as_scripted(void **state)
 {
     (void) state;
     struct hs_device *device = open_sim("latency_ms: 0\nfaults:\n"
@@ -566,7 +567,7 @@ static void runs_fail_where_the_script_says(void **state)
     close_all(model, device);
 }
 
-static void opens_and_loads_fail_where_the_script_says(void **state)
+static void opens_and_loads_fail_as_scripted(void **state)
 {
     (void) state;
     static const struct {
@@ -636,7 +637,7 @@ static void a_hung_run_never_ends_and_others_go_on(void **state)
     close_all(model, device);
 }
 
-static void a_lost_device_takes_all_with_it(void **state)
+static void a_lost_device_fails_all_runs(void **state)
 {
     (void) state;
     struct hs_device_options options = with_script("latency_ms: 0\nfaults: [{kind: lost, at: 3, for_ms: 60}]");
@@ -673,7 +674,7 @@ static void a_lost_device_takes_all_with_it(void **state)
     close_all(model, device);
 }
 
-static void a_loss_by_the_clock_ends_what_is_waited_for(void **state)
+static void a_timed_loss_ends_waits(void **state)
 {
     (void) state;
     struct hs_device *device = open_sim("latency_ms: 10000\nfaults: [{kind: lost, at_ms: 50, count: 1}]");
@@ -686,7 +687,7 @@ static void a_loss_by_the_clock_ends_what_is_waited_for(void **state)
     close_all(model, device);
 }
 
-static void faults_can_be_of_one_device(void **state)
+static void faults_can_apply_to_one_device(void **state)
 {
     (void) state;
     struct hs_device_options options = with_script("{latency_ms: 0, devices: 2, temperature_c: 55, "
@@ -733,11 +734,11 @@ static void probe_says_that_it_is_simulated(void **state)
 
 /* ---- Scripts ---- */
 
-static void a_script_that_is_not_understood_is_refused(void **state)
+static void invalid_scripts_are_refused(void **state)
 {
     (void) state;
     static const struct {
-        const char *text, *says;
+        const char *text, *message;
     } bad[] = {
         { "latency_ms: 5\nspeed: 9", "s.yaml:2: \"speed\" is an unknown key" },
         { "load_ms: 1\nload_ms: 2", "s.yaml:2: \"load_ms\" is a duplicate key" },
@@ -793,8 +794,8 @@ static void a_script_that_is_not_understood_is_refused(void **state)
         struct hs_sim_script script;
         struct hs_error err = { 0 };
         assert_int_equal(hs_sim_script_parse(bad[i].text, strlen(bad[i].text), "s.yaml", &script, &err), HS_EINVAL);
-        if (!strstr(err.message, bad[i].says) || err.line < 1)
-            fail_msg("%s: \"%s\" lacks \"%s\"", bad[i].text, err.message, bad[i].says);
+        if (!strstr(err.message, bad[i].message) || err.line < 1)
+            fail_msg("%s: \"%s\" lacks \"%s\"", bad[i].text, err.message, bad[i].message);
     }
     struct hs_device_options options = { .script = "/no/such/script" };
     struct hs_device *device = NULL;
@@ -804,7 +805,7 @@ static void a_script_that_is_not_understood_is_refused(void **state)
     assert_int_equal(hs_sim_check_script(NULL, &err), 0);
 }
 
-static void what_a_script_leaves_out_has_its_ordinary_way(void **state)
+static void missing_keys_have_defaults(void **state)
 {
     (void) state;
     static const char *const empty[] = { "", "# nothing\n", "{}", "---\n" };
@@ -821,7 +822,7 @@ static void what_a_script_leaves_out_has_its_ordinary_way(void **state)
 }
 
 /* Values at their bounds. */
-static void what_a_script_says_is_read(void **state)
+static void all_keys_are_read(void **state)
 {
     (void) state;
     static const char text[] = "latency_ms: {median: 3, p99: 3600000}\nload_ms: 3600000\nleak_kb: 65536\n"
@@ -854,7 +855,7 @@ static void what_a_script_says_is_read(void **state)
     assert_true(s.latency_ms == 2 && s.p99_ms == 2);
 }
 
-static void a_script_has_bounds(void **state)
+static void scripts_out_of_bounds_are_refused(void **state)
 {
     (void) state;
     static char text[HS_SIM_SCRIPT_MAX_BYTES + 1];
@@ -892,7 +893,7 @@ static void sizes_out_of_bounds_are_refused(void **state)
     struct hs_error err = { 0 };
     for (size_t i = 0; i < HS_ARRAY_LEN(loads); i++) {
         const struct hs_model_spec spec = {
-            .input_h = loads[i].h, .input_w = loads[i].w, .slots = 1, .finding = HS_FINDS_EMBEDDINGS
+            .input_h = loads[i].h, .input_w = loads[i].w, .slots = 1, .output_kind = HS_OUTPUT_EMBEDDINGS
         };
         struct hs_model *model = NULL;
         assert_int_equal(sim->load(device, &spec, &model, &err), loads[i].result);
@@ -932,26 +933,26 @@ int main(void)
         cmocka_unit_test(bright_blobs_are_people),
         cmocka_unit_test(bright_blobs_are_faces),
         cmocka_unit_test(a_face_that_fills_the_picture_is_found),
-        cmocka_unit_test(what_counts_as_a_blob),
+        cmocka_unit_test(areas_are_joined_and_small_ones_ignored),
         cmocka_unit_test(equal_faces_have_equal_vectors_and_others_have_not),
         cmocka_unit_test(every_slot_has_its_own_answer),
         cmocka_unit_test(latency_is_kept_and_a_deadline_before_it_is_a_timeout),
-        cmocka_unit_test(a_device_does_one_thing_at_a_time),
-        cmocka_unit_test(batches_are_offered_where_the_script_has_them),
-        cmocka_unit_test(chance_is_log_normal_and_repeats_itself),
-        cmocka_unit_test(loads_take_their_time),
-        cmocka_unit_test(runs_fail_where_the_script_says),
-        cmocka_unit_test(opens_and_loads_fail_where_the_script_says),
+        cmocka_unit_test(a_device_runs_one_submission_at_a_time),
+        cmocka_unit_test(batches_follow_the_script),
+        cmocka_unit_test(latency_is_log_normal_and_repeatable),
+        cmocka_unit_test(loads_take_the_scripted_time),
+        cmocka_unit_test(runs_fail_as_scripted),
+        cmocka_unit_test(opens_and_loads_fail_as_scripted),
         cmocka_unit_test(a_late_run_ends_after_the_deadline),
         cmocka_unit_test(a_hung_run_never_ends_and_others_go_on),
-        cmocka_unit_test(a_lost_device_takes_all_with_it),
-        cmocka_unit_test(a_loss_by_the_clock_ends_what_is_waited_for),
-        cmocka_unit_test(faults_can_be_of_one_device),
+        cmocka_unit_test(a_lost_device_fails_all_runs),
+        cmocka_unit_test(a_timed_loss_ends_waits),
+        cmocka_unit_test(faults_can_apply_to_one_device),
         cmocka_unit_test(probe_says_that_it_is_simulated),
-        cmocka_unit_test(a_script_that_is_not_understood_is_refused),
-        cmocka_unit_test(what_a_script_leaves_out_has_its_ordinary_way),
-        cmocka_unit_test(what_a_script_says_is_read),
-        cmocka_unit_test(a_script_has_bounds),
+        cmocka_unit_test(invalid_scripts_are_refused),
+        cmocka_unit_test(missing_keys_have_defaults),
+        cmocka_unit_test(all_keys_are_read),
+        cmocka_unit_test(scripts_out_of_bounds_are_refused),
         cmocka_unit_test(sizes_out_of_bounds_are_refused),
     };
     return HS_RUN_TESTS(tests);

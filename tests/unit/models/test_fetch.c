@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "http_stub.h"
 #include "models/fetch.h"
-#include "scene.h"
+#include "store_fixture.h"
 
 /* A fetch of the pack "m", whose backend's YAML is `page`. */
 struct pull {
@@ -15,7 +15,7 @@ struct pull {
     char said[4000];
 };
 
-static void on_say(void *arg, const char *line)
+static void on_message(void *arg, const char *line)
 {
     struct pull *pull = arg;
     size_t used = strlen(pull->said);
@@ -26,18 +26,18 @@ static int fetch(const char *folder, const char *page, struct pull *pull)
 {
     char text[6000];
     assert_true(hs_str_format(text, sizeof(text), "%s%s", PACK_HEAD("m"), page));
-    scene_pack(folder, "m", text);
-    struct hs_store *store = scene_open(folder);
-    struct hs_model_choice choice = scene_choice(store, "m");
-    pull->options.say = on_say;
+    store_fixture_add_pack(folder, "m", text);
+    struct hs_store *store = store_fixture_open(folder);
+    struct hs_model_choice choice = store_fixture_choice(store, "m");
+    pull->options.on_message = on_message;
     pull->options.arg = pull;
     pull->options.stall_s = 5;
     pull->options.connect_s = 5;
     pull->err = (struct hs_error) { 0 };
     pull->said[0] = '\0';
-    int status = hs_fetch_file(store, &choice, &pull->options, &pull->result, &pull->err);
+    int r = hs_fetch_file(store, &choice, &pull->options, &pull->result, &pull->err);
     hs_store_close(store);
-    return status;
+    return r;
 }
 
 static const char *store_path(const char *folder, const char *name)
@@ -57,7 +57,7 @@ static void assert_tidy(const char *folder)
 }
 
 /* Returns YAML with one source, the local file <folder>/given. */
-static const char *page_of_file(const char *folder, const char *sha256, const char *more)
+static const char *pack_from_file(const char *folder, const char *sha256, const char *more)
 {
     static char page[2000];
     assert_true(hs_str_format(page, sizeof(page), "openvino:\n  file: m.onnx\n%s%s%s  sources:\n    - file: %s\n%s",
@@ -69,7 +69,7 @@ static const char *page_of_file(const char *folder, const char *sha256, const ch
 static void from_a_file(void **state)
 {
     struct pull pull = { 0 };
-    const char *page = page_of_file(*state, SHA_MODEL, "");
+    const char *page = pack_from_file(*state, SHA_MODEL, "");
     assert_int_equal(fetch(*state, page, &pull), HS_ENOTFOUND);
     assert_non_null(strstr(pull.err.message, "given: file not found"));
     folder_write(*state, "given", "other", 5);
@@ -81,25 +81,25 @@ static void from_a_file(void **state)
     assert_int_equal(fetch(*state, page, &pull), 0);
     assert_true(folder_holds(*state, "store/m.onnx", "model", 5));
     assert_true(folder_has(*state, "given"));
-    assert_false(pull.result.already);
+    assert_false(pull.result.present);
     assert_false(pull.result.recorded);
     assert_int_equal(pull.result.size, 5);
     assert_string_equal(pull.result.sha256, SHA_MODEL);
     assert_tidy(*state);
     folder_write(*state, "given", "other", 5);
     assert_int_equal(fetch(*state, page, &pull), 0);
-    assert_true(pull.result.already);
+    assert_true(pull.result.present);
 }
 
-static void a_wrong_file_is_mended(void **state)
+static void a_wrong_file_is_replaced(void **state)
 {
     struct pull pull = { 0 };
-    const char *page = page_of_file(*state, SHA_MODEL, "");
+    const char *page = pack_from_file(*state, SHA_MODEL, "");
     folder_write(*state, "given", "model", 5);
     assert_int_equal(fetch(*state, page, &pull), 0);
     folder_write(*state, "store/m.onnx", "modem", 5);
     assert_int_equal(fetch(*state, page, &pull), 0);
-    assert_false(pull.result.already);
+    assert_false(pull.result.present);
     assert_true(folder_holds(*state, "store/m.onnx", "model", 5));
     unlink(folder_path(*state, "given"));
     pull.options.force = true;
@@ -110,7 +110,7 @@ static void a_wrong_file_is_mended(void **state)
 static void an_unknown_hash_is_recorded_once(void **state)
 {
     struct pull pull = { 0 };
-    const char *page = page_of_file(*state, NULL, "");
+    const char *page = pack_from_file(*state, NULL, "");
     folder_write(*state, "given", "model", 5);
     assert_int_equal(fetch(*state, page, &pull), 0);
     assert_true(pull.result.recorded);
@@ -128,14 +128,14 @@ static void an_unknown_hash_is_recorded_once(void **state)
     assert_true(folder_holds(*state, "store/m.onnx.sha256", SHA_OTHER "  m.onnx\n", 73));
     pull.options.force = false;
     assert_int_equal(fetch(*state, page, &pull), 0);
-    assert_true(pull.result.already);
+    assert_true(pull.result.present);
     assert_false(pull.result.recorded);
 }
 
 static void force_keeps_the_record_until_there_is_another(void **state)
 {
     struct pull pull = { 0 };
-    const char *page = page_of_file(*state, NULL, "");
+    const char *page = pack_from_file(*state, NULL, "");
     folder_write(*state, "given", "model", 5);
     assert_int_equal(fetch(*state, page, &pull), 0);
     unlink(folder_path(*state, "given"));
@@ -143,16 +143,16 @@ static void force_keeps_the_record_until_there_is_another(void **state)
     assert_int_equal(fetch(*state, page, &pull), HS_ENOTFOUND);
     pull.options.force = false;
     assert_int_equal(fetch(*state, page, &pull), 0);
-    assert_true(pull.result.already);
+    assert_true(pull.result.present);
 }
 
-static void a_file_that_nobody_pulled_is_pulled(void **state)
+static void an_unrecorded_file_is_fetched(void **state)
 {
     struct pull pull = { 0 };
     assert_int_equal(hs_dir_make(folder_path(*state, "store"), NULL), 0);
     folder_write(*state, "store/m.onnx", "other", 5);
     folder_write(*state, "given", "model", 5);
-    assert_int_equal(fetch(*state, page_of_file(*state, NULL, ""), &pull), 0);
+    assert_int_equal(fetch(*state, pack_from_file(*state, NULL, ""), &pull), 0);
     assert_true(folder_holds(*state, "store/m.onnx", "model", 5));
 }
 
@@ -168,7 +168,7 @@ static void a_mirror_is_tried_first(void **state)
     char place[PATH_MAX];
     struct pull pull = { .options.mirror = place };
     hs_str_copy(place, sizeof(place), folder_path(*state, "mirror/"));
-    const char *page = page_of_file(*state, SHA_MODEL, "");
+    const char *page = pack_from_file(*state, SHA_MODEL, "");
     folder_write(*state, "given", "model", 5);
     assert_int_equal(hs_dir_make(folder_path(*state, "mirror"), NULL), 0);
     folder_write(*state, "mirror/m.onnx", "other", 5);
@@ -185,13 +185,13 @@ static void a_mirror_is_tried_first(void **state)
     assert_tidy(*state);
 }
 
-static void all_reasons_are_named(void **state)
+static void all_reasons_are_reported(void **state)
 {
     struct pull pull = { .options.mirror = "/nowhere" };
     char more[300];
     hs_str_format(more, sizeof(more), "    - file: %s\n", folder_path(*state, "wrong"));
     folder_write(*state, "wrong", "other", 5);
-    assert_int_equal(fetch(*state, page_of_file(*state, SHA_MODEL, more), &pull), HS_EMODEL);
+    assert_int_equal(fetch(*state, pack_from_file(*state, SHA_MODEL, more), &pull), HS_EMODEL);
     assert_non_null(strstr(pull.err.message, "/nowhere/m.onnx: file not found; "));
     assert_non_null(strstr(pull.err.message, "given: file not found; "));
     assert_non_null(strstr(pull.err.message, "wrong"));
@@ -208,7 +208,7 @@ static void a_member_of_an_archive(void **state)
     assert_int_equal(hs_file_sha256(folder_path(*state, "given"), sha256, NULL), 0);
     hs_str_format(more, sizeof(more), "      sha256: %s\n      member: a/m.onnx\n      member_sha256: %s\n", sha256,
                   SHA_MODEL);
-    assert_int_equal(fetch(*state, page_of_file(*state, NULL, more), &pull), 0);
+    assert_int_equal(fetch(*state, pack_from_file(*state, NULL, more), &pull), 0);
     assert_true(folder_holds(*state, "store/m.onnx", "model", 5));
     assert_true(pull.result.recorded);
     assert_true(pull.result.source_verified);
@@ -217,21 +217,21 @@ static void a_member_of_an_archive(void **state)
     hs_str_format(more, sizeof(more), "      sha256: %s\n      member: a/x.onnx\n      member_sha256: %s\n", sha256,
                   SHA_MODEL);
     pull.options.force = true;
-    assert_int_equal(fetch(*state, page_of_file(*state, NULL, more), &pull), HS_EMODEL);
+    assert_int_equal(fetch(*state, pack_from_file(*state, NULL, more), &pull), HS_EMODEL);
     assert_non_null(strstr(pull.err.message, "a/x.onnx has the SHA-256"));
     hs_str_format(more, sizeof(more), "      sha256: %s\n      member: a/y.onnx\n", sha256);
-    assert_int_equal(fetch(*state, page_of_file(*state, NULL, more), &pull), HS_ENOTFOUND);
+    assert_int_equal(fetch(*state, pack_from_file(*state, NULL, more), &pull), HS_ENOTFOUND);
     hs_str_format(more, sizeof(more), "      sha256: %s\n      member: a/m.onnx\n", SHA_OTHER);
-    assert_int_equal(fetch(*state, page_of_file(*state, NULL, more), &pull), HS_EMODEL); /* archive not opened */
+    assert_int_equal(fetch(*state, pack_from_file(*state, NULL, more), &pull), HS_EMODEL); /* archive not opened */
     assert_true(folder_holds(*state, "store/m.onnx", "model", 5));
     assert_tidy(*state);
 }
 
-static void what_is_no_checkpoint_is_not_converted(void **state)
+static void other_files_are_not_converted(void **state)
 {
     struct pull pull = { 0 };
     folder_write(*state, "given", "model", 5);
-    assert_true(fetch(*state, page_of_file(*state, NULL, "      convert: pt2onnx\n"), &pull) < 0);
+    assert_true(fetch(*state, pack_from_file(*state, NULL, "      convert: pt2onnx\n"), &pull) < 0);
     assert_non_null(strstr(pull.said, "converting to ONNX"));
     assert_false(folder_has(*state, "store/m.onnx"));
     assert_false(folder_has(*state, "store/m.onnx.sha256"));
@@ -242,13 +242,13 @@ static void limits(void **state)
 {
     struct pull pull = { .options.max_bytes = 4 };
     folder_write(*state, "given", "model", 5);
-    assert_int_equal(fetch(*state, page_of_file(*state, SHA_MODEL, ""), &pull), HS_ETOOLARGE);
+    assert_int_equal(fetch(*state, pack_from_file(*state, SHA_MODEL, ""), &pull), HS_ETOOLARGE);
     assert_tidy(*state);
 }
 
 /* ---- over http ---- */
 
-static const char *page_of_url(const struct http_stub *stub, const char *sha256, int size, const char *more)
+static const char *pack_from_url(const struct http_stub *stub, const char *sha256, int size, const char *more)
 {
     static char page[2000];
     char size_line[40] = "";
@@ -260,14 +260,14 @@ static const char *page_of_url(const struct http_stub *stub, const char *sha256,
     return page;
 }
 
-static void a_cut_pull_is_gone_on_with(void **state)
+static void an_interrupted_pull_is_resumed(void **state)
 {
     struct http_stub stub = { .body = "model", .len = 5, .etag = "\"a\"", .send_max = 2, .answers = 1 };
     struct pull pull = { 0 };
     char more[300];
     hs_str_format(more, sizeof(more), "    - file: %s\n", folder_path(*state, "given"));
     http_stub_start(&stub);
-    const char *page = page_of_url(&stub, SHA_MODEL, 5, more);
+    const char *page = pack_from_url(&stub, SHA_MODEL, 5, more);
     assert_int_equal(fetch(*state, page, &pull), HS_ENOTFOUND); /* and keeps the first one's part file */
     http_stub_stop(&stub);
     assert_true(folder_holds(*state, "store/m.onnx.part", "mo", 2));
@@ -281,7 +281,7 @@ static void a_cut_pull_is_gone_on_with(void **state)
     assert_tidy(*state);
 }
 
-static void another_source_tidies_up(void **state)
+static void another_source_deletes_the_part(void **state)
 {
     struct http_stub stub = { .body = "model", .len = 5, .send_max = 2, .answers = 1 };
     struct pull pull = { 0 };
@@ -289,7 +289,7 @@ static void another_source_tidies_up(void **state)
     folder_write(*state, "given", "model", 5);
     hs_str_format(more, sizeof(more), "    - file: %s\n", folder_path(*state, "given"));
     http_stub_start(&stub);
-    assert_int_equal(fetch(*state, page_of_url(&stub, SHA_MODEL, 0, more), &pull), 0);
+    assert_int_equal(fetch(*state, pack_from_url(&stub, SHA_MODEL, 0, more), &pull), 0);
     http_stub_stop(&stub);
     assert_tidy(*state);
 }
@@ -310,7 +310,7 @@ static void a_mirror_over_http(void **state)
 }
 
 /* A message about a mirror can reach clients of the service, so it must not contain secrets. */
-static void secrets_of_a_mirror_are_not_told(void **state)
+static void credentials_of_a_mirror_are_not_logged(void **state)
 {
     static const char *const forms[][2] = { { "user:secret@", "/some/where" },
                                             { "sec@ret@", "/some" },
@@ -336,8 +336,8 @@ static void wrong_bytes_and_the_known_size(void **state)
     struct http_stub stub = { .body = "other", .len = 5 };
     struct pull pull = { 0 };
     http_stub_start(&stub);
-    assert_int_equal(fetch(*state, page_of_url(&stub, SHA_MODEL, 5, ""), &pull), HS_EMODEL);
-    assert_int_equal(fetch(*state, page_of_url(&stub, SHA_MODEL, 4, ""), &pull), HS_ETOOLARGE);
+    assert_int_equal(fetch(*state, pack_from_url(&stub, SHA_MODEL, 5, ""), &pull), HS_EMODEL);
+    assert_int_equal(fetch(*state, pack_from_url(&stub, SHA_MODEL, 4, ""), &pull), HS_ETOOLARGE);
     http_stub_stop(&stub);
     assert_int_equal(stub.requests, 2);
     assert_false(folder_has(*state, "store/m.onnx"));
@@ -355,7 +355,7 @@ static void cancelling(void **state)
     folder_write(*state, "given", "model", 5);
     hs_str_format(more, sizeof(more), "    - file: %s\n", folder_path(*state, "given"));
     http_stub_start(&stub);
-    assert_int_equal(fetch(*state, page_of_url(&stub, SHA_MODEL, 5, more), &pull), HS_ECANCELED);
+    assert_int_equal(fetch(*state, pack_from_url(&stub, SHA_MODEL, 5, more), &pull), HS_ECANCELED);
     http_stub_stop(&stub);
     assert_null(strstr(pull.said, "given")); /* no other source is tried */
     hs_cancel_finish(&cancel);
@@ -373,23 +373,23 @@ static int without_proxy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_TEST(from_a_file),
-        SCENE_TEST(a_wrong_file_is_mended),
-        SCENE_TEST(an_unknown_hash_is_recorded_once),
-        SCENE_TEST(force_keeps_the_record_until_there_is_another),
-        SCENE_TEST(a_file_that_nobody_pulled_is_pulled),
-        SCENE_TEST(no_source),
-        SCENE_TEST(a_mirror_is_tried_first),
-        SCENE_TEST(all_reasons_are_named),
-        SCENE_TEST(a_member_of_an_archive),
-        SCENE_TEST(what_is_no_checkpoint_is_not_converted),
-        SCENE_TEST(limits),
-        SCENE_TEST(a_cut_pull_is_gone_on_with),
-        SCENE_TEST(another_source_tidies_up),
-        SCENE_TEST(a_mirror_over_http),
-        SCENE_TEST(secrets_of_a_mirror_are_not_told),
-        SCENE_TEST(wrong_bytes_and_the_known_size),
-        SCENE_TEST(cancelling),
+        STORE_TEST(from_a_file),
+        STORE_TEST(a_wrong_file_is_replaced),
+        STORE_TEST(an_unknown_hash_is_recorded_once),
+        STORE_TEST(force_keeps_the_record_until_there_is_another),
+        STORE_TEST(an_unrecorded_file_is_fetched),
+        STORE_TEST(no_source),
+        STORE_TEST(a_mirror_is_tried_first),
+        STORE_TEST(all_reasons_are_reported),
+        STORE_TEST(a_member_of_an_archive),
+        STORE_TEST(other_files_are_not_converted),
+        STORE_TEST(limits),
+        STORE_TEST(an_interrupted_pull_is_resumed),
+        STORE_TEST(another_source_deletes_the_part),
+        STORE_TEST(a_mirror_over_http),
+        STORE_TEST(credentials_of_a_mirror_are_not_logged),
+        STORE_TEST(wrong_bytes_and_the_known_size),
+        STORE_TEST(cancelling),
     };
     return cmocka_run_group_tests(tests, without_proxy, NULL);
 }

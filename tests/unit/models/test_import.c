@@ -3,7 +3,7 @@
 #include "../convert/face_onnx.h"
 #include "models/fetch.h"
 #include "models/import.h"
-#include "scene.h"
+#include "store_fixture.h"
 
 static void write_model(const char *folder, const char *name, struct hs_buf *model)
 {
@@ -29,7 +29,7 @@ static void write_pose(const char *folder, const char *name, const char *names, 
 /* Imports the file `file` of the folder with `options`. */
 static int import(const char *folder, const char *file, struct hs_import_options options, struct hs_error *err)
 {
-    struct hs_store *store = scene_open(folder);
+    struct hs_store *store = store_fixture_open(folder);
     char *summary = NULL;
     options.file = folder_path(folder, file);
     *err = (struct hs_error) { 0 };
@@ -54,7 +54,7 @@ static void refuse(const char *folder, const char *file, struct hs_import_option
 static int count_files(const char *folder, const char *end)
 {
     int count = 0;
-    struct hs_store *store = scene_open(folder);
+    struct hs_store *store = store_fixture_open(folder);
     char command[PATH_MAX + 100], line[PATH_MAX];
     hs_str_format(command, sizeof(command), "ls -A '%s' 2>/dev/null", hs_store_dir(store));
     hs_store_close(store);
@@ -74,9 +74,9 @@ static void an_ordinary_export(void **state)
     char *path = NULL;
     write_pose(*state, "best.onnx", "{0: 'cat', 1: \"dog's \\\\ tail\"}", 2, 5, 2);
     assert_int_equal(import(*state, "best.onnx", NAMED("mine"), &err), 0);
-    struct hs_store *store = scene_open(*state);
-    assert_null(hs_store_complaint(store));
-    struct hs_model_choice choice = scene_choice(store, "mine");
+    struct hs_store *store = store_fixture_open(*state);
+    assert_null(hs_store_warning(store));
+    struct hs_model_choice choice = store_fixture_choice(store, "mine");
     assert_true(choice.pack->imported);
     assert_string_equal(choice.pack->title, "best.onnx");
     assert_string_equal(choice.pack->licence_name, "AGPL-3.0 License");
@@ -97,7 +97,7 @@ static void an_ordinary_export(void **state)
     assert_int_equal(count_files(*state, ".import"), 0);
 }
 
-static void what_the_user_says(void **state)
+static void user_options_are_applied(void **state)
 {
     struct hs_error err;
     struct hs_buf model;
@@ -113,7 +113,7 @@ static void what_the_user_says(void **state)
                                                .classes = 1,
                                                .input = 320 };
     assert_int_equal(import(*state, "plain.onnx", options, &err), 0);
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     const struct hs_pack *pack = hs_store_find(store, "mine");
     assert_string_equal(pack->title, "Mine \"and\" yours?");
     assert_string_equal(pack->licence_name, "MIT");
@@ -133,12 +133,12 @@ static void people_get_the_names_of_coco(void **state)
     char *at = strstr(shipped, "names: [a, b, c], edges: [[a, b], [c, b]]}"), rest[1000];
     hs_str_copy(rest, sizeof(rest), strchr(at, '\n'));
     hs_str_format(at, sizeof(shipped) - (size_t) (at - shipped), "%s%s", names, rest);
-    scene_pack(*state, "shipped", shipped);
+    store_fixture_add_pack(*state, "shipped", shipped);
     write_pose(*state, "a.onnx", "{0: 'person'}", 1, 17, 3);
     write_pose(*state, "b.onnx", "{0: 'horse'}", 1, 17, 3);
     assert_int_equal(import(*state, "a.onnx", NAMED("people"), &err), 0);
     assert_int_equal(import(*state, "b.onnx", NAMED("horses"), &err), 0);
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     assert_string_equal(hs_store_find(store, "people")->keypoints[16], "joint_16");
     assert_int_equal(hs_store_find(store, "people")->edge_count, 1);
     assert_string_equal(hs_store_find(store, "horses")->keypoints[16], "keypoint_16");
@@ -151,7 +151,7 @@ static void unusual_class_names(void **state)
     write_pose(*state, "a.onnx", "['', 'x', 'x', 'tab\\there', 'null', '~', '5', 'no\\xa0break', \"it's: #1\"]", 9, 3,
                3);
     assert_int_equal(import(*state, "a.onnx", NAMED("mine"), &err), 0);
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     static const char *const wanted[] = { "class_0",
                                           "x",
                                           "class_2",
@@ -167,10 +167,10 @@ static void unusual_class_names(void **state)
     hs_store_close(store);
 }
 
-static void names_that_are_taken(void **state)
+static void names_in_use(void **state)
 {
     struct hs_error err;
-    scene_pack(*state, "some-pose", PACK_HEAD("some-pose") "openvino: {file: some.onnx}\n");
+    store_fixture_add_pack(*state, "some-pose", PACK_HEAD("some-pose") "openvino: {file: some.onnx}\n");
     write_pose(*state, "a.onnx", "['a']", 1, 3, 3);
     write_pose(*state, "b.onnx", "['b']", 1, 3, 3);
     refuse(*state, "a.onnx", NAMED("some_pose"), HS_ECONFLICT, "some-pose is a built-in model");
@@ -186,7 +186,7 @@ static void names_that_are_taken(void **state)
     refuse(*state, "b.onnx", NAMED("mine_1"), HS_ECONFLICT, "--force");
     assert_int_equal(import(*state, "b.onnx", ((struct hs_import_options) { .name = "mine_1", .force = true }), &err),
                      0);
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     assert_int_equal(hs_store_count(store), 2);
     assert_string_equal(hs_store_find(store, "mine-1")->classes[0], "b");
     hs_store_close(store);
@@ -204,7 +204,7 @@ static void a_pack_that_cannot_be_read_is_not_overwritten(void **state)
     assert_int_equal(import(*state, "a.onnx", ((struct hs_import_options) { .name = "mine", .force = true }), &err), 0);
 }
 
-static void the_same_again(void **state)
+static void importing_the_same_file_again(void **state)
 {
     struct hs_error err;
     write_pose(*state, "a.onnx", "['a']", 1, 3, 3);
@@ -213,7 +213,7 @@ static void the_same_again(void **state)
     assert_int_equal(count_files(*state, ".onnx"), 1);
 }
 
-static void what_cannot_be_served(void **state)
+static void unsupported_models_are_rejected(void **state)
 {
     struct hs_buf model, graph, tensor;
     pose_onnx_decoded(&model, 640, 84, 8400);
@@ -245,12 +245,12 @@ static void what_cannot_be_served(void **state)
     refuse(*state, ".", NAMED("mine"), HS_EIO, "is not a regular file");
     assert_int_equal(count_files(*state, ".onnx"), 0);
     assert_int_equal(count_files(*state, ".import"), 0);
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     assert_int_equal(hs_store_count(store), 0);
     hs_store_close(store);
 }
 
-static void a_hef_is_taken_for_the_zoos(void **state)
+static void a_hef_is_assumed_to_be_from_the_model_zoo(void **state)
 {
     struct hs_error err;
     folder_write(*state, "mine.hef", "\x01HEF and more", 13);
@@ -260,8 +260,8 @@ static void a_hef_is_taken_for_the_zoos(void **state)
                ((struct hs_import_options) { .name = "other", .keypoints = 4, .dims = 2, .classes = 3, .input = 512 }),
                &err),
         0);
-    struct hs_store *store = scene_open(*state);
-    struct hs_model_choice choice = scene_choice(store, "mine");
+    struct hs_store *store = store_fixture_open(*state);
+    struct hs_model_choice choice = store_fixture_choice(store, "mine");
     assert_string_equal(choice.file->backend, "hailo");
     assert_true(hs_str_ends(choice.file->name, ".hef"));
     assert_int_equal(choice.file->decode, HS_DECODE_YOLO_POSE_RAW);
@@ -269,7 +269,7 @@ static void a_hef_is_taken_for_the_zoos(void **state)
     assert_int_equal(choice.pack->keypoint_count, 17);
     assert_int_equal(choice.pack->input.width, 640);
     assert_string_equal(choice.pack->licence_name, "not stated");
-    choice = scene_choice(store, "other");
+    choice = store_fixture_choice(store, "other");
     assert_int_equal(choice.pack->keypoint_count, 4);
     assert_int_equal(choice.pack->class_count, 3);
     assert_int_equal(choice.pack->input.height, 512);
@@ -285,9 +285,9 @@ static void a_face_detector(void **state)
     face_onnx_scrfd(&model, 0, 640, true, false);
     write_model(*state, "det.onnx", &model);
     assert_int_equal(import(*state, "det.onnx", NAMED("mine"), &err), 0);
-    struct hs_store *store = scene_open(*state);
-    assert_null(hs_store_complaint(store));
-    struct hs_model_choice choice = scene_choice(store, "mine");
+    struct hs_store *store = store_fixture_open(*state);
+    assert_null(hs_store_warning(store));
+    struct hs_model_choice choice = store_fixture_choice(store, "mine");
     assert_int_equal(choice.pack->task, HS_TASK_FACE_DETECTION);
     assert_int_equal(choice.file->decode, HS_DECODE_SCRFD);
     assert_int_equal(choice.pack->input.stride, 32);
@@ -295,16 +295,16 @@ static void a_face_detector(void **state)
     hs_store_close(store);
     const struct hs_import_options options = { .name = "mine", .force = true, .normalize = "127,64.5", .input = 320 };
     assert_int_equal(import(*state, "det.onnx", options, &err), 0);
-    store = scene_open(*state);
-    choice = scene_choice(store, "mine");
+    store = store_fixture_open(*state);
+    choice = store_fixture_choice(store, "mine");
     assert_true(choice.pack->input.mean[2] == 127 && choice.pack->input.std[0] == 64.5f);
     assert_int_equal(choice.pack->input.width, 320);
     hs_store_close(store);
     face_onnx_retinaface(&model, 640, 16800);
     write_model(*state, "retina.onnx", &model);
     assert_int_equal(import(*state, "retina.onnx", NAMED("retina"), &err), 0);
-    store = scene_open(*state);
-    choice = scene_choice(store, "retina");
+    store = store_fixture_open(*state);
+    choice = store_fixture_choice(store, "retina");
     assert_true(choice.pack->input.bgr && choice.pack->input.mean[0] == 123 && choice.pack->input.stride == 0);
     hs_store_close(store);
 }
@@ -319,14 +319,14 @@ static void an_embedding_gets_a_space_of_its_own(void **state)
     assert_int_equal(import(*state, "arc.onnx", NAMED("mine"), &err), 0);
     const struct hs_import_options options = { .name = "other", .threshold = 0.35 };
     assert_int_equal(import(*state, "arc.onnx", options, &err), 0);
-    struct hs_store *store = scene_open(*state);
-    struct hs_model_choice choice = scene_choice(store, "mine");
+    struct hs_store *store = store_fixture_open(*state);
+    struct hs_model_choice choice = store_fixture_choice(store, "mine");
     assert_int_equal(choice.pack->task, HS_TASK_FACE_EMBEDDING);
     assert_int_equal(choice.pack->embedding.dimension, 256);
     assert_true(choice.pack->embedding.threshold == 0.5f && choice.pack->embedding.threshold_min == 0);
     hs_str_format(space, sizeof(space), "mine-%.12s", choice.file->sha256);
     assert_string_equal(choice.pack->embedding.space, space);
-    choice = scene_choice(store, "other");
+    choice = store_fixture_choice(store, "other");
     assert_true(choice.pack->embedding.threshold == 0.35f);
     assert_string_not_equal(choice.pack->embedding.space, space);
     hs_store_close(store);
@@ -368,18 +368,18 @@ static void options_that_do_not_fit_the_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_TEST(an_ordinary_export),
-        SCENE_TEST(what_the_user_says),
-        SCENE_TEST(people_get_the_names_of_coco),
-        SCENE_TEST(unusual_class_names),
-        SCENE_TEST(names_that_are_taken),
-        SCENE_TEST(a_pack_that_cannot_be_read_is_not_overwritten),
-        SCENE_TEST(the_same_again),
-        SCENE_TEST(what_cannot_be_served),
-        SCENE_TEST(a_hef_is_taken_for_the_zoos),
-        SCENE_TEST(a_face_detector),
-        SCENE_TEST(an_embedding_gets_a_space_of_its_own),
-        SCENE_TEST(options_that_do_not_fit_the_model),
+        STORE_TEST(an_ordinary_export),
+        STORE_TEST(user_options_are_applied),
+        STORE_TEST(people_get_the_names_of_coco),
+        STORE_TEST(unusual_class_names),
+        STORE_TEST(names_in_use),
+        STORE_TEST(a_pack_that_cannot_be_read_is_not_overwritten),
+        STORE_TEST(importing_the_same_file_again),
+        STORE_TEST(unsupported_models_are_rejected),
+        STORE_TEST(a_hef_is_assumed_to_be_from_the_model_zoo),
+        STORE_TEST(a_face_detector),
+        STORE_TEST(an_embedding_gets_a_space_of_its_own),
+        STORE_TEST(options_that_do_not_fit_the_model),
     };
     return HS_RUN_TESTS(tests);
 }

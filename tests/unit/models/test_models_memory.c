@@ -16,7 +16,7 @@
 #include "models/import.h"
 #include "models/npm_registry.h"
 #include "models/pip_client.h"
-#include "scene.h"
+#include "store_fixture.h"
 
 /* Paths are built before allocations fail. */
 static char folder[PATH_MAX], models[PATH_MAX], packs[PATH_MAX], model_path[PATH_MAX];
@@ -24,7 +24,7 @@ static struct hs_error error;
 
 static int set_up(void **state)
 {
-    if (scene_make(state) < 0)
+    if (store_fixture_make(state) < 0)
         return -1;
     hs_str_copy(folder, sizeof(folder), *state);
     hs_str_copy(models, sizeof(models), folder_path(*state, "store"));
@@ -101,7 +101,7 @@ static int scan(void *arg)
         return checked(r);
     }
     assert_int_equal(hs_store_count(store), 3);
-    assert_null(hs_store_complaint(store));
+    assert_null(hs_store_warning(store));
     assert_true(hs_store_find(store, "mine")->imported);
     hs_store_close(store);
     return 0;
@@ -109,8 +109,8 @@ static int scan(void *arg)
 
 static void the_packs_of_a_store_are_read(void **state)
 {
-    scene_pack(*state, "m", pack_text);
-    scene_pack(*state, "n", PACK_HEAD("n") "openvino: {file: n.onnx}\n");
+    store_fixture_add_pack(*state, "m", pack_text);
+    store_fixture_add_pack(*state, "n", PACK_HEAD("n") "openvino: {file: n.onnx}\n");
     assert_int_equal(hs_dir_make(folder_path(*state, "store/packs"), NULL), 0);
     static const char mine[] = PACK_HEAD("mine") "openvino: {file: mine.onnx}\n";
     folder_write(*state, "store/packs/mine.yaml", mine, strlen(mine));
@@ -138,10 +138,10 @@ static int check_file(void *arg)
 
 static void a_recorded_file_is_checked(void **state)
 {
-    scene_pack(*state, "m", PACK_HEAD("m") "openvino: {file: m.onnx}\n");
+    store_fixture_add_pack(*state, "m", PACK_HEAD("m") "openvino: {file: m.onnx}\n");
     assert_int_equal(hs_dir_make(models, NULL), 0);
     folder_write(*state, "store/m.onnx", "model", 5);
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     assert_int_equal(hs_store_record(store, "m.onnx", SHA_MODEL, NULL), 0);
     each(check_file, store, 3);
     hs_store_close(store);
@@ -174,9 +174,9 @@ static int remove_model(void *arg)
 
 static void files_are_recorded_and_removed(void **state)
 {
-    scene_pack(*state, "m", PACK_HEAD("m") "openvino: {file: m.onnx}\n");
+    store_fixture_add_pack(*state, "m", PACK_HEAD("m") "openvino: {file: m.onnx}\n");
     assert_int_equal(hs_dir_make(models, NULL), 0);
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     hs_str_copy(model_path, sizeof(model_path), folder_path(*state, "store/m.onnx.sha256"));
     hs_fail_each_allocation(record, store);
     hs_store_close(store);
@@ -287,7 +287,7 @@ static void models_are_imported(void **state)
 
 /* ---- pulls ---- */
 
-static void on_say(void *arg, const char *line)
+static void on_message(void *arg, const char *line)
 {
     (void) arg;
     (void) line;
@@ -296,7 +296,9 @@ static void on_say(void *arg, const char *line)
 static int pull(void *arg)
 {
     const char *mirror = arg;
-    const struct hs_fetch_options options = { .mirror = mirror, .stall_s = 5, .connect_s = 5, .say = on_say };
+    const struct hs_fetch_options options = {
+        .mirror = mirror, .stall_s = 5, .connect_s = 5, .on_message = on_message
+    };
     struct hs_fetch_result result = { 0 };
     struct hs_store *store;
     int r = open_store(&store);
@@ -307,7 +309,7 @@ static int pull(void *arg)
     if (r == 0) {
         assert_string_equal(result.sha256, SHA_MODEL);
         assert_int_equal(result.size, 5);
-        assert_false(result.already);
+        assert_false(result.present);
     }
     assert_int_equal(hs_file_exists(model_path), r == 0);
     hs_store_close(store);
@@ -322,9 +324,9 @@ static void files_are_pulled(void **state)
     folder_write(*state, "given", "model", 5);
     assert_true(hs_str_format(page, sizeof(page), "%sopenvino: {file: m.onnx, sources: [{file: %s}]}\n", PACK_HEAD("m"),
                               folder_path(*state, "given")));
-    scene_pack(*state, "m", page);
+    store_fixture_add_pack(*state, "m", page);
     each(pull, NULL, 20);
-    scene_pack(*state, "m", PACK_HEAD("m") "openvino: {file: m.onnx, sha256: " SHA_MODEL "}\n");
+    store_fixture_add_pack(*state, "m", PACK_HEAD("m") "openvino: {file: m.onnx, sha256: " SHA_MODEL "}\n");
     http_stub_start(&stub);
     hs_str_format(mirror, sizeof(mirror), "http://127.0.0.1:%d", stub.port);
     each(pull, mirror, 20);
@@ -344,17 +346,17 @@ static int pull_again(void *arg)
     struct hs_model_choice choice = { hs_store_pack(store, 0), &hs_store_pack(store, 0)->files[0] };
     r = hs_fetch_file(store, &choice, &options, &result, &error);
     if (r == 0)
-        assert_true(result.already);
+        assert_true(result.present);
     hs_store_close(store);
     return checked(r);
 }
 
-static void what_is_there_stays(void **state)
+static void present_files_are_kept(void **state)
 {
-    scene_pack(*state, "m", PACK_HEAD("m") "openvino: {file: m.onnx}\n");
+    store_fixture_add_pack(*state, "m", PACK_HEAD("m") "openvino: {file: m.onnx}\n");
     assert_int_equal(hs_dir_make(models, NULL), 0);
     folder_write(*state, "store/m.onnx", "model", 5);
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     assert_int_equal(hs_store_record(store, "m.onnx", SHA_MODEL, NULL), 0);
     hs_store_close(store);
     each(pull_again, NULL, 10);
@@ -411,7 +413,7 @@ static int get_wheel(void *arg)
     return checked(r);
 }
 
-static void a_wheel_is_brought_by_pip(void **state)
+static void a_wheel_is_fetched_by_pip(void **state)
 {
     static const char script[] = "#!/bin/sh\necho wheel >some_thing-1.2.whl\n";
     char work[PATH_MAX];
@@ -434,9 +436,9 @@ int main(void)
         TEST(files_are_installed),
         TEST(models_are_imported),
         TEST(files_are_pulled),
-        TEST(what_is_there_stays),
+        TEST(present_files_are_kept),
         TEST(a_package_of_npm_is_located),
-        TEST(a_wheel_is_brought_by_pip),
+        TEST(a_wheel_is_fetched_by_pip),
     };
     unsetenv("http_proxy");
     unsetenv("all_proxy");

@@ -15,7 +15,7 @@
 #include "models/import.h"
 #include "models/npm_registry.h"
 #include "models/pip_client.h"
-#include "scene.h"
+#include "store_fixture.h"
 
 static void expect(int r, const struct hs_error *err, int code, const char *text)
 {
@@ -37,7 +37,7 @@ static void limit_files(rlim_t bytes)
 static int set_up(void **state)
 {
     signal(SIGXFSZ, SIG_IGN);
-    return getrlimit(RLIMIT_FSIZE, &usual) < 0 ? -1 : scene_make(state);
+    return getrlimit(RLIMIT_FSIZE, &usual) < 0 ? -1 : store_fixture_make(state);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, folder_remove)
@@ -78,7 +78,7 @@ static void importing(void **state)
     struct hs_buf model;
     struct hs_error err = { 0 };
     folder_write(*state, "some.hef", "\x01HEF and more", 13);
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     char sha256[65], name[100];
     assert_int_equal(hs_file_sha256(folder_path(*state, "some.hef"), sha256, NULL), 0);
     hs_str_format(name, sizeof(name), "store/mine-%.12s.hef", sha256);
@@ -91,9 +91,9 @@ static void importing(void **state)
     assert_false(folder_has(*state, "store/packs/mine.yaml"));
     assert_false(folder_has(*state, name));
     hs_store_close(store);
-    store = scene_open(*state);
+    store = store_fixture_open(*state);
     assert_int_equal(hs_store_count(store), 0);
-    assert_null(hs_store_complaint(store));
+    assert_null(hs_store_warning(store));
     assert_int_equal(hs_import(store, &options, NULL, &err), 0);
     assert_true(folder_has(*state, name));
     /* Importing the same model again keeps the existing file and its pack. */
@@ -107,7 +107,7 @@ static void importing(void **state)
     pose_onnx_prop(&model, "names", "['x']");
     pose_onnx_prop(&model, "kpt_shape", "[5, 3]");
     folder_write(*state, "other.onnx", model.data, model.len);
-    store = scene_open(*state);
+    store = store_fixture_open(*state);
     struct hs_import_options other = options;
     other.file = folder_path(*state, "other.onnx");
     limit_files((rlim_t) model.len);
@@ -115,8 +115,8 @@ static void importing(void **state)
     limit_files(0);
     hs_buf_finish(&model);
     hs_store_close(store);
-    store = scene_open(*state);
-    struct hs_model_choice choice = scene_choice(store, "mine");
+    store = store_fixture_open(*state);
+    struct hs_model_choice choice = store_fixture_choice(store, "mine");
     char *path = NULL;
     assert_string_equal(choice.file->backend, "hailo");
     assert_int_equal(hs_store_verified_path(store, &choice, &path, &err), 0);
@@ -180,11 +180,11 @@ static void records(void **state)
 {
     struct hs_error err = { 0 };
     enum hs_file_state found = HS_FILE_MISSING;
-    scene_pack(*state, "m", PACK_HEAD("m") "openvino: {file: m.onnx}\n");
+    store_fixture_add_pack(*state, "m", PACK_HEAD("m") "openvino: {file: m.onnx}\n");
     assert_int_equal(hs_dir_make(folder_path(*state, "store/m.onnx.sha256"), NULL), 0);
     folder_write(*state, "store/m.onnx", "model", 5);
-    struct hs_store *store = scene_open(*state);
-    struct hs_model_choice choice = scene_choice(store, "m");
+    struct hs_store *store = store_fixture_open(*state);
+    struct hs_model_choice choice = store_fixture_choice(store, "m");
     int r = hs_store_check(store, choice.file, &found, NULL, &err);
     if (r != HS_EIO || !strstr(err.message, "m.onnx.sha256"))
         fail_msg("gave %d \"%s\"", r, err.message);
@@ -238,7 +238,7 @@ static void folder_of(const char *wanted)
 }
 
 /* Settings take precedence in this order; an empty or relative one is ignored. */
-static void where_models_are(void **state)
+static void models_folder(void **state)
 {
     static const char *const names[] = { "HS_MODELS_DIR", "XDG_DATA_HOME", "HOME" };
     char *before[3];
@@ -276,7 +276,7 @@ static void long_paths(void **state)
     struct hs_store_options options = { .service = "hailo-test",
                                         .models_dir = dir,
                                         .packs_dir = folder_path(*state, "packs") };
-    scene_pack(*state, "m", PACK_HEAD("m") "openvino: [{file: m.onnx}, {file: mm.onnx}]\n");
+    store_fixture_add_pack(*state, "m", PACK_HEAD("m") "openvino: [{file: m.onnx}, {file: mm.onnx}]\n");
     memset(dir, '/', sizeof(dir));
     memcpy(dir, *state, strlen(*state));
     dir[PATH_MAX] = '\0'; /* one character too many for the folder */
@@ -284,7 +284,7 @@ static void long_paths(void **state)
     dir[PATH_MAX - 8] = '\0'; /* leaves room for "packs" and little else */
     if (hs_store_open(&options, &store, &err) < 0)
         fail_msg("%s", err.message);
-    struct hs_model_choice choice = scene_choice(store, "m");
+    struct hs_model_choice choice = store_fixture_choice(store, "m");
     enum hs_file_state found;
     char hex[65], *verified;
     struct hs_fetch_result result;
@@ -324,7 +324,7 @@ int main(void)
         TEST(importing),
         TEST(downloading),
         TEST(records),
-        TEST(where_models_are),
+        TEST(models_folder),
         TEST(long_paths),
         TEST(names_that_are_too_long),
     };

@@ -43,7 +43,7 @@ static void the_public_registry(void **state)
     assert_string_equal(found.url, "https://" HS_NPM_HOST "/@some/thing/-/thing-1.2.3.tgz");
 }
 
-static void which_file_wins(void **state)
+static void file_precedence(void **state)
 {
     const char *user = "; a comment\n# registry=https://no.example/\n registry = \"https://user.example/npm//\" \r\n",
                *global = "registry=https://global.example/\nproxy=http://proxy.example:3128\ncafile=/ca.pem\n";
@@ -65,7 +65,7 @@ static void which_file_wins(void **state)
     assert_string_equal(found.proxy, "http://secure.example");
 }
 
-static void what_is_unset(void **state)
+static void unset_values(void **state)
 {
     assert_int_equal(locate(*state, "proxy=null\nnoproxy=\ncafile = null ; comment\nregistry\n", NULL, "a"), 0);
     assert_string_equal(found.proxy, "");
@@ -96,7 +96,7 @@ static void scopes_and_tokens(void **state)
     unsetenv("HS_TEST_TOKEN");
 }
 
-static void what_cannot_be_used(void **state)
+static void unusable_settings_are_rejected(void **state)
 {
     char line[HS_NPM_TEXT_SIZE + 100];
     assert_int_equal(locate(*state, "registry=file:///etc", NULL, "a"), HS_EINVAL);
@@ -119,8 +119,11 @@ static void what_cannot_be_used(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_public_registry), TEST(which_file_wins),     TEST(what_is_unset),
-        TEST(scopes_and_tokens),   TEST(what_cannot_be_used),
+        TEST(the_public_registry),
+        TEST(file_precedence),
+        TEST(unset_values),
+        TEST(scopes_and_tokens),
+        TEST(unusable_settings_are_rejected),
     };
     return HS_RUN_TESTS(tests);
 }

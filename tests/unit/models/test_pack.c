@@ -231,7 +231,7 @@ static void refuse_changed(const char *from, const char *to, const char *message
     refuse(text, message);
 }
 
-static void broken_pages(void **state)
+static void invalid_packs(void **state)
 {
     (void) state;
     refuse("", "`name` is missing");
@@ -297,7 +297,7 @@ static void refuse_source(const char *source, const char *message)
     refuse(text, message);
 }
 
-static void broken_sources(void **state)
+static void invalid_sources(void **state)
 {
     (void) state;
     refuse_source("{}", "exactly one of: https, file, pypi, npm");
@@ -339,7 +339,7 @@ static void refuse_many(const char *head, const char *line, int count, const cha
     refuse(text, message);
 }
 
-static void too_much(void **state)
+static void limits_are_enforced(void **state)
 {
     (void) state;
     refuse_many(PACK_HEAD("mine") "openvino:\n  file: a.onnx\n  sources:\n", "    - https: https://example.org/a\n",
@@ -347,7 +347,7 @@ static void too_much(void **state)
     refuse_many(PACK_HEAD("mine") "hailo:\n", "  - file: a.hef\n", HS_PACK_MAX_FILES + 1, "1 to 16 files");
 }
 
-static void a_broken_page_names_its_path(void **state)
+static void an_invalid_pack_names_its_path(void **state)
 {
     (void) state;
     struct hs_pack *pack = NULL;
@@ -437,11 +437,11 @@ static void defaults_come_from_packages(void **state)
     const struct hs_pack_file *file = hs_pack_find_file(detector, "openvino", NULL);
     assert_true(hs_pack_name_equal(detector->name, "scrfd_2.5g"));
     assert_int_equal(file->sources[0].kind, HS_SOURCE_PYPI_SDIST);
-    assert_int_equal(file->sources[0].convert, HS_CONVERT_FREE_SIZE);
+    assert_int_equal(file->sources[0].convert, HS_CONVERT_DYNAMIC_SIZE);
     assert_true(file->sha256 && file->sources[0].member_sha256);
     file = hs_pack_find_file(embedder, "openvino", NULL);
     assert_int_equal(file->sources[0].kind, HS_SOURCE_NPM);
-    assert_int_equal(file->sources[0].convert, HS_CONVERT_FREE_BATCH);
+    assert_int_equal(file->sources[0].convert, HS_CONVERT_DYNAMIC_BATCH);
     assert_true(file->sha256 && file->sources[0].member_sha256);
     hs_pack_destroy(detector);
     hs_pack_destroy(embedder);
@@ -482,7 +482,7 @@ static void a_wrong_embedding_is_refused(void **state)
            "does not match the task");
 }
 
-static void a_detector_may_carry_defaults(void **state)
+static void a_detector_may_have_defaults(void **state)
 {
     (void) state;
     struct hs_pack *pack = parse(DETECTION_HEAD);
@@ -510,18 +510,18 @@ int main(void)
         cmocka_unit_test(a_small_pack),
         cmocka_unit_test(all_kinds_of_sources),
         cmocka_unit_test(a_file_for_each_runtime),
-        cmocka_unit_test(broken_pages),
+        cmocka_unit_test(invalid_packs),
         cmocka_unit_test(file_names_stay_in_the_store),
-        cmocka_unit_test(broken_sources),
-        cmocka_unit_test(too_much),
-        cmocka_unit_test(a_broken_page_names_its_path),
+        cmocka_unit_test(invalid_sources),
+        cmocka_unit_test(limits_are_enforced),
+        cmocka_unit_test(an_invalid_pack_names_its_path),
         cmocka_unit_test(names),
         cmocka_unit_test(shipped_detectors),
         cmocka_unit_test(shipped_embeddings),
         cmocka_unit_test(defaults_come_from_packages),
         cmocka_unit_test(an_embedding_names_its_space),
         cmocka_unit_test(a_wrong_embedding_is_refused),
-        cmocka_unit_test(a_detector_may_carry_defaults),
+        cmocka_unit_test(a_detector_may_have_defaults),
     };
     return HS_RUN_TESTS(tests);
 }

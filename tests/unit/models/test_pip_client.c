@@ -39,9 +39,9 @@ static int get(const char *folder, const struct hs_source *source, char path[PAT
     };
     setenv("HS_PYTHON", folder_path(folder, "bin/python"), 1);
     *err = (struct hs_error) { 0 };
-    int status = hs_pip_get(source, &options, path, PATH_MAX, err);
+    int r = hs_pip_get(source, &options, path, PATH_MAX, err);
     unsetenv("HS_PYTHON");
-    return status;
+    return r;
 }
 
 /* True if one of the program's arguments is `wanted`. */

@@ -32,7 +32,7 @@ static void expect(struct page *page, const char *message)
     hs_doc_destroy(page->doc);
 }
 
-static void the_first_complaint_wins(void **state)
+static void the_first_error_is_kept(void **state)
 {
     (void) state;
     struct page page;
@@ -167,7 +167,7 @@ static void hashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_first_complaint_wins),
+        cmocka_unit_test(the_first_error_is_kept),
         cmocka_unit_test(maps),
         cmocka_unit_test(texts),
         cmocka_unit_test(numbers),

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "scene.h"
+#include "store_fixture.h"
 
 static void write_store(const char *folder, const char *name, const char *text)
 {
@@ -17,15 +17,15 @@ static enum hs_file_state state_of(const struct hs_store *store, const char *nam
 {
     struct hs_error err = { 0 };
     enum hs_file_state state;
-    struct hs_model_choice choice = scene_choice(store, name);
+    struct hs_model_choice choice = store_fixture_choice(store, name);
     assert_int_equal(hs_store_check(store, choice.file, &state, hex, &err), 0);
     return state;
 }
 
-static void where_things_are(void **state)
+static void store_paths(void **state)
 {
-    scene_pack(*state, "pinned", pinned);
-    struct hs_store *store = scene_open(*state);
+    store_fixture_add_pack(*state, "pinned", pinned);
+    struct hs_store *store = store_fixture_open(*state);
     char path[PATH_MAX];
     assert_string_equal(hs_store_dir(store), folder_path(*state, "store"));
     assert_true(hs_store_path(store, "a", path, sizeof(path)));
@@ -33,7 +33,7 @@ static void where_things_are(void **state)
     assert_false(hs_store_path(store, "a", path, 5));
     assert_int_equal(hs_store_count(store), 1);
     assert_null(hs_store_pack(store, 1));
-    assert_null(hs_store_complaint(store));
+    assert_null(hs_store_warning(store));
     assert_false(folder_has(*state, "store")); /* opening creates nothing */
     hs_store_close(store);
     hs_store_close(NULL);
@@ -70,12 +70,12 @@ static void folders_from_the_environment(void **state)
     unsetenv("XDG_DATA_HOME");
 }
 
-static void a_broken_shipped_pack_is_an_error(void **state)
+static void an_invalid_shipped_pack_is_an_error(void **state)
 {
     struct hs_store *store = NULL;
     struct hs_error err = { 0 };
-    scene_pack(*state, "pinned", pinned);
-    scene_pack(*state, "broken", "name: broken\n");
+    store_fixture_add_pack(*state, "pinned", pinned);
+    store_fixture_add_pack(*state, "broken", "name: broken\n");
     const struct hs_store_options options = { .service = "x",
                                               .models_dir = "/nowhere",
                                               .packs_dir = folder_path(*state, "packs") };
@@ -83,16 +83,16 @@ static void a_broken_shipped_pack_is_an_error(void **state)
     assert_non_null(strstr(err.message, "broken.yaml"));
 }
 
-static void a_broken_imported_pack_is_left_out(void **state)
+static void an_invalid_imported_pack_is_skipped(void **state)
 {
-    scene_pack(*state, "pinned", pinned);
+    store_fixture_add_pack(*state, "pinned", pinned);
     write_store(*state, "packs/broken.yaml", "name: broken\n");
     write_store(*state, "packs/mine.yaml", PACK_HEAD("mine") "openvino: {file: mine.onnx}\n");
     write_store(*state, "packs/.hidden.yaml", "{");
     write_store(*state, "packs/notes.txt", "{");
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     assert_int_equal(hs_store_count(store), 2);
-    assert_non_null(strstr(hs_store_complaint(store), "broken.yaml"));
+    assert_non_null(strstr(hs_store_warning(store), "broken.yaml"));
     assert_true(hs_store_find(store, "mine")->imported);
     assert_false(hs_store_find(store, "PINNED")->imported);
     hs_store_close(store);
@@ -100,12 +100,12 @@ static void a_broken_imported_pack_is_left_out(void **state)
 
 static void the_shipped_pack_wins(void **state)
 {
-    scene_pack(*state, "some-pose", PACK_HEAD("some-pose") "openvino: {file: shipped.onnx}\n");
+    store_fixture_add_pack(*state, "some-pose", PACK_HEAD("some-pose") "openvino: {file: shipped.onnx}\n");
     write_store(*state, "packs/a.yaml", PACK_HEAD("some_pose") "openvino: {file: mine.onnx}\n");
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     assert_int_equal(hs_store_count(store), 1);
-    assert_string_equal(scene_choice(store, "some_pose").file->name, "shipped.onnx");
-    assert_non_null(strstr(hs_store_complaint(store), "another pack is also named some_pose"));
+    assert_string_equal(store_fixture_choice(store, "some_pose").file->name, "shipped.onnx");
+    assert_non_null(strstr(hs_store_warning(store), "another pack is also named some_pose"));
     hs_store_close(store);
 }
 
@@ -134,9 +134,9 @@ static void refuse_choice(const struct hs_store *store, const char *name, const 
 
 static void by_name(void **state)
 {
-    scene_pack(*state, "a", PACK_HEAD("some-pose") "hailo: {file: a.hef, runtime: \"5.1\"}\n");
-    scene_pack(*state, "b", PACK_HEAD("other-pose") "openvino: {file: b.onnx}\n");
-    struct hs_store *store = scene_open(*state);
+    store_fixture_add_pack(*state, "a", PACK_HEAD("some-pose") "hailo: {file: a.hef, runtime: \"5.1\"}\n");
+    store_fixture_add_pack(*state, "b", PACK_HEAD("other-pose") "openvino: {file: b.onnx}\n");
+    struct hs_store *store = store_fixture_open(*state);
     assert_string_equal(choose(store, "some_pose", "hailo", "5.1.1").file->name, "a.hef");
     assert_string_equal(choose(store, "Some-Pose", "sim", NULL).file->name, "a.hef");
     assert_string_equal(choose(store, "other-pose", "openvino", NULL).file->name, "b.onnx");
@@ -153,12 +153,12 @@ static void by_name(void **state)
 
 static void the_best_one(void **state)
 {
-    scene_pack(*state, "a", PACK_HEAD("aaa-pose") "openvino: {file: a.onnx}\nhailo: {file: a.hef}\n");
-    scene_pack(*state, "n", PACK_HEAD("yolo11n-pose") "openvino: {file: n.onnx, size: 5}\n");
-    scene_pack(*state, "s", PACK_HEAD("yolov8s-pose") "openvino: {file: s.onnx}\nhailo: {file: s.hef}\n");
+    store_fixture_add_pack(*state, "a", PACK_HEAD("aaa-pose") "openvino: {file: a.onnx}\nhailo: {file: a.hef}\n");
+    store_fixture_add_pack(*state, "n", PACK_HEAD("yolo11n-pose") "openvino: {file: n.onnx, size: 5}\n");
+    store_fixture_add_pack(*state, "s", PACK_HEAD("yolov8s-pose") "openvino: {file: s.onnx}\nhailo: {file: s.hef}\n");
     write_store(*state, "packs/mine.yaml", PACK_HEAD("mine") "openvino: {file: mine.onnx}\n");
     write_store(*state, "mine.onnx", "model");
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     struct hs_model_choice choice;
     assert_string_equal(choose(store, NULL, "openvino", NULL).pack->name, "yolo11n-pose");
     assert_string_equal(choose(store, "auto", "hailo", NULL).file->name, "s.hef");
@@ -181,19 +181,19 @@ static void the_best_one(void **state)
 static const char *best_embedding(const struct hs_store *store, const char *backend, bool fresh)
 {
     struct hs_model_choice choice;
-    int status = fresh ? hs_store_choose_default(store, HS_TASK_FACE_EMBEDDING, backend, NULL, &choice, NULL)
-                       : hs_store_choose(store, HS_TASK_FACE_EMBEDDING, NULL, backend, NULL, &choice, NULL);
-    assert_int_equal(status, 0);
+    int r = fresh ? hs_store_choose_default(store, HS_TASK_FACE_EMBEDDING, backend, NULL, &choice, NULL)
+                  : hs_store_choose(store, HS_TASK_FACE_EMBEDDING, NULL, backend, NULL, &choice, NULL);
+    assert_int_equal(r, 0);
     return choice.pack->name;
 }
 
 /* A pack that is not fetched by default is the best one if it is installed. */
-static void best_where_it_is_installed(void **state)
+static void installed_models_are_preferred(void **state)
 {
-    scene_pack(*state, "h", FACE_PACK("arcface-mobilefacenet", "hailo: {file: h.hef}\n"));
-    scene_pack(*state, "p", FACE_PACK("mobilefacenet-faceplugin", "openvino: {file: p.onnx}\n"));
-    scene_pack(*state, "w", FACE_PACK("w600k-mbf", "openvino: {file: w.onnx}\n"));
-    struct hs_store *store = scene_open(*state);
+    store_fixture_add_pack(*state, "h", FACE_PACK("arcface-mobilefacenet", "hailo: {file: h.hef}\n"));
+    store_fixture_add_pack(*state, "p", FACE_PACK("mobilefacenet-faceplugin", "openvino: {file: p.onnx}\n"));
+    store_fixture_add_pack(*state, "w", FACE_PACK("w600k-mbf", "openvino: {file: w.onnx}\n"));
+    struct hs_store *store = store_fixture_open(*state);
     assert_string_equal(best_embedding(store, "openvino", false), "mobilefacenet-faceplugin");
     assert_string_equal(best_embedding(store, "sim", false), "mobilefacenet-faceplugin");
     assert_string_equal(best_embedding(store, "hailo", false), "arcface-mobilefacenet");
@@ -210,9 +210,9 @@ static void best_where_it_is_installed(void **state)
 static void states_of_a_file(void **state)
 {
     char hex[65];
-    scene_pack(*state, "pinned", pinned);
-    scene_pack(*state, "loose", loose);
-    struct hs_store *store = scene_open(*state);
+    store_fixture_add_pack(*state, "pinned", pinned);
+    store_fixture_add_pack(*state, "loose", loose);
+    struct hs_store *store = store_fixture_open(*state);
     assert_int_equal(state_of(store, "pinned", hex), HS_FILE_MISSING);
     assert_string_equal(hex, "");
     write_store(*state, "pinned.onnx", "model");
@@ -220,7 +220,7 @@ static void states_of_a_file(void **state)
     assert_string_equal(hex, SHA_MODEL);
     write_store(*state, "pinned.onnx", "modem"); /* one bit differs, same size */
     assert_int_equal(state_of(store, "pinned", NULL), HS_FILE_BAD);
-    assert_true(hs_store_has(store, scene_choice(store, "pinned").file));
+    assert_true(hs_store_has(store, store_fixture_choice(store, "pinned").file));
     write_store(*state, "loose.onnx", "other");
     assert_int_equal(state_of(store, "loose", hex), HS_FILE_UNRECORDED);
     assert_string_equal(hex, SHA_OTHER);
@@ -236,14 +236,14 @@ static void states_of_a_file(void **state)
     hs_store_close(store);
 }
 
-static void only_verified_files_are_handed_out(void **state)
+static void only_verified_files_are_returned(void **state)
 {
     char *path = NULL;
     struct hs_error err = { 0 };
-    scene_pack(*state, "pinned", pinned);
-    scene_pack(*state, "loose", loose);
-    struct hs_store *store = scene_open(*state);
-    struct hs_model_choice choice = scene_choice(store, "pinned"), other = scene_choice(store, "loose");
+    store_fixture_add_pack(*state, "pinned", pinned);
+    store_fixture_add_pack(*state, "loose", loose);
+    struct hs_store *store = store_fixture_open(*state);
+    struct hs_model_choice choice = store_fixture_choice(store, "pinned"), other = store_fixture_choice(store, "loose");
     assert_int_equal(hs_store_verified_path(store, &choice, &path, &err), HS_ENOTFOUND);
     assert_non_null(strstr(err.message, " models pull pinned"));
     write_store(*state, "pinned.onnx", "modem");
@@ -263,8 +263,8 @@ static void removing(void **state)
 {
     int removed = -1;
     struct hs_error err = { 0 };
-    scene_pack(*state, "loose", loose);
-    struct hs_store *store = scene_open(*state);
+    store_fixture_add_pack(*state, "loose", loose);
+    struct hs_store *store = store_fixture_open(*state);
     assert_int_equal(hs_store_remove(store, hs_store_find(store, "loose"), &removed, &err), 0);
     assert_int_equal(removed, 0);
     assert_false(folder_has(*state, "store"));
@@ -276,7 +276,7 @@ static void removing(void **state)
     write_store(*state, "packs/mine.yaml", PACK_HEAD("mine") "openvino: {file: mine.onnx}\n");
     write_store(*state, "mine.onnx", "model");
     assert_int_equal(hs_dir_make(folder_path(*state, "store/.loose.onnx.fetch/deep"), NULL), 0);
-    store = scene_open(*state);
+    store = store_fixture_open(*state);
     assert_int_equal(hs_store_remove(store, hs_store_find(store, "loose"), &removed, &err), 0);
     assert_int_equal(removed, 1);
     for (size_t i = 0; i < 4; i++)
@@ -296,7 +296,7 @@ static void one_at_a_time(void **state)
 {
     int lock, other;
     struct hs_error err = { 0 };
-    struct hs_store *store = scene_open(*state);
+    struct hs_store *store = store_fixture_open(*state);
     assert_int_equal(hs_store_lock(store, "a", true, &lock, &err), 0);
     assert_int_equal(hs_store_lock(store, "a", false, &other, &err), HS_EBUSY);
     assert_int_equal(hs_store_lock(store, "b", false, &other, &err), 0);
@@ -313,18 +313,18 @@ static void one_at_a_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_TEST(where_things_are),
-        SCENE_TEST(folders_from_the_environment),
-        SCENE_TEST(a_broken_shipped_pack_is_an_error),
-        SCENE_TEST(a_broken_imported_pack_is_left_out),
-        SCENE_TEST(the_shipped_pack_wins),
-        SCENE_TEST(by_name),
-        SCENE_TEST(the_best_one),
-        SCENE_TEST(best_where_it_is_installed),
-        SCENE_TEST(states_of_a_file),
-        SCENE_TEST(only_verified_files_are_handed_out),
-        SCENE_TEST(removing),
-        SCENE_TEST(one_at_a_time),
+        STORE_TEST(store_paths),
+        STORE_TEST(folders_from_the_environment),
+        STORE_TEST(an_invalid_shipped_pack_is_an_error),
+        STORE_TEST(an_invalid_imported_pack_is_skipped),
+        STORE_TEST(the_shipped_pack_wins),
+        STORE_TEST(by_name),
+        STORE_TEST(the_best_one),
+        STORE_TEST(installed_models_are_preferred),
+        STORE_TEST(states_of_a_file),
+        STORE_TEST(only_verified_files_are_returned),
+        STORE_TEST(removing),
+        STORE_TEST(one_at_a_time),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -24,7 +24,7 @@
 #define FILE_OF(categories, images, annotations)                                                                       \
     "{\"categories\":[" categories "],\"images\":[" images "],\"annotations\":[" annotations "]}"
 
-static void reads_what_is_needed(void **state)
+static void reads_the_needed_members(void **state)
 {
     (void) state;
     static const char text[] =
@@ -91,7 +91,7 @@ static const struct {
     { FILE_OF("{\"id\":\"1\",\"name\":\"person\",\"keypoints\":" NAMES "}", IMAGE, ""), "no category with 17" },
 };
 
-static void a_bad_set_is_refused_with_its_place(void **state)
+static void a_bad_set_is_rejected_with_its_index(void **state)
 {
     (void) state;
     for (size_t i = 0; i < sizeof(bad_sets) / sizeof(bad_sets[0]); i++) {
@@ -107,7 +107,7 @@ static void a_bad_set_is_refused_with_its_place(void **state)
 }
 
 /* Values at their limits, and optional members. */
-static void odd_values_are_read(void **state)
+static void unusual_values_are_read(void **state)
 {
     (void) state;
     static const char text[] = FILE_OF(
@@ -178,7 +178,7 @@ static int save_results(void *arg)
     return 0;
 }
 
-static void sets_and_results_are_whole_or_refused(void **state)
+static void sets_and_results_are_complete_or_rejected(void **state)
 {
     (void) state;
     char folder[] = "/tmp/hs-coco-XXXXXX", path[64];
@@ -243,9 +243,9 @@ static void results_read_back_as_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_what_is_needed),      cmocka_unit_test(a_bad_set_is_refused_with_its_place),
+        cmocka_unit_test(reads_the_needed_members),  cmocka_unit_test(a_bad_set_is_rejected_with_its_index),
         cmocka_unit_test(files_that_cannot_be_read), cmocka_unit_test(results_read_back_as_written),
-        cmocka_unit_test(odd_values_are_read),       cmocka_unit_test(sets_and_results_are_whole_or_refused),
+        cmocka_unit_test(unusual_values_are_read),   cmocka_unit_test(sets_and_results_are_complete_or_rejected),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -26,7 +26,7 @@ static const struct hs_pack pack = {
     .edges = edges,
 };
 
-struct scene {
+struct fixture {
     struct sim_pool sim;
     struct hs_buf picture;
     struct hs_pose_params params;
@@ -50,14 +50,14 @@ static void make_picture(struct hs_buf *out, bool png)
     hs_image_destroy(image);
 }
 
-static void set_up(struct scene *s, bool png)
+static void set_up(struct fixture *s, bool png)
 {
     for (int i = 0; i < HS_COCO_EDGES; i++) {
         edges[i][0] = hs_coco_edges[i].from;
         edges[i][1] = hs_coco_edges[i].to;
     }
     make_picture(&s->picture, png);
-    sim_pool_init(&s->sim, &pack, &file, HS_FINDS_POSES, SIDE, "latency_ms: 0");
+    sim_pool_init(&s->sim, &pack, &file, HS_OUTPUT_POSES, SIDE, "latency_ms: 0");
     s->params = (struct hs_pose_params) {
         .limits = HS_IMAGE_LIMITS_DEFAULT,
         .confidence_threshold = 0.3f,
@@ -70,7 +70,7 @@ static void set_up(struct scene *s, bool png)
     s->drawn_len = 0;
 }
 
-static void tear_down(struct scene *s)
+static void tear_down(struct fixture *s)
 {
     sim_pool_finish(&s->sim);
     hs_buf_finish(&s->picture);
@@ -91,7 +91,7 @@ static void check_people(const struct hs_pose_result *result)
 
 static int detect_and_draw(void *arg)
 {
-    struct scene *s = arg;
+    struct fixture *s = arg;
     struct hs_pose_result result;
     struct hs_error err = { 0 };
     hs_pose_result_init(&result);
@@ -112,10 +112,10 @@ static int detect_and_draw(void *arg)
     return r;
 }
 
-static void a_picture_is_answered_or_refused(void **state)
+static void a_picture_is_detected_or_rejected(void **state)
 {
     (void) state;
-    struct scene s;
+    struct fixture s;
     for (int png = 0; png < 2; png++) {
         for (int side = 0; side <= 100; side += 100) {
             set_up(&s, png);
@@ -127,7 +127,7 @@ static void a_picture_is_answered_or_refused(void **state)
 }
 
 /* Detections beyond max_detections are counted, and a kept picture has the requested size. */
-static void parameters_are_kept(void **state)
+static void parameters_are_applied(void **state)
 {
     (void) state;
     static const struct {
@@ -140,7 +140,7 @@ static void parameters_are_kept(void **state)
         { 2, 256, 0.3f, 2, 2, 256 },  { 2, 255, 0.3f, 2, 2, 255 }, { 2, 64, 0.3f, 2, 2, 64 },
         { 10, 0, 1, 0, 0, WIDTH },
     };
-    struct scene s;
+    struct fixture s;
     for (int png = 0; png < 2; png++) {
         set_up(&s, png);
         for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
@@ -164,10 +164,10 @@ static void parameters_are_kept(void **state)
     }
 }
 
-static void what_cannot_be_answered_is_refused(void **state)
+static void invalid_requests_are_rejected(void **state)
 {
     (void) state;
-    struct scene s;
+    struct fixture s;
     struct hs_pose_result result;
     struct hs_error err;
     struct hs_cancel cancel;
@@ -200,7 +200,7 @@ static void other_outputs_are_refused(void **state)
 {
     (void) state;
     static struct hs_pack other;
-    struct scene s;
+    struct fixture s;
     struct hs_pose_result result;
     struct hs_error err;
     set_up(&s, true);
@@ -217,9 +217,9 @@ static void other_outputs_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_picture_is_answered_or_refused),
-        cmocka_unit_test(parameters_are_kept),
-        cmocka_unit_test(what_cannot_be_answered_is_refused),
+        cmocka_unit_test(a_picture_is_detected_or_rejected),
+        cmocka_unit_test(parameters_are_applied),
+        cmocka_unit_test(invalid_requests_are_rejected),
         cmocka_unit_test(other_outputs_are_refused),
     };
     return HS_RUN_TESTS(tests);

@@ -14,7 +14,7 @@ static const char *classes[] = { "cat", "dog" };
 static const char *keypoints[] = { "nose", "back", "tail" };
 static int edges[][2] = { { 0, 1 }, { 1, 2 } };
 
-struct scene {
+struct fixture {
     struct hs_pack pack;
     struct hs_model_runner runner;
     struct hs_pose_settings settings;
@@ -27,7 +27,7 @@ struct scene {
     char whole[4096]; /* the answer, "" until known */
 };
 
-static void set_up(struct scene *s)
+static void set_up(struct fixture *s)
 {
     memset(s, 0, sizeof(*s));
     s->pack = (struct hs_pack) {
@@ -59,12 +59,12 @@ static void set_up(struct scene *s)
     s->threshold = 0.25f;
 }
 
-static int write_answer(const struct scene *s, struct hs_buf *out)
+static int write_answer(const struct fixture *s, struct hs_buf *out)
 {
     return hs_pose_response_write(&s->app, &s->result, s->threshold, s->more, out);
 }
 
-static void check(const struct scene *s, const char *text)
+static void check(const struct fixture *s, const char *text)
 {
     struct hs_buf out;
     hs_buf_init(&out, 1 << 16);
@@ -98,7 +98,7 @@ static void check(const struct scene *s, const char *text)
 static void people_are_listed(void **state)
 {
     (void) state;
-    struct scene s;
+    struct fixture s;
     set_up(&s);
     check(&s, "{\"poses\": [" PERSON_1 ", \"skeleton\": [" EDGE_1 ", " EDGE_2 "]}, " PERSON_2 ", \"skeleton\": [" EDGE_1
               "]}], \"count\": 2, " SIZE "\"model\": \"made\", \"device\": \"sim\", " TIMINGS "}");
@@ -119,7 +119,7 @@ static void people_are_listed(void **state)
 static void more_is_added_at_the_end(void **state)
 {
     (void) state;
-    struct scene s;
+    struct fixture s;
     set_up(&s);
     s.result.people.count = s.result.found = 0;
 #define NOBODY "{\"poses\": [], \"count\": 0, " SIZE "\"model\": \"made\", \"device\": \"sim\", " TIMINGS
@@ -138,10 +138,10 @@ static void more_is_added_at_the_end(void **state)
 }
 
 /* The text fits exactly, and exceeds the buffer's maximum by one byte. */
-static void an_answer_that_does_not_fit_is_refused(void **state)
+static void a_response_that_does_not_fit_is_rejected(void **state)
 {
     (void) state;
-    struct scene s;
+    struct fixture s;
     struct hs_buf out;
     set_up(&s);
     hs_buf_init(&out, 1 << 16);
@@ -157,7 +157,7 @@ static void an_answer_that_does_not_fit_is_refused(void **state)
 
 static int write_whole(void *arg)
 {
-    struct scene *s = arg;
+    struct fixture *s = arg;
     struct hs_buf out;
     hs_buf_init(&out, 1 << 16);
     int r = write_answer(s, &out);
@@ -169,10 +169,10 @@ static int write_whole(void *arg)
     return r;
 }
 
-static void an_answer_is_whole_or_none(void **state)
+static void a_response_is_complete_or_absent(void **state)
 {
     (void) state;
-    static struct scene s;
+    static struct fixture s;
     set_up(&s);
     json_t *more = json_pack("{s:s, s:[s]}", "id", "x", "warnings", "first");
     s.more = more;
@@ -223,7 +223,7 @@ static void check_color(const struct hs_image *image, int x, int y, uint32_t col
 static void people_are_drawn(void **state)
 {
     (void) state;
-    struct scene s;
+    struct fixture s;
     struct hs_pose poses[10];
     struct hs_keypoint points[10 * 3];
     set_up(&s);
@@ -262,7 +262,7 @@ static void people_are_drawn(void **state)
 static void people_of_coco_have_its_colours(void **state)
 {
     (void) state;
-    struct scene s;
+    struct fixture s;
     int coco_edges[HS_COCO_EDGES][2];
     struct hs_keypoint points[HS_COCO_KEYPOINTS];
     set_up(&s);
@@ -302,10 +302,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(people_are_listed),
         cmocka_unit_test(more_is_added_at_the_end),
-        cmocka_unit_test(an_answer_that_does_not_fit_is_refused),
+        cmocka_unit_test(a_response_that_does_not_fit_is_rejected),
         cmocka_unit_test(people_are_drawn),
         cmocka_unit_test(people_of_coco_have_its_colours),
-        cmocka_unit_test(an_answer_is_whole_or_none),
+        cmocka_unit_test(a_response_is_complete_or_absent),
     };
     return HS_RUN_TESTS(tests);
 }

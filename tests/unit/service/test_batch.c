@@ -13,9 +13,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "service/answer.h"
 #include "service/app.h"
 #include "service/batch.h"
+#include "service/response.h"
 
 enum { MB = 1 << 20 };
 
@@ -50,7 +50,7 @@ static int answer(void *ctx, const struct hs_batch_picture *picture, struct hs_b
 static void handle(struct hs_http_request *req)
 {
     struct fixture *f = hs_http_context(req);
-    const struct hs_batch batch = { .answer = answer, .ctx = f };
+    const struct hs_batch batch = { .process = answer, .ctx = f };
     hs_batch_reply(req, &batch);
     atomic_fetch_add(&f->handled, 1);
 }
@@ -70,21 +70,21 @@ static void use_sorted(const void *state, struct hs_http_options *options)
     options->json_style = HS_JSON_SORTED;
 }
 
-static struct fixture *set_up(void (*shape)(const void *state, struct hs_http_options *options))
+static struct fixture *set_up(void (*configure_http)(const void *state, struct hs_http_options *options))
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct hs_http_options options;
     struct hs_error err;
     assert_non_null(f);
-    f->app.shape = shape;
+    f->app.configure_http = configure_http;
     f->core.app = &f->app;
     f->core.budgets = &f->budgets;
-    hs_budget_init(&f->budgets.answers, HS_ANSWERS_HELD_MAX);
+    hs_budget_init(&f->budgets.responses, HS_RESPONSES_HELD_MAX);
     hs_log_setup("test", HS_LOG_ERROR, HS_LOG_TEXT);
     hs_http_options_init(&options);
     options.batch_max = 256;
-    if (shape)
-        shape(f, &options);
+    if (configure_http)
+        configure_http(f, &options);
     if (hs_http_create(&options, routes, 1, f, &f->server, &err) < 0 || hs_http_start(f->server, &err) < 0)
         fail_msg("%s", err.message);
     return f;
@@ -93,7 +93,7 @@ static struct fixture *set_up(void (*shape)(const void *state, struct hs_http_op
 static void tear_down(struct fixture *f)
 {
     hs_http_destroy(f->server);
-    hs_budget_finish(&f->budgets.answers);
+    hs_budget_finish(&f->budgets.responses);
     free(f);
 }
 
@@ -201,14 +201,14 @@ static void expect_error(json_t *value, const char *code, const char *text)
 /* The handler may return shortly after the answer was received. */
 static void expect_all_released(struct fixture *f)
 {
-    for (int i = 0; i < 2000 && hs_budget_used(&f->budgets.answers, NULL) > 0; i++)
+    for (int i = 0; i < 2000 && hs_budget_used(&f->budgets.responses, NULL) > 0; i++)
         usleep(5000);
-    assert_int_equal(hs_budget_used(&f->budgets.answers, NULL), 0);
+    assert_int_equal(hs_budget_used(&f->budgets.responses, NULL), 0);
 }
 
 /* ---- tests ---- */
 
-static void whole_answers_in_each_style(void **state)
+static void whole_responses_have_each_style(void **state)
 {
     (void) state;
     for (int sorted = 0; sorted < 2; sorted++) {
@@ -228,7 +228,7 @@ static void whole_answers_in_each_style(void **state)
     }
 }
 
-static void past_the_largest_answer_comes_an_error(void **state)
+static void a_response_over_the_limit_is_an_error(void **state)
 {
     (void) state;
     struct fixture *f = set_up(NULL);
@@ -247,7 +247,7 @@ static void past_the_largest_answer_comes_an_error(void **state)
     tear_down(f);
 }
 
-static void a_result_past_it_is_a_line_with_an_error(void **state)
+static void a_result_over_the_limit_is_an_error_line(void **state)
 {
     (void) state;
     struct fixture *f = set_up(NULL);
@@ -262,7 +262,7 @@ static void a_result_past_it_is_a_line_with_an_error(void **state)
     tear_down(f);
 }
 
-static void lines_are_held_only_until_they_are_sent(void **state)
+static void lines_are_freed_once_sent(void **state)
 {
     (void) state;
     struct fixture *f = set_up(NULL);
@@ -272,13 +272,13 @@ static void lines_are_held_only_until_they_are_sent(void **state)
     assert_non_null(strstr(body_of(&answer) + answer.len - 4096, "{\"count\": 60, \"failed\": 0}\n"));
     hs_buf_finish(&answer);
     expect_all_released(f);
-    hs_budget_used(&f->budgets.answers, &peak);
+    hs_budget_used(&f->budgets.responses, &peak);
     assert_true(peak < 13 * MB);
     tear_down(f);
 }
 
 /* A client that reads nothing: few pictures are started, and the handler soon returns. */
-static void a_client_that_does_not_read_holds_nobody(void **state)
+static void a_client_that_does_not_read_blocks_no_other(void **state)
 {
     (void) state;
     struct fixture *f = set_up(NULL);
@@ -297,7 +297,7 @@ static void without_room_for_its_results_it_is_busy(void **state)
     (void) state;
     struct fixture *f = set_up(NULL);
     int status;
-    assert_true(hs_budget_try(&f->budgets.answers, HS_ANSWERS_HELD_MAX - 5000));
+    assert_true(hs_budget_try(&f->budgets.responses, HS_RESPONSES_HELD_MAX - 5000));
     json_t *value = ask_whole(f, 3, MB, &status);
     assert_int_equal(status, 503);
     expect_error(value, "busy", "use all memory for answers");
@@ -305,7 +305,7 @@ static void without_room_for_its_results_it_is_busy(void **state)
     assert_non_null(strstr(body_of(&answer), "\"code\": \"busy\""));
     assert_non_null(strstr(body_of(&answer), "{\"count\": 3, \"failed\": 1}\n"));
     hs_buf_finish(&answer);
-    hs_budget_release(&f->budgets.answers, HS_ANSWERS_HELD_MAX - 5000);
+    hs_budget_release(&f->budgets.responses, HS_RESPONSES_HELD_MAX - 5000);
     expect_all_released(f);
     tear_down(f);
 }
@@ -313,11 +313,11 @@ static void without_room_for_its_results_it_is_busy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_answers_in_each_style),
-        cmocka_unit_test(past_the_largest_answer_comes_an_error),
-        cmocka_unit_test(a_result_past_it_is_a_line_with_an_error),
-        cmocka_unit_test(lines_are_held_only_until_they_are_sent),
-        cmocka_unit_test(a_client_that_does_not_read_holds_nobody),
+        cmocka_unit_test(whole_responses_have_each_style),
+        cmocka_unit_test(a_response_over_the_limit_is_an_error),
+        cmocka_unit_test(a_result_over_the_limit_is_an_error_line),
+        cmocka_unit_test(lines_are_freed_once_sent),
+        cmocka_unit_test(a_client_that_does_not_read_blocks_no_other),
         cmocka_unit_test(without_room_for_its_results_it_is_busy),
     };
     return HS_RUN_TESTS(tests);

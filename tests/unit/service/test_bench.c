@@ -78,7 +78,7 @@ static void processor_time_is_that_of_a_round(void **state)
     assert_true(s.stages[1].p50 >= 5 && s.stages[1].p50 <= s.stages[1].p95 && s.stages[1].p95 <= s.stages[1].p99);
 }
 
-static void rounds_of_the_warming_are_not_counted(void **state)
+static void warm_up_rounds_are_not_counted(void **state)
 {
     (void) state;
     const struct hs_bench_job job = { make_worker, work_5_ms, free_worker };
@@ -113,7 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failures_are_counted_and_not_measured),
         cmocka_unit_test(processor_time_is_that_of_a_round),
-        cmocka_unit_test(rounds_of_the_warming_are_not_counted),
+        cmocka_unit_test(warm_up_rounds_are_not_counted),
         cmocka_unit_test(no_round_is_an_error),
     };
     return HS_RUN_TESTS(tests);

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "../models/scene.h"
+#include "../models/store_fixture.h"
 #include "service/embedding_parity.h"
 
 #define PACK(name, sha_hailo, sha_openvino)                                                                            \
@@ -17,7 +17,7 @@
     "hailo: {file: " name ".hef, sha256: " sha_hailo "}\n"                                                             \
     "openvino: {file: " name ".onnx, sha256: " sha_openvino "}\n"
 
-static const struct hs_sample_stats fine = { .count = 40, .least = .95, .median = .99 };
+static const struct hs_sample_stats fine = { .count = 40, .min = .95, .median = .99 };
 
 static struct hs_model_choice file_of(const struct hs_store *store, const char *name, const char *backend)
 {
@@ -28,9 +28,9 @@ static struct hs_model_choice file_of(const struct hs_store *store, const char *
 
 static struct hs_store *open_with(const char *folder, const char *pack)
 {
-    scene_pack(folder, "made", pack);
+    store_fixture_add_pack(folder, "made", pack);
     assert_int_equal(hs_dir_make(folder_path(folder, "store"), NULL), 0);
-    return scene_open(folder);
+    return store_fixture_open(folder);
 }
 
 static void save(const struct hs_store *store, struct hs_sample_stats cosine)
@@ -56,33 +56,33 @@ static void refused(const struct hs_store *store, const char *why)
 static void bounds(void **state)
 {
     (void) state;
-    struct hs_sample_stats s = { .count = HS_PARITY_FACES, .least = HS_PARITY_LEAST, .median = HS_PARITY_MEDIAN };
+    struct hs_sample_stats s = { .count = HS_PARITY_FACES, .min = HS_PARITY_MIN, .median = HS_PARITY_MEDIAN };
     assert_int_equal(hs_embedding_parity_judge(&s, NULL), 0);
     s.count--;
     assert_int_equal(hs_embedding_parity_judge(&s, NULL), HS_EMODEL);
-    s = (struct hs_sample_stats) { .count = 99, .least = HS_PARITY_LEAST - .001, .median = .999 };
+    s = (struct hs_sample_stats) { .count = 99, .min = HS_PARITY_MIN - .001, .median = .999 };
     assert_int_equal(hs_embedding_parity_judge(&s, NULL), HS_EMODEL);
-    s = (struct hs_sample_stats) { .count = 99, .least = .95, .median = HS_PARITY_MEDIAN - .001 };
+    s = (struct hs_sample_stats) { .count = 99, .min = .95, .median = HS_PARITY_MEDIAN - .001 };
     assert_int_equal(hs_embedding_parity_judge(&s, NULL), HS_EMODEL);
     s.median = (double) NAN;
     assert_int_equal(hs_embedding_parity_judge(&s, NULL), HS_EMODEL);
 }
 
-static void only_what_was_compared_passes(void **state)
+static void a_passing_comparison_is_required(void **state)
 {
     struct hs_store *store = open_with(*state, PACK("made", SHA_MODEL, SHA_OTHER));
     refused(store, "the model files have not been compared. Run `hailo-face compare-devices`");
     save(store, fine);
     assert_true(folder_has(*state, "store/made.agreement.json"));
     assert_int_equal(check(store, NULL), 0);
-    save(store, (struct hs_sample_stats) { .count = 40, .least = .5, .median = .8 });
+    save(store, (struct hs_sample_stats) { .count = 40, .min = .5, .median = .8 });
     refused(store, "median cosine is 0.8000 (at least 0.97 required), the lowest 0.5000");
-    save(store, (struct hs_sample_stats) { .count = 7, .least = .98, .median = .99 });
+    save(store, (struct hs_sample_stats) { .count = 7, .min = .98, .median = .99 });
     refused(store, "only 7 faces");
     hs_store_close(store);
 }
 
-static void other_files_are_another_matter(void **state)
+static void other_model_files_are_refused(void **state)
 {
     static const char third[] = "0000000000000000000000000000000000000000000000000000000000000003";
     char text[sizeof(PACK("made", SHA_MODEL, SHA_OTHER)) + 8];
@@ -141,10 +141,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bounds),
-        SCENE_TEST(only_what_was_compared_passes),
-        SCENE_TEST(other_files_are_another_matter),
-        SCENE_TEST(one_file_agrees_with_itself),
-        SCENE_TEST(damaged_records),
+        STORE_TEST(a_passing_comparison_is_required),
+        STORE_TEST(other_model_files_are_refused),
+        STORE_TEST(one_file_agrees_with_itself),
+        STORE_TEST(damaged_records),
     };
     return HS_RUN_TESTS(tests);
 }

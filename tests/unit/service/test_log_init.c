@@ -18,7 +18,7 @@ static void start(enum hs_hailort_log hailort)
     hs_log_init(&call, &logging, &problems);
 }
 
-static void hailort_is_led_into_the_journal(void **state)
+static void hailort_logs_to_the_journal(void **state)
 {
     (void) state;
     unsetenv("HAILO_PRINT_TO_SYSLOG");
@@ -28,7 +28,7 @@ static void hailort_is_led_into_the_journal(void **state)
     assert_string_equal(getenv("HAILO_PRINT_TO_SYSLOG"), "1");
 }
 
-static void the_users_own_word_stays(void **state)
+static void variables_of_the_user_are_kept(void **state)
 {
     (void) state;
     setenv("HAILO_PRINT_TO_SYSLOG", "1", 1);
@@ -72,8 +72,8 @@ static void options_choose_the_level(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hailort_is_led_into_the_journal),
-        cmocka_unit_test(the_users_own_word_stays),
+        cmocka_unit_test(hailort_logs_to_the_journal),
+        cmocka_unit_test(variables_of_the_user_are_kept),
         cmocka_unit_test(options_choose_the_level),
     };
     return HS_RUN_TESTS(tests);

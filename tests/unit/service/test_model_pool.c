@@ -54,7 +54,7 @@ static int run(struct script *s, int64_t deadline_ms, struct hs_cancel *cancel,
     return hs_model_pool_run(s->pool, attempt, s, hs_deadline_in_ms(deadline_ms), cancel, ret_runner, &err);
 }
 
-static void what_passes_is_tried_again_in_place(void **state)
+static void transient_failures_are_retried_on_the_same_device(void **state)
 {
     (void) state;
     struct hs_model_pool pool;
@@ -134,7 +134,7 @@ static void errors_of_the_request_are_passed_on(void **state)
     hs_model_pool_finish(&pool);
 }
 
-static void a_client_that_left_ends_the_pauses(void **state)
+static void a_disconnected_client_ends_the_pauses(void **state)
 {
     (void) state;
     struct hs_model_pool pool;
@@ -181,7 +181,7 @@ int __wrap_hs_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int6
     return r;
 }
 
-static void a_client_that_leaves_ends_the_pause_under_way(void **state)
+static void a_disconnect_ends_the_current_pause(void **state)
 {
     (void) state;
     struct hs_model_pool pool;
@@ -217,12 +217,12 @@ static void work_is_spread(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_passes_is_tried_again_in_place),
+        cmocka_unit_test(transient_failures_are_retried_on_the_same_device),
         cmocka_unit_test(another_device_takes_over),
         cmocka_unit_test(the_fallback_is_the_last_resort),
         cmocka_unit_test(errors_of_the_request_are_passed_on),
-        cmocka_unit_test(a_client_that_left_ends_the_pauses),
-        cmocka_unit_test(a_client_that_leaves_ends_the_pause_under_way),
+        cmocka_unit_test(a_disconnected_client_ends_the_pauses),
+        cmocka_unit_test(a_disconnect_ends_the_current_pause),
         cmocka_unit_test(work_is_spread),
     };
     return HS_RUN_TESTS(tests);

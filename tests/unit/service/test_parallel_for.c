@@ -42,7 +42,7 @@ static void each_index_is_run_once(void **state)
     assert_int_equal(hs_parallel_for(&none, NULL), 0);
 }
 
-static void the_first_failure_ends_it(void **state)
+static void the_first_failure_stops_the_loop(void **state)
 {
     (void) state;
     struct hs_error err;
@@ -63,7 +63,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_index_is_run_once),
-        cmocka_unit_test(the_first_failure_ends_it),
+        cmocka_unit_test(the_first_failure_stops_the_loop),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -18,11 +18,11 @@ static void least_median_mean_and_most(void **state)
     const double values[] = { 4, -1, 9, 2, 6 };
     struct hs_sample_stats s;
     summary_of(values, 5, &s);
-    assert_true(s.count == 5 && s.least == -1 && s.median == 4 && s.most == 9 && s.mean > 3.999 && s.mean < 4.001);
+    assert_true(s.count == 5 && s.min == -1 && s.median == 4 && s.max == 9 && s.mean > 3.999 && s.mean < 4.001);
     summary_of(values, 4, &s);
-    assert_true(s.count == 4 && s.least == -1 && s.median == 3 && s.most == 9);
+    assert_true(s.count == 4 && s.min == -1 && s.median == 3 && s.max == 9);
     summary_of(values, 1, &s);
-    assert_true(s.count == 1 && s.least == 4 && s.median == 4 && s.mean == 4 && s.most == 4);
+    assert_true(s.count == 1 && s.min == 4 && s.median == 4 && s.mean == 4 && s.max == 4);
 }
 
 static void none_and_many(void **state)
@@ -30,12 +30,12 @@ static void none_and_many(void **state)
     (void) state;
     struct hs_sample_stats s;
     summary_of(NULL, 0, &s);
-    assert_true(s.count == 0 && s.least == 0 && s.median == 0 && s.mean == 0 && s.most == 0);
+    assert_true(s.count == 0 && s.min == 0 && s.median == 0 && s.mean == 0 && s.max == 0);
     double many[1000];
     for (int i = 0; i < 1000; i++)
         many[i] = (i * 7919) % 1000;
     summary_of(many, 1000, &s);
-    assert_true(s.count == 1000 && s.least == 0 && s.median == 499.5 && s.most == 999);
+    assert_true(s.count == 1000 && s.min == 0 && s.median == 499.5 && s.max == 999);
 }
 
 static void percentiles_are_the_nearest_rank(void **state)

@@ -10,17 +10,17 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "call_fail.h"
-#include "models/scene.h"
+#include "models/store_fixture.h"
 #include "pose/app.h"
 #include "pose/settings.h"
-#include "service/answer.h"
-#include "service/answer_warnings.h"
 #include "service/drawing.h"
 #include "service/embedding_parity.h"
 #include "service/model_cache.h"
 #include "service/parallel_for.h"
 #include "service/picture_files.h"
 #include "service/picture_report.h"
+#include "service/response.h"
+#include "service/response_warnings.h"
 #include "service/sample_stats.h"
 
 static struct hs_error err;
@@ -261,9 +261,9 @@ static int name_answer(void *arg)
 static int warn(void *arg)
 {
     (void) arg;
-    json_t *answer = hs_answer_warn(json_object(), hs_warning_json("code_a", "field", "is %d\n", 5));
-    answer = hs_answer_warn_damage(answer, "image", "cut off");
-    answer = hs_answer_warn_damage(answer, "image", "");
+    json_t *answer = hs_response_warn(json_object(), hs_warning_json("code_a", "field", "is %d\n", 5));
+    answer = hs_response_warn_damage(answer, "image", "cut off");
+    answer = hs_response_warn_damage(answer, "image", "");
     if (!answer)
         return HS_ENOMEM;
     json_t *list = json_object_get(answer, "warnings");
@@ -281,9 +281,9 @@ static void test_answers(void **state)
                   "b\xc3\xa9";
     assert_true(hs_fail_each_allocation(name_answer, path) >= 3);
     assert_true(hs_fail_each_allocation(warn, NULL) >= 6);
-    assert_int_equal(hs_answer_failed(HS_ENOMEM, &err), HS_ENOMEM);
+    assert_int_equal(hs_response_failed(HS_ENOMEM, &err), HS_ENOMEM);
     assert_string_equal(err.message, "no memory for the answer");
-    assert_int_equal(hs_answer_failed(HS_ETOOLARGE, &err), HS_ETOOLARGE);
+    assert_int_equal(hs_response_failed(HS_ETOOLARGE, &err), HS_ETOOLARGE);
     assert_non_null(strstr(err.message, "larger than 16777216 bytes"));
 }
 
@@ -292,7 +292,7 @@ static int settle(void *arg)
     static const char *items[] = { "x/one.jpg", "y/one.png", "-", "two" };
     const struct hs_text_list pictures = { items, HS_ARRAY_LEN(items) };
     struct hs_drawing_target target = { .path = arg };
-    int r = hs_drawing_target_settle(&target, &pictures, &err);
+    int r = hs_drawing_target_resolve(&target, &pictures, &err);
     if (r == 0) {
         static const char *const names[] = { "one.jpg", "one-2.jpg", "stdin.jpg", "two.jpg" };
         assert_int_equal(target.count, 4);
@@ -350,9 +350,9 @@ static void open_models(struct models *m, const char *folder)
     assert_int_equal(hs_dir_make(folder_path(folder, "packs"), NULL), 0);
     for (int i = 0; i < PACKS; i++) {
         hs_str_format(name, sizeof(name), "p%d", i);
-        scene_pack(folder, name, texts[i]);
+        store_fixture_add_pack(folder, name, texts[i]);
     }
-    m->store = scene_open(folder);
+    m->store = store_fixture_open(folder);
     assert_int_equal(hs_settings_create(&hs_pose_schema, &m->settings, &err), 0);
     m->options = (struct hs_model_options) { .store = m->store,
                                              .task = HS_TASK_POSE,
@@ -528,7 +528,7 @@ static const struct hs_app_model app_models[] = { { .task = HS_TASK_POSE,
                                                     .role = "pose",
                                                     .setting = "model.name",
                                                     .batch = 1,
-                                                    .sized = true } };
+                                                    .free_size = true } };
 static const struct hs_app app = {
     .program = { .name = "hailo-test", .schema = &hs_pose_schema, .app = &app },
     .models = app_models,
@@ -595,7 +595,7 @@ static int check_parity(void *arg)
 static int save_parity(void *arg)
 {
     const struct parity *p = arg;
-    const struct hs_sample_stats fine = { .count = HS_PARITY_FACES, .least = 1, .median = 1 };
+    const struct hs_sample_stats fine = { .count = HS_PARITY_FACES, .min = 1, .median = 1 };
     return hs_embedding_parity_save(p->store, &p->device, &p->against, &fine, &err);
 }
 
@@ -609,8 +609,8 @@ static void test_parity(void **state)
                                "openvino: {file: made.onnx, sha256: " SHA_OTHER "}\n";
     assert_int_equal(hs_dir_make(folder_path(*state, "packs"), NULL), 0);
     assert_int_equal(hs_dir_make(folder_path(*state, "store"), NULL), 0);
-    scene_pack(*state, "made", text);
-    struct parity p = { .store = scene_open(*state) };
+    store_fixture_add_pack(*state, "made", text);
+    struct parity p = { .store = store_fixture_open(*state) };
     const struct hs_pack *pack = hs_store_find(p.store, "made");
     p.device = (struct hs_model_choice) { pack, hs_pack_find_file(pack, "hailo", NULL) };
     p.against = (struct hs_model_choice) { pack, hs_pack_find_file(pack, "openvino", NULL) };

@@ -99,7 +99,7 @@ static double square_error(const double m[6], const struct hs_point *points)
 }
 
 /* No similarity close to the result fits better, and rms_error is the error of the result. */
-static void noisy_points_get_the_least_squares(void **state)
+static void noisy_points_get_the_least_squares_solution(void **state)
 {
     (void) state;
     for (int round = 0; round < 200; round++) {
@@ -136,7 +136,7 @@ static void refuse(const struct hs_point *points, const char *word)
     assert_float_equal(a.scale, 42, 0);
 }
 
-static void points_that_are_no_face_are_refused(void **state)
+static void invalid_landmarks_are_rejected(void **state)
 {
     (void) state;
     struct hs_point points[HS_FACE_LANDMARKS];
@@ -170,9 +170,9 @@ static void there_is_no_reflection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_template_itself_stays),           cmocka_unit_test(a_quarter_turn_by_hand),
-        cmocka_unit_test(any_similarity_is_recovered),         cmocka_unit_test(noisy_points_get_the_least_squares),
-        cmocka_unit_test(points_that_are_no_face_are_refused), cmocka_unit_test(there_is_no_reflection),
+        cmocka_unit_test(the_template_itself_stays),      cmocka_unit_test(a_quarter_turn_by_hand),
+        cmocka_unit_test(any_similarity_is_recovered),    cmocka_unit_test(noisy_points_get_the_least_squares_solution),
+        cmocka_unit_test(invalid_landmarks_are_rejected), cmocka_unit_test(there_is_no_reflection),
     };
     return HS_RUN_TESTS(tests);
 }

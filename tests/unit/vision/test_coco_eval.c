@@ -87,7 +87,7 @@ static void precision_and_recall_by_hand(void **state)
     assert_true(m.ap == -1 && m.ar == -1 && m.ap50 == -1 && m.ar75 == -1 && m.ap_large == -1);
 }
 
-static void a_second_detection_of_a_person_is_false(void **state)
+static void a_second_detection_is_a_false_positive(void **state)
 {
     (void) state;
     struct hs_coco_truth truths[] = { person(1, 100, 100), person(1, 400, 300) };
@@ -97,7 +97,7 @@ static void a_second_detection_of_a_person_is_false(void **state)
     assert_float_equal(m.ap, (51 + 50 * 2.0 / 3) / 101, 1e-12);
 }
 
-static void crowds_and_unlabelled_people_neither_help_nor_hurt(void **state)
+static void crowds_and_unlabelled_people_are_ignored(void **state)
 {
     (void) state;
     struct hs_coco_truth truths[] = { person(1, 100, 100), person(1, 400, 300), person(1, 700, 300) };
@@ -134,7 +134,7 @@ static void only_the_best_twenty_of_a_picture_count(void **state)
     assert_float_equal(evaluate(&truth, 1, results, 21).ap, 1.0 / 20, 1e-12);
 }
 
-static void other_pictures_are_left_out(void **state)
+static void other_pictures_are_ignored(void **state)
 {
     (void) state;
     struct hs_coco_truth truths[] = { person(9, 0, 0), person(3, 100, 100), person(-4, 0, 0) };
@@ -220,10 +220,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(similarity_by_hand),
         cmocka_unit_test(precision_and_recall_by_hand),
-        cmocka_unit_test(a_second_detection_of_a_person_is_false),
-        cmocka_unit_test(crowds_and_unlabelled_people_neither_help_nor_hurt),
+        cmocka_unit_test(a_second_detection_is_a_false_positive),
+        cmocka_unit_test(crowds_and_unlabelled_people_are_ignored),
         cmocka_unit_test(only_the_best_twenty_of_a_picture_count),
-        cmocka_unit_test(other_pictures_are_left_out),
+        cmocka_unit_test(other_pictures_are_ignored),
         cmocka_unit_test(random_set_equals_pycocotools),
     };
     return HS_RUN_TESTS(tests);

@@ -102,7 +102,7 @@ static struct hs_rect one_spot(const void *decoder, uint32_t place)
     return place == 12345 ? (struct hs_rect) { 100, 100, 110, 110 } : (struct hs_rect) { 0, 0, 10, 10 };
 }
 
-static void the_best_are_taken(void **state)
+static void the_best_hits_are_kept(void **state)
 {
     (void) state;
     struct hs_hits hits = { .threshold = 0.1f };
@@ -150,7 +150,7 @@ int main(void)
         cmocka_unit_test(runs_number_their_places),
         cmocka_unit_test(logits_pass_as_their_sigmoid_does),
         cmocka_unit_test(suppression_gets_usable_boxes),
-        cmocka_unit_test(the_best_are_taken),
+        cmocka_unit_test(the_best_hits_are_kept),
         cmocka_unit_test(outputs_are_checked_and_named),
     };
     return HS_RUN_TESTS(tests);

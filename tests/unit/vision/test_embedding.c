@@ -20,7 +20,7 @@ static void scales_to_length_one(void **state)
     assert_float_equal(large[1], -sqrt(0.5), 1e-6);
 }
 
-static void refuses_what_has_no_direction(void **state)
+static void rejects_zero_vectors(void **state)
 {
     (void) state;
     float zero[4] = { 0 }, none[1] = { 7 }, faint[2] = { 1e-30f, 0 }, nan[2] = { 1, NAN }, inf[2] = { -INFINITY, 1 };
@@ -53,7 +53,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scales_to_length_one),
-        cmocka_unit_test(refuses_what_has_no_direction),
+        cmocka_unit_test(rejects_zero_vectors),
         cmocka_unit_test(cosine_stays_within_one),
     };
     return HS_RUN_TESTS(tests);

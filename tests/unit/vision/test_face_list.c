@@ -36,7 +36,7 @@ static void boxes_are_clamped_and_landmarks_are_not(void **state)
     hs_face_list_finish(&list);
 }
 
-static void keeps_its_memory_and_refuses_what_cannot_be(void **state)
+static void keeps_its_memory_and_rejects_huge_sizes(void **state)
 {
     (void) state;
     struct hs_face_list list;
@@ -194,7 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(boxes_are_clamped_and_landmarks_are_not),
-        cmocka_unit_test(keeps_its_memory_and_refuses_what_cannot_be),
+        cmocka_unit_test(keeps_its_memory_and_rejects_huge_sizes),
         cmocka_unit_test(moves_from_a_part_to_the_whole),
         cmocka_unit_test(adds_only_what_is_new),
         cmocka_unit_test(merges_two_scales),

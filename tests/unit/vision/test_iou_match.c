@@ -20,7 +20,7 @@ static struct hs_boxes boxes_of(const struct thing *things, size_t count)
     return (struct hs_boxes) { .first = &things[0].box, .count = count, .stride = sizeof(*things) };
 }
 
-static void each_gets_the_best_that_is_free(void **state)
+static void each_gets_the_best_free_box(void **state)
 {
     (void) state;
     const struct thing a[] = { at(0, 0), at(1, 0), at(50, 50), at(90, 0) };
@@ -35,7 +35,7 @@ static void each_gets_the_best_that_is_free(void **state)
     assert_true(of[3] == HS_IOU_MATCH_NONE);
 }
 
-static void what_overlaps_less_is_another_one(void **state)
+static void smaller_overlap_is_no_match(void **state)
 {
     (void) state;
     const struct thing a[] = { at(0, 0) }, b[] = { at(0, 5) };
@@ -47,7 +47,7 @@ static void what_overlaps_less_is_another_one(void **state)
     assert_int_equal(hs_iou_match(&all_a, &all_b, .33f, of, taken), 1);
 }
 
-static void nothing_is_matched_with_nothing(void **state)
+static void empty_lists_have_no_matches(void **state)
 {
     (void) state;
     const struct thing a[] = { at(0, 0) };
@@ -63,9 +63,9 @@ static void nothing_is_matched_with_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_gets_the_best_that_is_free),
-        cmocka_unit_test(what_overlaps_less_is_another_one),
-        cmocka_unit_test(nothing_is_matched_with_nothing),
+        cmocka_unit_test(each_gets_the_best_free_box),
+        cmocka_unit_test(smaller_overlap_is_no_match),
+        cmocka_unit_test(empty_lists_have_no_matches),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -10,7 +10,7 @@ static struct hs_nms_candidate candidate(float x1, float y1, float x2, float y2,
     return (struct hs_nms_candidate) { { x1, y1, x2, y2 }, score, class_id, id };
 }
 
-static void exactly_the_threshold_stays(void **state)
+static void exactly_the_threshold_is_kept(void **state)
 {
     (void) state;
     struct hs_nms_candidate pair[] = { candidate(0, 0, 10, 5, 0.5f, 0, 1), candidate(0, 0, 10, 10, 0.9f, 0, 0) };
@@ -24,7 +24,7 @@ static void exactly_the_threshold_stays(void **state)
     assert_int_equal(items[0].id, 0);
 }
 
-static void a_suppressed_one_suppresses_nothing(void **state)
+static void a_suppressed_box_suppresses_nothing(void **state)
 {
     (void) state;
     /* 0 suppresses 1, 1 would have suppressed 2, 0 and 2 overlap little */
@@ -35,7 +35,7 @@ static void a_suppressed_one_suppresses_nothing(void **state)
     assert_int_equal(items[1].id, 2);
 }
 
-static void classes_do_not_touch_each_other(void **state)
+static void classes_are_suppressed_separately(void **state)
 {
     (void) state;
     struct hs_nms_candidate items[] = { candidate(0, 0, 10, 10, 0.9f, 0, 0), candidate(0, 0, 10, 10, 0.8f, 1, 1),
@@ -61,7 +61,7 @@ static void equal_scores_go_by_id(void **state)
 }
 
 /* Example of the contract: twelve neighbours of a strong person, and a weaker person elsewhere. */
-static void the_cut_comes_after_suppression(void **state)
+static void the_limit_applies_after_suppression(void **state)
 {
     (void) state;
     struct hs_nms_candidate items[13];
@@ -79,9 +79,9 @@ static void the_cut_comes_after_suppression(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exactly_the_threshold_stays),     cmocka_unit_test(a_suppressed_one_suppresses_nothing),
-        cmocka_unit_test(classes_do_not_touch_each_other), cmocka_unit_test(equal_scores_go_by_id),
-        cmocka_unit_test(the_cut_comes_after_suppression),
+        cmocka_unit_test(exactly_the_threshold_is_kept),       cmocka_unit_test(a_suppressed_box_suppresses_nothing),
+        cmocka_unit_test(classes_are_suppressed_separately),   cmocka_unit_test(equal_scores_go_by_id),
+        cmocka_unit_test(the_limit_applies_after_suppression),
     };
     return HS_RUN_TESTS(tests);
 }

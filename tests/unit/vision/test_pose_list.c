@@ -29,7 +29,7 @@ static void maps_and_clamps(void **state)
     hs_pose_list_finish(&list);
 }
 
-static void keeps_its_memory_and_refuses_what_cannot_be(void **state)
+static void keeps_its_memory_and_rejects_huge_sizes(void **state)
 {
     (void) state;
     struct hs_pose_list list;
@@ -54,7 +54,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_and_clamps),
-        cmocka_unit_test(keeps_its_memory_and_refuses_what_cannot_be),
+        cmocka_unit_test(keeps_its_memory_and_rejects_huge_sizes),
     };
     return HS_RUN_TESTS(tests);
 }

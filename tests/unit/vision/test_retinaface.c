@@ -40,10 +40,10 @@ static void decode(const struct face_network *net, const struct face_tensors *t,
 {
     struct hs_face_layout layout;
     struct hs_error err = { 0 };
-    int status = hs_face_layout_init(HS_FACE_RETINAFACE, t->descs, t->count, net->w, net->h, logits, &layout, &err);
-    if (status < 0)
+    int r = hs_face_layout_init(HS_FACE_RETINAFACE, t->descs, t->count, net->w, net->h, logits, &layout, &err);
+    if (r < 0)
         print_error("%s\n", err.message);
-    assert_int_equal(status, 0);
+    assert_int_equal(r, 0);
     assert_int_equal(hs_face_decode(&layout, t->views, &usual, list), 0);
 }
 
@@ -124,7 +124,7 @@ static size_t count_with(float no, float yes, bool logits, float wide)
     return count;
 }
 
-static void what_is_no_number_is_no_face(void **state)
+static void nan_is_not_a_face(void **state)
 {
     (void) state;
     assert_int_equal(count_with(1, 2, true, 0), 1);
@@ -158,7 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_face_in_every_form),        cmocka_unit_test(quantised_grids_with_logits),
-        cmocka_unit_test(priors_have_six_sizes),         cmocka_unit_test(what_is_no_number_is_no_face),
+        cmocka_unit_test(priors_have_six_sizes),         cmocka_unit_test(nan_is_not_a_face),
         cmocka_unit_test(another_input_size_is_refused),
     };
     return HS_RUN_TESTS(tests);

@@ -196,7 +196,7 @@ static size_t count_with(int part, int number, float value)
     return count;
 }
 
-static void numbers_that_are_none_make_no_face(void **state)
+static void nan_and_infinity_are_not_faces(void **state)
 {
     (void) state;
     for (int i = 0; i < 4; i++) {
@@ -298,7 +298,7 @@ static void equals_a_plain_reference(void **state)
     hs_face_list_finish(&list);
 }
 
-static void the_cut_comes_after_suppression(void **state)
+static void the_limit_applies_after_suppression(void **state)
 {
     (void) state;
     struct hs_face_list list;
@@ -372,9 +372,9 @@ int main(void)
         cmocka_unit_test(outputs_come_in_any_order),
         cmocka_unit_test(six_outputs_have_no_landmarks),
         cmocka_unit_test(a_score_must_be_above_the_threshold),
-        cmocka_unit_test(numbers_that_are_none_make_no_face),
+        cmocka_unit_test(nan_and_infinity_are_not_faces),
         cmocka_unit_test(equals_a_plain_reference),
-        cmocka_unit_test(the_cut_comes_after_suppression),
+        cmocka_unit_test(the_limit_applies_after_suppression),
         cmocka_unit_test(other_shapes_are_refused),
     };
     return HS_RUN_TESTS(tests);

@@ -36,7 +36,7 @@ static void by_hand(void **state)
     assert_float_equal(at.far, 1.0 / 3, 1e-12);
 }
 
-static void apart_and_upside_down(void **state)
+static void perfect_and_inverted_scores(void **state)
 {
     (void) state;
     struct hs_verification_pair apart[] = { { .9, true }, { .2, false } }, down[] = { { .1, true }, { .2, false } },
@@ -53,7 +53,7 @@ static void apart_and_upside_down(void **state)
     assert_true(v.auc == .5 && v.accuracy == .5);
 }
 
-static void one_kind_alone_is_refused(void **state)
+static void same_or_different_pairs_alone_are_rejected(void **state)
 {
     (void) state;
     struct hs_verification_pair same[] = { { .9, true } }, different[] = { { .9, false } };
@@ -106,7 +106,7 @@ static struct hs_verification_point plain_at_far(const struct hs_verification_pa
     return best;
 }
 
-static void as_the_plain_reference(void **state)
+static void equals_the_reference(void **state)
 {
     (void) state;
     uint32_t seed = 7;
@@ -143,9 +143,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_hand),
-        cmocka_unit_test(apart_and_upside_down),
-        cmocka_unit_test(one_kind_alone_is_refused),
-        cmocka_unit_test(as_the_plain_reference),
+        cmocka_unit_test(perfect_and_inverted_scores),
+        cmocka_unit_test(same_or_different_pairs_alone_are_rejected),
+        cmocka_unit_test(equals_the_reference),
     };
     return HS_RUN_TESTS(tests);
 }

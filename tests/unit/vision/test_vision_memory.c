@@ -117,7 +117,7 @@ static int reserve_faces(void *arg)
     return r;
 }
 
-static void lists_make_room(void **state)
+static void lists_reserve_memory(void **state)
 {
     (void) state;
     assert_int_equal(hs_fail_each_allocation(reserve_poses, NULL), 4);
@@ -178,7 +178,7 @@ static const struct hs_face some_faces[] = {
 };
 
 /* If adding or merging fails, the list is unchanged. */
-static int put_together(void *arg)
+static int merge_lists(void *arg)
 {
     bool merge = *(const bool *) arg;
     struct hs_face_list list, more;
@@ -202,12 +202,12 @@ static int put_together(void *arg)
     return r;
 }
 
-static void lists_are_put_together(void **state)
+static void lists_are_merged(void **state)
 {
     (void) state;
     for (int merge = 0; merge < 2; merge++) {
         bool arg = merge;
-        assert_int_equal(hs_fail_each_allocation(put_together, &arg), 3);
+        assert_int_equal(hs_fail_each_allocation(merge_lists, &arg), 3);
     }
 }
 
@@ -292,8 +292,8 @@ static void detections_are_evaluated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(poses_are_decoded),         cmocka_unit_test(lists_make_room),
-        cmocka_unit_test(faces_are_decoded),         cmocka_unit_test(lists_are_put_together),
+        cmocka_unit_test(poses_are_decoded),         cmocka_unit_test(lists_reserve_memory),
+        cmocka_unit_test(faces_are_decoded),         cmocka_unit_test(lists_are_merged),
         cmocka_unit_test(candidates_are_suppressed), cmocka_unit_test(detections_are_evaluated),
     };
     return HS_RUN_TESTS(tests);

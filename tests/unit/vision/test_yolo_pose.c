@@ -499,7 +499,7 @@ static void write_rows(const struct network *net, bool transposed, float *rows, 
     }
 }
 
-static void an_ordinary_export_gives_the_same(void **state)
+static void decoded_rows_give_the_same(void **state)
 {
     (void) state;
     for (size_t i = 0; i < 4; i++) {
@@ -537,7 +537,7 @@ static void an_ordinary_export_gives_the_same(void **state)
     }
 }
 
-static void nothing_that_is_no_number_comes_out(void **state)
+static void nan_and_infinity_are_not_returned(void **state)
 {
     (void) state;
     static const float poison[] = { NAN, INFINITY, -INFINITY, 3e38f, -3e38f };
@@ -569,7 +569,7 @@ static void nothing_that_is_no_number_comes_out(void **state)
 }
 
 /* With more cells above the threshold than NMS accepts, the best ones are found, in bounded memory. */
-static void the_best_of_too_many_are_taken(void **state)
+static void the_best_candidates_are_kept(void **state)
 {
     (void) state;
     struct hs_yolo_pose_spec spec = { .classes = 1, .keypoints = 1, .dims = 2, .input_w = 1600, .input_h = 1600 };
@@ -598,7 +598,7 @@ static void refuse(const struct network *net, const struct tensors *t, const cha
     assert_int_equal(layout.bins, -7);
 }
 
-static void what_does_not_fit_is_refused(void **state)
+static void mismatched_outputs_are_rejected(void **state)
 {
     (void) state;
     struct network net = network_create(random_cases[0].spec, 16, 3), changed;
@@ -640,7 +640,7 @@ static void what_does_not_fit_is_refused(void **state)
     network_destroy(&net);
 }
 
-static void what_shapes_cannot_tell_apart_is_refused(void **state)
+static void ambiguous_shapes_are_rejected(void **state)
 {
     (void) state;
     struct hs_yolo_pose_spec six = { .classes = 6, .keypoints = 2, .dims = 3, .input_w = 32, .input_h = 32 };
@@ -746,11 +746,11 @@ int main(void)
         cmocka_unit_test(layout_and_order_make_no_difference),
         cmocka_unit_test(quantised_equals_float),
         cmocka_unit_test(quantised_threshold_is_strict),
-        cmocka_unit_test(an_ordinary_export_gives_the_same),
-        cmocka_unit_test(nothing_that_is_no_number_comes_out),
-        cmocka_unit_test(the_best_of_too_many_are_taken),
-        cmocka_unit_test(what_does_not_fit_is_refused),
-        cmocka_unit_test(what_shapes_cannot_tell_apart_is_refused),
+        cmocka_unit_test(decoded_rows_give_the_same),
+        cmocka_unit_test(nan_and_infinity_are_not_returned),
+        cmocka_unit_test(the_best_candidates_are_kept),
+        cmocka_unit_test(mismatched_outputs_are_rejected),
+        cmocka_unit_test(ambiguous_shapes_are_rejected),
         cmocka_unit_test(bounds_of_the_layout),
         cmocka_unit_test(cells_of_all_levels_are_counted),
     };
