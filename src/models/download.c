@@ -111,7 +111,7 @@ static int begin_body(struct attempt *attempt)
     curl_easy_getinfo(attempt->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     attempt->begun = true;
     if (code != 200 && code != 206)
-        return STOP(attempt, HS_EIO, "the server responded with r %ld", code);
+        return STOP(attempt, HS_EIO, "the server responded with status %ld", code);
     if (code == 206 && attempt->start == 0)
         return STOP(attempt, HS_EIO, "the server sent a part of the file without a range request");
     if (code == 206 && !continues_part(attempt)) {
@@ -253,7 +253,7 @@ static int check_transfer(struct attempt *attempt, CURLcode code, const char *er
     if (code == CURLE_OK)
         return 0;
     if (code == CURLE_HTTP_RETURNED_ERROR)
-        return hs_error_set(err, http_status == 404 ? HS_ENOTFOUND : HS_EIO, "the server responded with r %ld",
+        return hs_error_set(err, http_status == 404 ? HS_ENOTFOUND : HS_EIO, "the server responded with status %ld",
                             http_status);
     if (attempt->slow)
         return hs_error_set(err, HS_EIO, "the server is too slow: %llu KiB arrived in %lld s",

@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 
-from faces import NOBODY, one
+from faces import NO_FACES, one
 from server import environment, multipart, png, run, wait_for
 
 JSON = {'logging.format': 'json'}
@@ -162,7 +162,7 @@ def test_changes_are_logged_without_names(make_face, tmp_path, form):
     for number, name in enumerate(names):
         server.add(name, one(number))
     second = server.add(names[0], one(3)).json()['embedding_id']
-    assert server.ask('database/add', NOBODY, name='Zanzibar').status == 400
+    assert server.ask('database/add', NO_FACES, name='Zanzibar').status == 400
     assert server.request('PUT', person(names[0]), json.dumps({'name': names[1]}),
                           {'Content-Type': 'application/json'}).json()['error'].count('/opt/Zanzibar') == 1
     assert server.request('PUT', person(names[0]), json.dumps({'name': 'Zanzibar Three', 'metadata': {'a': 'Zanzibar'}}),

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from faces import FACE, PATTERNS, one, picture
-from server import BINARY, START_S, environment, png, run
+from server import BINARY, START_TIMEOUT_S, environment, png, run
 
 PROGRAMS = pytest.mark.parametrize('program', [BINARY, FACE], ids=['pose', 'face'])
 SPOTS = [(100, 0), (300, 10), (500, 20)]
@@ -50,7 +50,7 @@ class Shown:
                 os.close(slave)
                 reader.start()
             piped = [stream and stream.read().decode() for stream in (process.stdout, process.stderr)]
-            process.wait(START_S)
+            process.wait(START_TIMEOUT_S)
         for reader, pair in zip(readers, terminals.values()):
             reader.join()
             os.close(pair[0])
