@@ -33,7 +33,7 @@ const struct hs_setting hs_server_rows[17] = {
     { ROW("server.max_body_memory", BYTES, max_body_memory), .min = MIB, .max = MIB * MIB, .default_val = "256M",
       .help = "Memory for the bodies of all requests together; requests that exceed it are answered with 503" },
     { ROW("server.max_answer_memory", BYTES, max_answer_memory), .min = MIB, .max = MIB * MIB, .default_val = "32M",
-      .help = "Memory for unsent answers of all clients together, without the first 64 KiB of each; an answer that "
+      .help = "Memory for unsent responses of all clients together, without the first 64 KiB of each; a response that "
               "exceeds it is replaced by a 503" },
     { ROW("server.header_timeout", SECONDS, header_timeout), .min = 0.1, .max = 3600, .default_val = "10",
       .unit = "seconds", .help = "Time in seconds for a client to send the headers of a request" },
@@ -41,7 +41,7 @@ const struct hs_setting hs_server_rows[17] = {
       .unit = "seconds", .help = "Longest pause in seconds while a client sends a body" },
     { ROW("server.body_timeout", SECONDS, body_timeout), .min = 0.1, .max = 86400, .default_val = "60",
       .unit = "seconds",
-      .help = "Time in seconds for a client to send a complete body, or to receive a complete answer" },
+      .help = "Time in seconds for a client to send a complete body, or to receive a complete response" },
     { ROW("server.idle_timeout", SECONDS, idle_timeout), .min = 0.1, .max = 86400, .default_val = "60",
       .unit = "seconds", .help = "Time in seconds after which a connection without a request is closed" },
     { ROW("server.shutdown_timeout", SECONDS, shutdown_timeout), .min = 0, .max = 3600, .default_val = "20",
@@ -128,7 +128,7 @@ const struct hs_setting hs_inference_rows[16] = {
     { ROW("inference.iou_threshold", DOUBLE, iou_threshold), .min = 0, .max = 1, .default_val = "0.45",
       .help = "IoU above which NMS removes the box with the lower score; a request can override it" },
     { ROW("inference.max_detections", INT, max_detections), .min = 0, .max = 1000, .default_val = "10",
-      .help = "Maximum number of detections in an answer; a request can override it" },
+      .help = "Maximum number of detections in a response; a request can override it" },
     { ROW("inference.input_size", SIZE, input_size), .min = 32, .max = 1280, .multiple = 32,
       .default_val = "[640, 640]", .unit = "pixels",
       .help = "Input size [width, height] of the network in pixels, if the model does not fix it" },
@@ -205,8 +205,9 @@ const struct hs_setting hs_performance_rows[5] = {
               "length is 1)" },
     { ROW("performance.request_timeout", SECONDS, request_timeout), .flags = HS_SETTING_UNLIMITED, .min = 0.1,
       .max = 86400, .default_val = "30", .unit = "seconds",
-      .help = "Time in seconds from the end of the body to the answer; later requests are answered with 504 (a request "
-              "can set a shorter time)" },
+      .help =
+          "Time in seconds from the end of the body to the response; later requests are answered with 504 (a request "
+          "can set a shorter time)" },
     { ROW("performance.warmup_enabled", BOOL, warmup_enabled), .default_val = "false",
       .help = "Run a model performance.warmup_iterations times after it is loaded, before it is ready" },
     { ROW("performance.warmup_iterations", INT, warmup_iterations), .min = 1, .max = 1000, .default_val = "3",

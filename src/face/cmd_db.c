@@ -363,7 +363,7 @@ static json_t *listed_json(const struct hs_gallery_listed *listed)
 
 /* Reports of `check` and `stats` for scripts. */
 static json_t *audit_json(struct db *db, const struct hs_face_gallery_model *model,
-                           const struct hs_gallery_audit *found)
+                          const struct hs_gallery_audit *found)
 {
     const struct hs_gallery_usability *use = &found->usability;
     return json_pack("{s:I, s:I, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:I, s:i}", "people",

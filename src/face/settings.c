@@ -45,7 +45,8 @@ static const struct hs_setting face_rows[] = {
       .min = 0,
       .max = 1,
       .default_val = "0",
-      .help = "Lowest margin between the scores of the best and the second best name; below it the answer is Unknown" },
+      .help =
+          "Lowest margin between the scores of the best and the second best name; below it the response is Unknown" },
     { .name = "face_recognition.tiny_faces",
       .type = HS_SETTING_BOOL,
       .offset = offsetof(struct hs_face_section, tiny_faces),
@@ -64,7 +65,7 @@ static const struct hs_setting face_rows[] = {
       .min = 1,
       .max = 1000,
       .default_val = "10",
-      .help = "Maximum number of faces in an answer; the ones with the highest scores are kept" },
+      .help = "Maximum number of faces in a response; the ones with the highest scores are kept" },
     { .name = "face_recognition.embedding_dimension",
       .type = HS_SETTING_INT,
       .offset = offsetof(struct hs_face_section, embedding_dimension),
@@ -82,7 +83,7 @@ static const struct hs_setting face_rows[] = {
 /* Two tables, because the rows of a section must be adjacent. */
 static const struct hs_setting legacy_server_rows[] = {
     { LEGACY("server.debug", BOOL, debug), .default_val = "false",
-      .help = "Pretty-print the JSON of answers, with one value per line; no other effect" },
+      .help = "Pretty-print the JSON of responses, with one value per line; no other effect" },
 };
 
 static const struct hs_setting legacy_face_rows[] = {

@@ -12,7 +12,7 @@ static const struct hs_setting pose_rows[] = {
       .type = HS_SETTING_BOOL,
       .offset = offsetof(struct hs_pose_section, skeleton_connections),
       .default_val = "true",
-      .help = "Include the edges of the skeleton in answers" },
+      .help = "Include the edges of the skeleton in responses" },
 };
 
 static const struct hs_setting_group groups[] = {

@@ -40,7 +40,7 @@ struct hs_picture_report {
 
 /* The option rows that fill `report`. */
 #define HS_PICTURE_REPORT_OPTIONS(report)                                                                              \
-    HS_FLAG("json", &(report)->json, "print the API's responses, also on a terminal"),                                   \
+    HS_FLAG("json", &(report)->json, "print the API's responses, also on a terminal"),                                 \
         HS_FLAG("jsonl", &(report)->jsonl, "the same, and each response names its picture as `file`")
 
 /* Expands the words of the command line (hs_picture_files_expand) and chooses the output. The caller sets the first
