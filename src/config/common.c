@@ -32,7 +32,8 @@ const struct hs_setting hs_server_rows[17] = {
       .help = "Maximum number of pictures in a batch request; larger batches are answered with 400" },
     { ROW("server.max_body_memory", BYTES, max_body_memory), .min = MIB, .max = MIB * MIB, .default_val = "256M",
       .help = "Memory for the bodies of all requests together; requests that exceed it are answered with 503" },
-    { ROW("server.max_answer_memory", BYTES, max_answer_memory), .min = MIB, .max = MIB * MIB, .default_val = "32M",
+    { ROW("server.max_response_memory", BYTES, max_response_memory), .former = "server.max_answer_memory", .min = MIB,
+      .max = MIB * MIB, .default_val = "32M",
       .help = "Memory for unsent responses of all clients together, without the first 64 KiB of each; a response that "
               "exceeds it is replaced by a 503" },
     { ROW("server.header_timeout", SECONDS, header_timeout), .min = 0.1, .max = 3600, .default_val = "10",

@@ -18,7 +18,7 @@ struct hs_server_settings {
     int max_header_kb;
     int max_body_mb;
     int max_batch;
-    int64_t max_body_memory, max_answer_memory;
+    int64_t max_body_memory, max_response_memory;
     double header_timeout, body_idle_timeout, body_timeout, idle_timeout;
     double shutdown_timeout;
     char *cors_origins, *allowed_hosts; /* lists, see HS_SETTING_LIST */

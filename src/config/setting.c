@@ -37,7 +37,7 @@ long hs_schema_find(const struct hs_schema *schema, const char *name)
 {
     const struct hs_setting *row;
     for (size_t i = 0; (row = hs_schema_row(schema, i, NULL)); i++) {
-        if (strcmp(row->name, name) == 0)
+        if (strcmp(row->name, name) == 0 || (row->former && strcmp(row->former, name) == 0))
             return (long) i;
     }
     return -1;

@@ -35,7 +35,8 @@ enum {
 };
 
 struct hs_setting {
-    const char *name; /* "server.port": section, point, key */
+    const char *name;   /* "server.port": section, point, key */
+    const char *former; /* an earlier name, accepted with a warning; NULL: none */
     enum hs_setting_type type;
     unsigned flags;
     size_t offset; /* into the struct of the row's group */
@@ -81,7 +82,7 @@ enum { HS_VARIABLE_SIZE = 128 };
 size_t hs_schema_count(const struct hs_schema *schema);
 const struct hs_setting *hs_schema_row(const struct hs_schema *schema, size_t index, size_t *ret_offset);
 
-/* Returns the index of a dotted name, or -1. */
+/* Returns the index of a dotted name or of a former one, or -1. */
 long hs_schema_find(const struct hs_schema *schema, const char *name);
 bool hs_schema_has_section(const struct hs_schema *schema, const char *section);
 

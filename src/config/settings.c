@@ -216,6 +216,15 @@ static void apply(struct hs_settings *settings, size_t index, const struct hs_no
         hs_problems_add(problems, HS_PROBLEM_NOTE, line, "%s: %s: %s", origin, row->name, row->help);
 }
 
+/* `name`: the name in the file, the option or the variable. */
+static void warn_about_former(const struct hs_settings *settings, size_t index, const char *name, const char *origin,
+                              int line, struct hs_problems *problems)
+{
+    const struct hs_setting *row = hs_schema_row(settings->schema, index, NULL);
+    if (strcmp(name, row->name) != 0)
+        hs_problems_add(problems, HS_PROBLEM_WARNING, line, "%s: %s was renamed; use %s", origin, name, row->name);
+}
+
 /* Applies one section of a document. `file` names the document in messages. */
 static void apply_section(struct hs_settings *settings, const char *section, const struct hs_node *map,
                           const char *file, struct hs_problems *problems)
@@ -226,10 +235,12 @@ static void apply_section(struct hs_settings *settings, const char *section, con
         long index = fits ? hs_schema_find(settings->schema, name) : -1;
         int line = index >= 0 ? map->items[i]->line : map->key_lines[i];
         hs_str_format(where, sizeof(where), "%s:%d", file, line);
-        if (index >= 0)
+        if (index >= 0) {
+            warn_about_former(settings, (size_t) index, name, where, line, problems);
             apply(settings, (size_t) index, map->items[i], NULL, where, problems);
-        else
+        } else {
             add_unknown(settings, "setting", name, where, line, HS_PROBLEM_WARNING, problems);
+        }
     }
 }
 
@@ -278,6 +289,9 @@ static bool is_known(const struct hs_schema *schema, const char *variable, size_
         hs_schema_variable(schema, row->name, name);
         if (strlen(name) == len && memcmp(name, variable, len) == 0)
             return true;
+        hs_schema_variable(schema, row->former ? row->former : "", name);
+        if (row->former && strlen(name) == len && memcmp(name, variable, len) == 0)
+            return true;
     }
     return false;
 }
@@ -285,7 +299,7 @@ static bool is_known(const struct hs_schema *schema, const char *variable, size_
 void hs_settings_apply_environment(struct hs_settings *settings, const char *const *environment,
                                    struct hs_problems *problems)
 {
-    char name[HS_VARIABLE_SIZE], quoted[120];
+    char name[HS_VARIABLE_SIZE], former[HS_VARIABLE_SIZE], quoted[120];
     for (size_t i = 0; i < settings->count; i++) {
         const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
         hs_schema_variable(settings->schema, row->name, name);
@@ -293,6 +307,13 @@ void hs_settings_apply_environment(struct hs_settings *settings, const char *con
         if (!value && row->variable) {
             variable = row->variable;
             value = variable_value(environment, variable);
+        }
+        if (!value && row->former) {
+            hs_schema_variable(settings->schema, row->former, former);
+            variable = former;
+            value = variable_value(environment, former);
+            if (value)
+                hs_problems_add(problems, HS_PROBLEM_WARNING, 0, "environment: %s was renamed; use %s", former, name);
         }
         if (value)
             apply(settings, i, NULL, value, variable, problems);
@@ -323,10 +344,12 @@ void hs_settings_apply_override(struct hs_settings *settings, const struct hs_co
         value = equals + 1;
     }
     long index = hs_schema_find(settings->schema, name);
-    if (index >= 0)
+    if (index >= 0) {
+        warn_about_former(settings, (size_t) index, name, override->option, 0, problems);
         apply(settings, (size_t) index, NULL, value, override->option, problems);
-    else
+    } else {
         add_unknown(settings, "setting", name, override->option, 0, HS_PROBLEM_ERROR, problems);
+    }
 }
 
 /* Returns the relative path in a setting's value: the part after the colon of "sim:SCRIPT", else the whole value. NULL

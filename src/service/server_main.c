@@ -151,7 +151,7 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     ret->batch_max = (size_t) server->max_batch;
     ret->body_max = (size_t) server->max_body_mb << 20;
     ret->bodies_max = (size_t) server->max_body_memory;
-    ret->responses_max = (size_t) server->max_answer_memory;
+    ret->responses_max = (size_t) server->max_response_memory;
     ret->header_timeout_ms = (int64_t) (server->header_timeout * 1000);
     ret->body_timeout_ms = (int64_t) (server->body_timeout * 1000);
     ret->idle_timeout_ms = (int64_t) (server->idle_timeout * 1000);

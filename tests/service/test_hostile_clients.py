@@ -245,7 +245,7 @@ def test_slow_readers_of_lines_do_not_hold_workers(make_server):
 
 def test_unread_responses_are_limited(make_server):
     """Two dozen clients request a large annotated picture and read nothing: 150 MB of answers."""
-    server = make_server(settings={'performance.worker_threads': 2, 'server.max_answer_memory': '16M'})
+    server = make_server(settings={'performance.worker_threads': 2, 'server.max_response_memory': '16M'})
     wait_for(lambda: server.get('/health/ready').status == 200)
     picture = noise(1800, 1200)
     body, content_type = multipart({'image': picture})

@@ -304,6 +304,40 @@ static void assignments(void **state)
     hs_settings_destroy(settings);
 }
 
+static void former_names_are_accepted_with_a_warning(void **state)
+{
+    (void) state;
+    const char *const env[] = { "HAILO_POSE_SERVER_MAX_ANSWER_MEMORY=3M", NULL }, *const both[] = {
+        "HAILO_POSE_SERVER_MAX_ANSWER_MEMORY=3M", "HAILO_POSE_SERVER_MAX_RESPONSE_MEMORY=4M", NULL
+    };
+    struct hs_problems problems = { 0 };
+    struct hs_settings *settings = create();
+    apply(settings, "server:\n  max_answer_memory: 2M\n", &problems);
+    assert_int_equal(values(settings)->server.max_response_memory, 2 << 20);
+    check_problem(&problems, 0, HS_PROBLEM_WARNING, 2,
+                  "t.yaml:2: server.max_answer_memory was renamed; use server.max_response_memory");
+    hs_settings_apply_environment(settings, env, &problems);
+    assert_int_equal(values(settings)->server.max_response_memory, 3 << 20);
+    check_problem(&problems, 1, HS_PROBLEM_WARNING, 0,
+                  "environment: HAILO_POSE_SERVER_MAX_ANSWER_MEMORY was renamed; use "
+                  "HAILO_POSE_SERVER_MAX_RESPONSE_MEMORY");
+    hs_settings_apply_environment(settings, both, &problems);
+    assert_int_equal(values(settings)->server.max_response_memory, 4 << 20);
+    assert_int_equal(problems.count, 2);
+    override(settings, "--set", NULL, "server.max_answer_memory=5M", &problems);
+    assert_int_equal(values(settings)->server.max_response_memory, 5 << 20);
+    check_problem(&problems, 2, HS_PROBLEM_WARNING, 0,
+                  "--set: server.max_answer_memory was renamed; use server.max_response_memory");
+    struct hs_buf json;
+    hs_buf_init(&json, 1 << 20);
+    assert_int_equal(hs_settings_write_json(settings, &json), 0);
+    assert_non_null(strstr(hs_buf_str(&json), "max_response_memory"));
+    assert_null(strstr(hs_buf_str(&json), "max_answer_memory"));
+    hs_buf_finish(&json);
+    hs_problems_finish(&problems);
+    hs_settings_destroy(settings);
+}
+
 static void json_keeps_what_is_unknown_and_reads_back(void **state)
 {
     (void) state;
@@ -456,6 +490,7 @@ int main(void)
         cmocka_unit_test(a_list_at_the_root_is_an_error),
         cmocka_unit_test(environment),
         cmocka_unit_test(assignments),
+        cmocka_unit_test(former_names_are_accepted_with_a_warning),
         cmocka_unit_test(json_keeps_what_is_unknown_and_reads_back),
         cmocka_unit_test(list_shows_the_origin),
         cmocka_unit_test(suggestions),
