@@ -65,7 +65,7 @@ static int no_face(const char *path, struct hs_error *err)
     return hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", path);
 }
 
-/* Prints an response. Takes the reference; NULL: memory was short. */
+/* Prints a response. Takes the reference; NULL: memory was short. */
 static int print_answer(struct pictures *p, json_t *response, const char *path, struct hs_error *err)
 {
     struct hs_buf out;

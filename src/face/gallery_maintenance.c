@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "face/gallery_report.h"
 
-enum { BUSY_TIMEOUT_MS = 5000, ERASE_RETRY_S = 10, BACKUP_RETRY_S = 3600 }; /* AGAIN: delay after a failure */
+enum { BUSY_TIMEOUT_MS = 5000, ERASE_RETRY_S = 10, BACKUP_RETRY_S = 3600 }; /* RETRY: delay after a failure */
 
 struct hs_face_maintenance {
     struct hs_face_maintenance_options options;

@@ -1,4 +1,4 @@
-/* The `warnings` array of an response: remarks on a request that succeeded. Each warning is an object
+/* The `warnings` array of a response: remarks on a request that succeeded. Each warning is an object
  * like the error object: {"code", "message"}, and {"field"} if a field of the request caused it;
  * the message then begins with the name of the field. A code may add members. References are
  * jansson's. All functions return NULL if memory runs out. */
