@@ -6,7 +6,7 @@
 #include <uniwidth.h>
 
 #include "base/mem.h"
-#include "base/str.h"
+#include "base/terminal.h"
 
 enum { COLUMNS_MAX = 16 };
 
@@ -25,18 +25,20 @@ void hs_table_finish(struct hs_table *table)
 
 void hs_table_add(struct hs_table *table, const char *format, ...)
 {
-    char *cell = NULL;
+    char *text = NULL, *cell = NULL;
     va_list args;
     va_start(args, format);
-    int len = vasprintf(&cell, format, args);
+    int len = vasprintf(&text, format, args);
     va_end(args);
-    if (len < 0 || !HS_ARRAY_RESERVE(table->cells, table->capacity, table->count + 1)) {
+    if (len >= 0) {
+        cell = hs_terminal_copy(text);
+        free(text);
+    }
+    if (!cell || !HS_ARRAY_RESERVE(table->cells, table->capacity, table->count + 1)) {
         table->no_memory = true;
-        if (len >= 0)
-            free(cell);
+        free(cell);
         return;
     }
-    hs_str_make_line(cell);
     table->cells[table->count++] = cell;
 }
 

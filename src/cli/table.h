@@ -20,7 +20,7 @@ struct hs_table {
 void hs_table_init(struct hs_table *table, size_t columns, unsigned right);
 void hs_table_finish(struct hs_table *table);
 
-/* Adds the next cell. Control characters become '?'. hs_table_print reports a failure. */
+/* Adds the next cell. Control characters are escaped (base/terminal.h). hs_table_print reports a failure. */
 void hs_table_add(struct hs_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Prints the complete rows. HS_ENOMEM: a cell is missing; nothing was printed. */

@@ -16,6 +16,7 @@
 #include "base/json_build.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/terminal.h"
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "face/commands.h"
@@ -67,6 +68,14 @@ static void note(const struct db *db, const char *format, ...)
     va_start(args, format);
     vprintf(format, args);
     va_end(args);
+}
+
+/* Prints text that another person chose: a name, metadata, the path of a picture. */
+static void print_foreign(const char *text)
+{
+    char *safe = hs_terminal_copy(text);
+    fputs(safe ? safe : "?", stdout);
+    free(safe);
 }
 
 static void add_cells(struct hs_table *table, const char *const *cells, size_t count)
@@ -147,10 +156,14 @@ static int print_person(struct db *db, const struct hs_gallery_person *person)
     static const char *const headings[] = { "ID", "ADDED", "SPACE", "SIZE", "SCORE" };
     struct hs_table table;
     char faces[40];
-    printf("%s: %s, added %s\n", person->identity.name, hs_face_count_faces((int64_t) person->count, faces),
-           person->identity.created_at);
-    if (person->identity.metadata)
-        printf("metadata: %s\n", person->identity.metadata);
+    print_foreign(person->identity.name);
+    printf(": %s, added ", hs_face_count_faces((int64_t) person->count, faces));
+    print_foreign(person->identity.created_at);
+    if (person->identity.metadata) {
+        fputs("\nmetadata: ", stdout);
+        print_foreign(person->identity.metadata);
+    }
+    putchar('\n');
     if (person->count)
         putchar('\n');
     hs_table_init(&table, HS_ARRAY_LEN(headings), 1u << 0 | 1u << 3 | 1u << 4);
@@ -302,8 +315,13 @@ static void print_listed(const char *what, const struct hs_gallery_listed *liste
 {
     if (listed->count > 0)
         printf("%s: %lld\n", what, (long long) listed->count);
-    for (int64_t i = 0; i < listed->count && i < HS_GALLERY_LISTED_MAX; i++)
-        printf("  %s%s%s\n", listed->items[i].name, listed->items[i].reason[0] ? ": " : "", listed->items[i].reason);
+    for (int64_t i = 0; i < listed->count && i < HS_GALLERY_LISTED_MAX; i++) {
+        fputs("  ", stdout);
+        print_foreign(listed->items[i].name);
+        fputs(listed->items[i].reason[0] ? ": " : "", stdout);
+        print_foreign(listed->items[i].reason);
+        putchar('\n');
+    }
     if (listed->count > HS_GALLERY_LISTED_MAX)
         puts("  …");
 }
@@ -688,6 +706,16 @@ static void watch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
+/* Prints "added bus.jpg for Ann: ". */
+static void print_subject(const char *verb, const struct hs_picture_file *file)
+{
+    printf("%s ", verb);
+    print_foreign(file->path);
+    fputs(" for ", stdout);
+    print_foreign(file->name);
+    fputs(": ", stdout);
+}
+
 static void print_refusal(struct add_job *add_job, const struct hs_picture_file *file, const struct result *result)
 {
     add_job->refused++;
@@ -699,8 +727,10 @@ static void print_refusal(struct add_job *add_job, const struct hs_picture_file 
     hs_progress_clear(&add_job->progress);
     /* The gate's reasons already begin with their codes. */
     bool named = hs_str_starts(result->reason, result->code);
-    printf("refused %s for %s: %s%s%s\n", file->path, file->name, named ? "" : result->code, named ? "" : ": ",
-           result->reason);
+    print_subject("refused", file);
+    printf("%s%s", named ? "" : result->code, named ? "" : ": ");
+    print_foreign(result->reason);
+    putchar('\n');
     fflush(stdout);
 }
 
@@ -715,12 +745,16 @@ static void print_addition(struct add_job *add_job, const struct hs_picture_file
     if (add_job->json || (!add_job->each && json_array_size(warnings) == 0))
         return;
     hs_progress_clear(&add_job->progress);
-    printf("added %s for %s: face of %dx%d at %d,%d, score %.2f\n", file->path, file->name,
-           (int) json_integer_value(json_array_get(box, 2)), (int) json_integer_value(json_array_get(box, 3)),
-           (int) json_integer_value(json_array_get(box, 0)), (int) json_integer_value(json_array_get(box, 1)),
-           json_number_value(json_object_get(face, "confidence")));
+    print_subject("added", file);
+    printf("face of %dx%d at %d,%d, score %.2f\n", (int) json_integer_value(json_array_get(box, 2)),
+           (int) json_integer_value(json_array_get(box, 3)), (int) json_integer_value(json_array_get(box, 0)),
+           (int) json_integer_value(json_array_get(box, 1)), json_number_value(json_object_get(face, "confidence")));
     json_array_foreach(warnings, i, warning)
-        printf("  warning: %s\n", json_string_value(json_object_get(warning, "message")));
+    {
+        fputs("  warning: ", stdout);
+        print_foreign(json_string_value(json_object_get(warning, "message")));
+        putchar('\n');
+    }
     fflush(stdout);
 }
 

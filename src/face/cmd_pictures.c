@@ -7,6 +7,7 @@
 #include "base/json_build.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/terminal.h"
 #include "face/commands.h"
 #include "face/response_json.h"
 #include "gallery/gallery.h"

@@ -87,8 +87,4 @@ void hs_picture_report_warnings(struct hs_picture_report *report, const char *pa
 void hs_picture_report_remark(struct hs_picture_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Copies text, cut at `size`, with control characters, marks of text direction and bytes that are not UTF-8 as C
- * escapes, so that it cannot control a terminal. */
-void hs_terminal_text(char *dst, size_t size, const char *text);
-
 #endif

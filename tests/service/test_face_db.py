@@ -133,3 +133,14 @@ def test_errors_are_reported(db, tmp_path):
                                 (('list', '--gate', 'off'), ' list: --gate is only for add, import', 'list;'),
                                 (('dance',), ": unknown action 'dance'", 'ACTION ')):
         assert db(*words).stderr.startswith(f'hailo-face db{error}\nusage: hailo-face db {usage}'), words
+
+
+def test_foreign_text_cannot_control_a_terminal(db, tmp_path):
+    gallery = tmp_path / 'a' / 'faces.db'
+    put(gallery, ['Ann', 'Bob\x1b[31m\x9b32m\u202e'])
+    assert names(db('list'))[1:] == ['Bob\\x1b[31m\\u009b32m\\u202e']
+    assert db('check').stdout.count('\\u009b32m\\u202e: name: has control characters') == 1
+    with sqlite3.connect(gallery) as file:
+        file.execute("UPDATE identities SET metadata = ? WHERE name = 'Ann'", ('{"note":"\x9b31m\u202e"}',))
+    file.close()
+    assert 'metadata: {"note":"\\u009b31m\\u202e"}\n' in db('show', 'Ann').stdout

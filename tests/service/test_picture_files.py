@@ -243,6 +243,15 @@ def test_non_utf8_names_of_enrolled_pictures_are_printed_escaped(folder):
     assert [each['file'] for each in report['refused']] == ['none-\ufffd.png', 'gone-\ufffd.png'], done
 
 
+def test_names_of_enrolled_pictures_cannot_control_a_terminal(folder):
+    for name, data in (('good-\x1b[31m.png', one(5)), ('none-\x9b31m.png', png())):
+        (folder / name).write_bytes(data)
+    done = run(folder, 'db', 'add', 'Ann', 'good-\x1b[31m.png', 'none-\x9b31m.png', *SIM, '--set',
+               f'database.db_file={folder}/faces.db', '--set', f'database.backup_path={folder}/backups', program=FACE)
+    assert 'added good-\\x1b[31m.png for Ann: face of ' in done.stdout, done
+    assert 'refused none-\\u009b31m.png for Ann: no_face (' in done.stdout, done
+
+
 def test_a_comparison_names_both_pictures(folder):
     for name in ('a.png', 'b.png'):
         (folder / name).write_bytes(one(5))

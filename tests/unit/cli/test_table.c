@@ -23,7 +23,7 @@ static void fill(struct hs_table *table)
     hs_table_add(table, "NOTE");
     hs_table_add(table, "Zo\xc3\xab");
     hs_table_add(table, "%d", 12);
-    hs_table_add(table, "a\nb");
+    hs_table_add(table, "%s", "a\n\xc2\x9b\x1b[31mb");
     hs_table_add(table, "\xe7\x8e\x8b\xe6\x98\x8e\xe6\x98\x8e"); /* three characters of two columns */
     hs_table_add(table, "%d", 3);
     hs_table_add(table, "%s", "");
@@ -36,7 +36,7 @@ static void columns_are_aligned(void **state)
     fill(&table);
     assert_int_equal(print(&table), 0);
     assert_string_equal(seen.out, "NAME    FACES  NOTE\n"
-                                  "Zo\xc3\xab        12  a?b\n"
+                                  "Zo\xc3\xab        12  a\\n\\u009b\\x1b[31mb\n"
                                   "\xe7\x8e\x8b\xe6\x98\x8e\xe6\x98\x8e      3  \n");
     hs_table_add(&table, "a row that is not complete");
     assert_int_equal(print(&table), 0);

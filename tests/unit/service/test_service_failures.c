@@ -9,6 +9,7 @@
 #include "alloc_fail.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/terminal.h"
 #include "call_fail.h"
 #include "models/store_fixture.h"
 #include "pose/app.h"
