@@ -136,7 +136,7 @@ static int do_list(void *arg)
     return print_table(db, &table);
 }
 
-/* Adds the size in pixels and the detection score of a face, if they are stored. */
+/* Adds the size in pixels and the overall quality of a face, if they are stored. */
 static void add_quality(struct hs_table *table, const char *text)
 {
     json_t *quality = text ? json_loads(text, 0, NULL) : NULL;
@@ -153,7 +153,7 @@ static void add_quality(struct hs_table *table, const char *text)
 
 static int print_person(struct db *db, const struct hs_gallery_person *person)
 {
-    static const char *const headings[] = { "ID", "ADDED", "SPACE", "SIZE", "SCORE" };
+    static const char *const headings[] = { "ID", "ADDED", "SPACE", "SIZE", "QUALITY" };
     struct hs_table table;
     char faces[40];
     print_foreign(person->identity.name);

@@ -205,7 +205,7 @@ def test_db_show_and_stats(face, pairs, tmp_path):
     assert [line.split()[:2] for line in lines] == [['NAME', 'FACES'], ['Ann', '1'], ['Bob', '2']]
     lines = face('db', 'show', 'Ann').stdout.splitlines()
     assert re.fullmatch(r'Ann: 1 face, added \d{4}-\S+ \S+', lines[0]) and lines[1] == 'metadata: {"team":3}', lines
-    assert lines[3].split() == ['ID', 'ADDED', 'SPACE', 'SIZE', 'SCORE'] and len(lines) == 5
+    assert lines[3].split() == ['ID', 'ADDED', 'SPACE', 'SIZE', 'QUALITY'] and len(lines) == 5
     assert re.fullmatch(r' *\d+  \S+ \S+  sim +\d+ px +0\.\d\d', lines[4]), lines
     shown = json.loads(face('db', 'show', 'Ann', '--json').stdout)
     assert shown['metadata'] == {'team': 3} and [each['space'] for each in shown['embeddings']] == ['sim']
