@@ -235,9 +235,12 @@ static void apply_section(struct hs_settings *settings, const char *section, con
         long index = fits ? hs_schema_find(settings->schema, name) : -1;
         int line = index >= 0 ? map->items[i]->line : map->key_lines[i];
         hs_str_format(where, sizeof(where), "%s:%d", file, line);
-        if (index >= 0) {
+        const struct hs_setting *row = index >= 0 ? hs_schema_row(settings->schema, (size_t) index, NULL) : NULL;
+        if (row) {
             warn_about_former(settings, (size_t) index, name, where, line, problems);
-            apply(settings, (size_t) index, map->items[i], NULL, where, problems);
+            /* The new name has priority if the section has both. */
+            if (strcmp(name, row->name) == 0 || !hs_node_get(map, strchr(row->name, '.') + 1))
+                apply(settings, (size_t) index, map->items[i], NULL, where, problems);
         } else {
             add_unknown(settings, "setting", name, where, line, HS_PROBLEM_WARNING, problems);
         }

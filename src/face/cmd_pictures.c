@@ -263,7 +263,7 @@ static int print_comparison(struct pictures *p, const struct picture *a, const s
             response = hs_json_with_member(response, "file2", hs_system_text_json(b->path));
         return print_answer(p, response, a->path, err);
     }
-    hs_picture_report_remark(&p->report, "%s  cosine %.2f (threshold %.2f)",
+    hs_picture_report_result(&p->report, "%s  cosine %.2f (threshold %.2f)",
                              json_is_true(json_object_get(response, "same")) ? "same person" : "different people",
                              json_number_value(json_object_get(response, "score")),
                              json_number_value(json_object_get(response, "threshold")));

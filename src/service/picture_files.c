@@ -189,7 +189,7 @@ static int add_word(struct hs_picture_files *files, const char *word, struct hs_
         r = add_matches(files, word, err);
     if (r == HS_ENOMEM)
         return r;
-    return files->count == before ? append(files, "", word, err) : 0;
+    return r < 0 || files->count == before ? append(files, "", word, err) : 0;
 }
 
 int hs_picture_files_expand(struct hs_picture_files *files, const struct hs_text_list *words, struct hs_error *err)

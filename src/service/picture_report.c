@@ -111,16 +111,29 @@ void hs_picture_report_print(struct hs_picture_report *report, const struct hs_b
     fflush(stdout);
 }
 
+static void print_line(struct hs_picture_report *report, const char *format, va_list args)
+{
+    hs_progress_clear(&report->progress);
+    vprintf(format, args);
+    putchar('\n');
+}
+
+void hs_picture_report_result(struct hs_picture_report *report, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (report->lines)
+        print_line(report, format, args);
+    va_end(args);
+}
+
 void hs_picture_report_remark(struct hs_picture_report *report, const char *format, ...)
 {
     va_list args;
-    if (!report->lines || report->call->quiet)
-        return;
-    hs_progress_clear(&report->progress);
     va_start(args, format);
-    vprintf(format, args);
+    if (report->lines && !report->call->quiet)
+        print_line(report, format, args);
     va_end(args);
-    putchar('\n');
 }
 
 static void format_count(const struct hs_picture_report *report, const struct hs_picture_line *line, char *dst,
@@ -147,7 +160,7 @@ void hs_picture_report_line(struct hs_picture_report *report, const struct hs_pi
     format_count(report, line, count, sizeof(count));
     format_ms(line->ms, ms);
     int pad = report->path_width - width_of(path), end = COUNT_COLUMN - width_of(count) - width_of(line->details);
-    hs_picture_report_remark(report, "%s%s%s%*s  %-*s  %s%s%*s  %s", style(report, BOLD), path, style(report, NORMAL),
+    hs_picture_report_result(report, "%s%s%s%*s  %-*s  %s%s%*s  %s", style(report, BOLD), path, style(report, NORMAL),
                              pad > 0 ? pad : 0, "", columns ? SIZE_COLUMN : 0, size, count, line->details,
                              columns && end > 0 ? end : 0, "", ms);
     hs_picture_report_warnings(report, line->path, NULL, line->response);

@@ -74,7 +74,7 @@ struct hs_picture_line {
     double ms;
 };
 
-/* Prints "bus.jpg  810x1080  3 people  84 ms" unless --quiet is given. Control characters are escaped. */
+/* Prints "bus.jpg  810x1080  3 people  84 ms", only with `lines`. Control characters are escaped. */
 void hs_picture_report_line(struct hs_picture_report *report, const struct hs_picture_line *line);
 
 /* Prints the response's warnings about `path`, and `path2` of a pair or NULL, to standard error unless --quiet is
@@ -83,7 +83,11 @@ void hs_picture_report_line(struct hs_picture_report *report, const struct hs_pi
 void hs_picture_report_warnings(struct hs_picture_report *report, const char *path, const char *path2,
                                 const json_t *response);
 
-/* Prints a remark for a person: a line on standard output, only with `lines` and without --quiet. */
+/* Prints a result for a person: a line on standard output, only with `lines`. */
+void hs_picture_report_result(struct hs_picture_report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Prints a summary or a hint in the same way, but not with --quiet. */
 void hs_picture_report_remark(struct hs_picture_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -215,16 +215,19 @@ def test_failures_are_counted_and_the_others_processed(folder, program):
 
 
 @PROGRAMS
-def test_quiet_prints_errors_and_data_only(folder, program):
+def test_quiet_prints_results_and_errors_only(folder, program):
     done = Shown(folder, 'detect', 'pictures', '--draw', 'empty', '--quiet', program=program)
-    assert (done.code, done.stdout, done.stderr) == (0, '', '') and len(os.listdir(folder / 'empty')) == 3
+    assert (done.code, len(done.lines), done.stderr) == (0, 3, '') and len(os.listdir(folder / 'empty')) == 3
+    assert all('px' not in line and ' ms' in line for line in done.lines), done
     done = Shown(folder, 'detect', '-q', 'pictures', 'absent.png', program=program)
-    assert done.code == 1 and not done.stdout and '1 of 4 pictures failed' in done.stderr, done
+    assert done.code == 1 and len(done.lines) == 3 and '1 of 4 pictures failed' in done.stderr, done
     done = Shown(folder, 'detect', '-q', 'pictures', '--json', program=program)
     assert len([json.loads(line) for line in done.lines]) == 3 and not done.stderr, done
     if program == FACE:
         done = Shown(folder, 'embed', '-q', 'pictures/face.png', program=program)
-        assert (done.code, done.stdout, done.stderr) == (0, '', '')
+        assert (done.code, len(done.lines), done.stderr) == (0, 1, ''), done
+        done = Shown(folder, 'compare', '-q', 'pictures/face.png', 'pictures/face.png', program=program)
+        assert (done.code, len(done.lines), done.stderr) == (0, 1, '') and 'same person' in done.lines[0], done
 
 
 # ---- progress

@@ -316,6 +316,10 @@ static void former_names_are_accepted_with_a_warning(void **state)
     assert_int_equal(values(settings)->server.max_response_memory, 2 << 20);
     check_problem(&problems, 0, HS_PROBLEM_WARNING, 2,
                   "t.yaml:2: server.max_answer_memory was renamed; use server.max_response_memory");
+    apply(settings, "server:\n  max_response_memory: 7M\n  max_answer_memory: 2M\n", &problems);
+    assert_int_equal(values(settings)->server.max_response_memory, 7 << 20);
+    hs_problems_finish(&problems);
+    apply(settings, "server:\n  max_answer_memory: 2M\n", &problems);
     hs_settings_apply_environment(settings, env, &problems);
     assert_int_equal(values(settings)->server.max_response_memory, 3 << 20);
     check_problem(&problems, 1, HS_PROBLEM_WARNING, 0,
