@@ -304,12 +304,11 @@ static void an_unusable_folder_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_entry_is_written_once_and_reused),      TEST(damaged_entries_are_rewritten),
-        TEST(an_interrupted_write_is_discarded),        TEST(a_blob_replaced_by_the_runtime_is_valid),
-        TEST(an_entry_has_one_user_at_a_time),          TEST(stale_entries_are_evicted),
-        TEST(an_entry_in_use_is_not_deleted),
-        TEST(the_least_recently_used_entry_is_evicted), TEST(remove_deletes_the_entries_of_a_model),
-        TEST(an_unusable_folder_is_an_error),
+        TEST(an_entry_is_written_once_and_reused),   TEST(damaged_entries_are_rewritten),
+        TEST(an_interrupted_write_is_discarded),     TEST(a_blob_replaced_by_the_runtime_is_valid),
+        TEST(an_entry_has_one_user_at_a_time),       TEST(stale_entries_are_evicted),
+        TEST(an_entry_in_use_is_not_deleted),        TEST(the_least_recently_used_entry_is_evicted),
+        TEST(remove_deletes_the_entries_of_a_model), TEST(an_unusable_folder_is_an_error),
     };
     return HS_RUN_TESTS(tests);
 }
