@@ -137,13 +137,47 @@ static void test_change_of_a_backup(void **state)
     free(data);
 }
 
+/* Only files with a time in their name are backups or set-aside galleries, which a purge deletes. */
+static void test_names_of_backups(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *name;
+        bool listed;
+    } files[] = {
+        { "backups/faces-20260102-030405.db.gz", true },      { "backups/faces-20260102-030406-2.db.gz", true },
+        { "backups/faces-20260102x030407.db.gz", false },     { "backups/faces-2026010a-030408.db.gz", false },
+        { "backups/faces-20260102-03040-.db.gz", false },     { "backups/faces-20260102-030409.db", false },
+        { "backups/faces-20260102-030410-.db.gz", false },    { "backups/other-20260102-030411.db.gz", false },
+        { "backups/faces-copy-before-upgrade.db.gz", false }, { "faces.db.corrupt-20260102-030412", true },
+        { "faces.db.corrupt-20260102-030413-1", true },       { "faces.db.corrupt-20260102_030414", false },
+        { "faces.db.corrupt-2026-01-02-0304", false },        { "faces.db.corrupt-20260102-030415.x", false },
+    };
+    struct hs_gallery_backups *list;
+    size_t listed = 0;
+    fixture_open(f);
+    assert_int_equal(mkdir(f->backups, 0700), 0);
+    for (size_t i = 0; i < HS_ARRAY_LEN(files); i++) {
+        assert_int_equal(hs_file_write_atomic(path_of(f, files[i].name), "x", 1, 0600, NULL), 0);
+        listed += files[i].listed;
+    }
+    assert_int_equal(hs_gallery_list_backups(f->gallery, &list, NULL), 0);
+    for (size_t i = 0; i < HS_ARRAY_LEN(files); i++) {
+        bool found = false;
+        for (size_t k = 0; k < list->count; k++)
+            found |= strcmp(list->items[k].path, path_of(f, files[i].name)) == 0;
+        if (found != files[i].listed)
+            fail_msg("%s is %s", files[i].name, found ? "listed" : "not listed");
+    }
+    assert_int_equal(list->count, listed);
+    hs_gallery_backups_destroy(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_new_files),
-        GALLERY_TEST(test_new_files_of_root),
-        GALLERY_TEST(test_unpacking_fails),
-        GALLERY_TEST(test_change_of_a_backup),
+        GALLERY_TEST(test_new_files),          GALLERY_TEST(test_new_files_of_root), GALLERY_TEST(test_unpacking_fails),
+        GALLERY_TEST(test_change_of_a_backup), GALLERY_TEST(test_names_of_backups),
     };
     return HS_RUN_TESTS(tests);
 }
