@@ -68,9 +68,9 @@ static void large_many_and_unknown_pictures_are_heavy(void **state)
         size_t count;
         bool heavy;
     } cases[] = {
-        { { small }, 1, false },       { { largest }, 1, false },     { { small, small }, 2, false },
-        { { large }, 1, true },        { { small, large }, 2, true }, { { small, small, small }, 3, true },
-        { { text }, 1, true },         { { small, text }, 2, true },  { { small }, 0, false },
+        { { small }, 1, false }, { { largest }, 1, false },     { { small, small }, 2, false },
+        { { large }, 1, true },  { { small, large }, 2, true }, { { small, small, small }, 3, true },
+        { { text }, 1, true },   { { small, text }, 2, true },  { { small }, 0, false },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++)
         if (is_heavy(cases[i].pictures, cases[i].count) != cases[i].heavy)
