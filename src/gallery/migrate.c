@@ -224,10 +224,11 @@ int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, const char *uid, i
         return r;
     from = version;
     int64_t orphans = 0;
+    /* Before the schema changes, so that the next call repeats it after a failure. */
+    if (from >= 0 && from < HS_GALLERY_SCHEMA)
+        r = normalize_names(db, err);
     for (version = version < 0 ? 0 : version; version < HS_GALLERY_SCHEMA && r == 0; version++)
         r = run_step(db, version, version == 4 ? uid : legacy_space, err);
-    if (r == 0 && from >= 0 && from < HS_GALLERY_SCHEMA)
-        r = normalize_names(db, err);
     if (r == 0)
         r = erase_orphans(db, &orphans, err);
     /* Older programs deleted without overwriting, so also clear what they left in free pages. */

@@ -49,7 +49,8 @@ struct Tensor {
     hs_tensor_desc native;
     hailo_format_type_t type;
     hailo_format_order_t order, device_order;
-    bool valid; /* one scale for the whole tensor */
+    bool valid;         /* one scale for the whole tensor */
+    size_t padding = 0; /* bytes of a frame beyond its shape */
 };
 
 /* One output of a network with real numbers: its index in the network's outputs, and its quantisation. */
@@ -333,7 +334,8 @@ static size_t type_size(hailo_format_type_t type)
 static size_t frame_size(const Tensor &tensor)
 {
     return static_cast<size_t>(tensor.native.h) * static_cast<size_t>(tensor.native.w) *
-           static_cast<size_t>(tensor.native.c) * type_size(tensor.type);
+               static_cast<size_t>(tensor.native.c) * type_size(tensor.type) +
+           tensor.padding;
 }
 
 static size_t input_size(const State &state)
@@ -780,6 +782,12 @@ static void apply_line(Hef *hef, const std::string &line)
         words >> hef->queue;
     } else if (key == "reversed") {
         std::reverse(hef->outputs.begin(), hef->outputs.end());
+    } else if (key == "padding") {
+        size_t bytes;
+        words >> name >> bytes;
+        for (auto &stream : hef->outputs)
+            if (name == stream->tensor.native.name)
+                stream->tensor.padding = bytes;
     } else if (key == "invalid" || key == "order") {
         words >> name >> order;
         for (auto &stream : hef->outputs) {

@@ -76,6 +76,18 @@ def test_remove_beside_a_reader(db, tmp_path):
     assert names(db('list')) == ['Ann']
 
 
+def test_purge_that_fails(db, tmp_path):
+    """A set-aside gallery that cannot be deleted, here because it is a folder, is an error."""
+    put(tmp_path / 'a' / 'faces.db', ['Ann', 'Bob'])
+    aside = tmp_path / 'a' / 'faces.db.corrupt-20260102-030405'
+    aside.mkdir()
+    done = db('remove', 'Ann', '--purge-backups')
+    assert done.returncode == 1 and 'Erased 1 face of Ann\n' in done.stdout, done
+    assert 'Deleted' not in done.stdout and str(aside) in done.stderr, done
+    aside.rmdir()
+    assert db('remove', 'Bob', '--purge-backups').returncode == 0
+
+
 def test_export_and_import(db, tmp_path):
     put(tmp_path / 'a' / 'faces.db', ['Ann', 'Bob'])
     assert db('export', 'all.jsonl').returncode == 0

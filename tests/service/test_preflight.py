@@ -247,7 +247,12 @@ def test_no_device_and_no_driver(board, machine):
 
 
 @WITH_DOUBLE
-def test_present_device_is_not_an_error(board, machine):
+@pytest.mark.parametrize('driver', [None, '5.2.0'])
+def test_present_device_is_not_an_error(board, machine, driver):
+    """Neither without its node nor with the driver of another version: HailoRT reports what it cannot use."""
+    if driver:
+        machine.complete()
+        machine.driver(driver)
     board.add_model()
     board.env['HS_HOST_ROOT'] = str(machine.root)
     server = board.serve()

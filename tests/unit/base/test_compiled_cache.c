@@ -211,6 +211,26 @@ static void an_entry_has_one_user_at_a_time(void **state)
     hs_compiled_close(first, false);
 }
 
+/* Neither a deletion nor another version of the runtime takes an entry from the program that uses it. */
+static void an_entry_in_use_is_not_deleted(void **state)
+{
+    struct hs_compiled_entry *entry;
+    char blob[PATH_MAX], other[PATH_MAX];
+    bool damaged;
+    const char *cache = cache_of(*state);
+    use(*state, "a.onnx", "r", "s", &damaged, blob);
+    assert_int_equal(open_with(*state, "a.onnx", "r", "s", &entry, &damaged), 0);
+    assert_int_equal(hs_compiled_remove(cache, "a.onnx"), 0);
+    assert_true(hs_file_exists(blob));
+    use(*state, "b.onnx", "R", "s", &damaged, other);
+    assert_true(hs_file_exists(blob));
+    assert_int_equal(entries_in(cache), 2);
+    hs_compiled_close(entry, true);
+    assert_true(hs_compiled_remove(cache, "a.onnx") > 0);
+    assert_false(hs_file_exists(blob));
+    assert_int_equal(entries_in(cache), 1);
+}
+
 static void stale_entries_are_evicted(void **state)
 {
     char blob[PATH_MAX];
@@ -284,11 +304,11 @@ static void an_unusable_folder_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_entry_is_written_once_and_reused),      TEST(damaged_entries_are_rewritten),
-        TEST(an_interrupted_write_is_discarded),        TEST(a_blob_replaced_by_the_runtime_is_valid),
-        TEST(an_entry_has_one_user_at_a_time),          TEST(stale_entries_are_evicted),
-        TEST(the_least_recently_used_entry_is_evicted), TEST(remove_deletes_the_entries_of_a_model),
-        TEST(an_unusable_folder_is_an_error),
+        TEST(an_entry_is_written_once_and_reused),   TEST(damaged_entries_are_rewritten),
+        TEST(an_interrupted_write_is_discarded),     TEST(a_blob_replaced_by_the_runtime_is_valid),
+        TEST(an_entry_has_one_user_at_a_time),       TEST(stale_entries_are_evicted),
+        TEST(an_entry_in_use_is_not_deleted),        TEST(the_least_recently_used_entry_is_evicted),
+        TEST(remove_deletes_the_entries_of_a_model), TEST(an_unusable_folder_is_an_error),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/mem.h"
 
@@ -30,6 +31,20 @@ static void written_memory_is_resident(void **state)
     assert_true(hs_mem_resident() - before > (int64_t) size / 2);
     assert_int_equal(block[size / 2], 1);
     free(block);
+}
+
+/* The kernel's count cannot be read if the process has no free file descriptor. */
+static void resident_memory_is_unknown_without_a_free_descriptor(void **state)
+{
+    (void) state;
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit) { .rlim_cur = 0, .rlim_max = before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int64_t bytes = hs_mem_resident();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(bytes, 0);
+    assert_true(hs_mem_resident() > 0);
 }
 
 static void arrays_double_or_stay_unchanged(void **state)
@@ -63,6 +78,7 @@ int main(void)
         cmocka_unit_test(overflowing_sizes_are_reported),
         cmocka_unit_test(arrays_double_or_stay_unchanged),
         cmocka_unit_test(written_memory_is_resident),
+        cmocka_unit_test(resident_memory_is_unknown_without_a_free_descriptor),
     };
     return HS_RUN_TESTS(tests);
 }

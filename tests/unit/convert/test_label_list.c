@@ -80,6 +80,8 @@ static void other_text_is_rejected(void **state)
         "{0: 'a', 0: 'b'}",
         "{-1: 'a'}",
         "[1, 2]",
+        "[aba]",
+        "{0: aba}",
         "{0: ['a']}",
         "__import__('os')",
         "{99999999999999999999: 'a'}",
@@ -128,6 +130,7 @@ static void keypoint_names(void **state)
                                               "{0: [['a']]}",
                                               "{0: ['a', 'b', 'c', 'd']}",
                                               "{0: [a]}",
+                                              "{0: [aba]}",
                                               "{0: ['a'] 1: ['a']}",
                                               "{0: ['a'], 0: ['a']}",
                                               "{0: ['a'], }" };

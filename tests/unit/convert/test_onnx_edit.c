@@ -23,6 +23,7 @@ struct recipe {
     int input[4];        /* all 0: [1, 3, 64, 64] */
     int resizes;         /* -1: none; 0: two, if `size` */
     bool shared;         /* another node also uses the size */
+    bool floats;         /* the second Reshape has a shape of floats with the same bytes */
     bool packed;         /* the shape's numbers are in int64_data */
     bool weights_listed; /* among the inputs, as in old files */
     const char *weight;  /* name of an additional weight */
@@ -70,17 +71,19 @@ static void put_nodes(struct hs_buf *graph, const struct recipe *recipe)
         if (recipe->third)
             put_resize(graph, recipe, "b", "size_2", "d");
     }
-    const char *const shape[] = { "c", "shape" };
+    const char *const shape[] = { "c", "shape" }, *const floats[] = { "c", "floats" };
     put_node(graph, "Reshape", NULL, shape, 2, "rows");
-    put_node(graph, "Reshape", NULL, shape, 2, "more");
+    put_node(graph, "Reshape", NULL, recipe->floats ? floats : shape, 2, "more");
 }
 
 static void put_shape(struct hs_buf *graph, const struct recipe *recipe)
 {
     int64_t shape[] = { recipe->freed ? 0 : 1, -1, 4 };
-    const int64_t dims[] = { 3 };
+    const int64_t dims[] = { 3 }, half_dims[] = { 6 };
     if (recipe->reshape[1])
         memcpy(shape, recipe->reshape, sizeof(shape));
+    if (recipe->floats)
+        hs_onnx_put_tensor(graph, "floats", HS_ONNX_ELEM_FLOAT, half_dims, 1, shape);
     if (!recipe->packed) {
         hs_onnx_put_tensor(graph, "shape", HS_ONNX_ELEM_INT64, dims, 1, shape);
         return;
@@ -227,6 +230,7 @@ static void other_graphs_are_refused(void **state)
     refuses(batch, (struct recipe) { .reshape = { 1, 16, 4 } }, "is not the constant");
     refuses(batch, (struct recipe) { .reshape = { 1, -1, -1 } }, "is not the constant");
     refuses(batch, (struct recipe) { .packed = true }, "is not the constant");
+    refuses(batch, (struct recipe) { .floats = true }, "is not the constant");
     refuses(batch, (struct recipe) { .input = { 2, 3, 64, 64 } }, "the input is not");
     refuses(batch, (struct recipe) { .input = { 1, 1, 64, 64 } }, "the input is not");
     refuses(batch, (struct recipe) { .input = { 1, 3, 0, 64 } }, "the input is not");

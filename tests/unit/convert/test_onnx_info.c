@@ -170,6 +170,55 @@ static void nested_graphs_are_limited(void **state)
     hs_buf_finish(&model);
 }
 
+/* Appends a node that holds `depth` graphs inside each other, the innermost with a weight in another file. */
+static void append_nested_node(struct hs_buf *message, unsigned field, int depth)
+{
+    struct hs_buf tensor, attribute, node, graph;
+    hs_buf_init(&attribute, 4096);
+    hs_buf_init(&node, 4096);
+    hs_buf_init(&graph, 4096);
+    start_external(&tensor, true);
+    onnx_message(&attribute, 5, &tensor);
+    onnx_message(&node, 5, &attribute);
+    for (int i = 0; i < depth; i++) {
+        onnx_message(&graph, 1, &node);
+        onnx_message(&attribute, 6, &graph);
+        onnx_message(&node, 5, &attribute);
+    }
+    onnx_message(message, field, &node);
+}
+
+/* A function's body counts as a graph inside the model's graph, which has at most eight levels inside. */
+static void function_bodies_are_read(void **state)
+{
+    (void) state;
+    for (int depth = 0; depth <= 9; depth++)
+        for (int in_function = 0; in_function < 2; in_function++) {
+            struct hs_buf model, graph, function;
+            struct hs_onnx_info *info = NULL;
+            struct hs_error err = { 0 };
+            hs_buf_init(&model, 4096);
+            hs_buf_init(&graph, 4096);
+            hs_buf_init(&function, 4096);
+            if (!in_function)
+                append_nested_node(&graph, 1, depth);
+            onnx_model(&model, &graph);
+            if (in_function) {
+                append_nested_node(&function, 7, depth);
+                onnx_message(&model, 25, &function);
+            }
+            int r = parse(&model, model.len, &info, &err);
+            hs_buf_finish(&model);
+            if (r != (depth + in_function <= 8 ? 0 : HS_EMODEL))
+                fail_msg("%d graphs inside each other gave %d: %s", depth, r, err.message);
+            if (r < 0)
+                continue;
+            assert_true(info->external_data);
+            assert_int_equal(info->node_count, depth + 1);
+            hs_onnx_info_destroy(info);
+        }
+}
+
 /* A model truncated at any length is refused or parsed as a shorter one; no read goes past the end. */
 static void truncated_files(void **state)
 {
@@ -277,6 +326,7 @@ int main(void)
         cmocka_unit_test(weights_are_not_inputs),
         cmocka_unit_test(external_data_is_found),
         cmocka_unit_test(nested_graphs_are_limited),
+        cmocka_unit_test(function_bodies_are_read),
         cmocka_unit_test(truncated_files),
         cmocka_unit_test(not_a_model),
         cmocka_unit_test(damage_in_a_field_given_twice),

@@ -415,6 +415,36 @@ static void test_damaged_without_backup(void **state)
     assert_true(hs_file_exists(f->opened.set_aside));
 }
 
+/* A damaged file stays in place if its new name is too long, because another file has the name without a number. */
+static void test_damaged_file_with_a_long_path(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX], other[PATH_MAX], stamp[20];
+    struct hs_error err = { 0 };
+    size_t len = strlen(f->dir), last = PATH_MAX - 1 - strlen("/faces.db.corrupt-YYYYMMDD-HHMMSS");
+    memcpy(path, f->dir, len);
+    if ((last - len) % 2)
+        path[len++] = '/';
+    for (; len < last; len += 2)
+        memcpy(path + len, "/.", 2);
+    hs_str_copy(path + len, sizeof(path) - len, "/faces.db");
+    add(fixture_open(f), "a", 1);
+    damage(f);
+    for (time_t now = time(NULL), t = now; t < now + 20; t++) {
+        strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", gmtime(&t));
+        assert_true(hs_str_format(other, sizeof(other), "%s.corrupt-%s", f->path, stamp));
+        assert_int_equal(hs_file_write_atomic(other, "", 0, 0600, NULL), 0);
+    }
+    f->options.path = path;
+    assert_int_equal(hs_gallery_open(&f->options, &f->gallery, &f->opened, &err), HS_EINVAL);
+    f->gallery = NULL;
+    f->options.path = f->path;
+    assert_non_null(strstr(err.message, "the path is too long"));
+    assert_true(hs_file_exists(f->path));
+    fixture_open(f);
+    assert_true(hs_str_ends(f->opened.set_aside, "-1"));
+}
+
 /* With any byte flipped, the gallery opens, and its content is consistent. */
 static void test_flipped_bytes(void **state)
 {
@@ -479,6 +509,7 @@ int main(void)
         GALLERY_TEST(test_bad_backups),
         GALLERY_TEST(test_damaged_file),
         GALLERY_TEST(test_damaged_without_backup),
+        GALLERY_TEST(test_damaged_file_with_a_long_path),
         GALLERY_TEST(test_flipped_bytes),
         GALLERY_TEST(test_foreign_tables),
         GALLERY_TEST(test_leftovers_are_deleted),

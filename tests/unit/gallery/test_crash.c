@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -100,8 +101,24 @@ static void test_killed(void **state)
     }
 }
 
+/* Opening empties the log that a killed process left, because it may hold erased content. */
+static void test_log_is_emptied(void **state)
+{
+    struct fixture *f = *state;
+    char log[PATH_MAX];
+    struct stat st;
+    assert_true(hs_str_format(log, sizeof(log), "%s-wal", f->path));
+    fixture_open(f);
+    fixture_close(f);
+    run_and_kill(&f->options, 5, 0);
+    assert_int_equal(stat(log, &st), 0);
+    assert_true(st.st_size > 0);
+    fixture_open(f);
+    assert_true(stat(log, &st) < 0 || st.st_size == 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_killed) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_killed), GALLERY_TEST(test_log_is_emptied) };
     return HS_RUN_TESTS(tests);
 }

@@ -11,6 +11,7 @@
 #include "faults.h"
 #include "gallery/diversity_prune.h"
 #include "gallery/export.h"
+#include "gallery/scrub.h"
 #include "gallery/validate.h"
 #include "vectors.h"
 
@@ -308,13 +309,40 @@ static void test_second_page(void **state)
     }
 }
 
+/* If the file cannot be inspected, it counts as one that may hold erased content. */
+static void test_scrubbing_without_memory(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3 *db;
+    add(fixture_open(f), "a", 1);
+    fixture_close(f);
+    bool failed = true, first = true;
+    for (long nth = 1; failed; nth++) {
+        assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL), SQLITE_OK);
+        faults_arm(FAULT_ALLOCATION, nth);
+        bool needed = hs_scrub_is_needed(db);
+        failed = faults_disarm();
+        assert_int_equal(needed, failed);
+        assert_true(failed || !first);
+        first = false;
+        sqlite3_close(db);
+    }
+}
+
 int main(void)
 {
     faults_install();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_search), cmocka_unit_test(test_search_threads), cmocka_unit_test(test_growing),
-        cmocka_unit_test(test_prune),  cmocka_unit_test(test_texts),          GALLERY_TEST(test_export),
-        GALLERY_TEST(test_audit),      GALLERY_TEST(test_second_page),
+        cmocka_unit_test(test_search),
+        cmocka_unit_test(test_search_threads),
+        cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_texts),
+        GALLERY_TEST(test_export),
+        GALLERY_TEST(test_audit),
+        GALLERY_TEST(test_second_page),
+        GALLERY_TEST(test_scrubbing_without_memory),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -100,6 +100,21 @@ static void test_names(void **state)
     assert_int_equal(hs_gallery_remove(g, "x\n", NULL, NULL), 0);
 }
 
+/* If a name cannot be made valid, the file is refused and remains as it is. */
+static void test_name_that_is_taken(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_error err = { 0 };
+    write_first_schema(f->path);
+    run_sql(f->path, "INSERT INTO identities (id, name) VALUES (7, '?#8'), (8, CAST(X'ff' AS TEXT))");
+    assert_true(hs_gallery_open(&f->options, &f->gallery, NULL, &err) < 0);
+    f->gallery = NULL;
+    assert_non_null(strstr(err.message, "gallery"));
+    assert_int_equal(query_sql(f->path, "SELECT CAST(name AS BLOB) = X'ff' FROM identities WHERE id = 8"), 1);
+    run_sql(f->path, "UPDATE identities SET name = 'b' WHERE id = 7");
+    assert_int_equal(count_of(fixture_open(f), "?#8"), 0);
+}
+
 /* Older programs may continue to use the file: they add embeddings without a space. */
 static void test_older_program_adds(void **state)
 {
@@ -135,6 +150,7 @@ int main(void)
         GALLERY_TEST(test_from_3),
         GALLERY_TEST(test_free_pages),
         GALLERY_TEST(test_names),
+        GALLERY_TEST(test_name_that_is_taken),
         GALLERY_TEST(test_older_program_adds),
         GALLERY_TEST(test_newer),
     };

@@ -4,7 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "http/param.h"
+#include "http/request.h"
+#include "http/request_internal.h"
+#include "http/server.h"
 
 static struct hs_body *body_of(const char *type, const char *text)
 {
@@ -273,12 +277,51 @@ static void test_long_text(void **state)
     hs_body_destroy(body);
 }
 
+static void the_timeout_header_has_bounds(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text;
+        bool valid;
+    } cases[] = {
+        { "0.001", true },    { "1", true },      { "86400", true }, { "0", false },   { "0.0009", false },
+        { "86400.1", false }, { "86401", false }, { "-1", false },   { "nan", false }, { "inf", false },
+        { "1e9", false },     { "", false },      { "soon", false }, { "1 2", false },
+    };
+    struct hs_http_options options;
+    hs_http_options_init(&options);
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        const struct hs_http_pair header = { "X-Request-Timeout", cases[i].text };
+        struct hs_http_request *req = hs_request_create(&options, NULL, "/");
+        const char *field = NULL;
+        struct hs_error err = { 0 };
+        assert_non_null(req);
+        assert_int_equal(hs_request_set_headers(req, &header, 1, &err), 0);
+        int64_t before_ns = req->deadline_ns = INT64_MAX;
+        int r = hs_http_read_timeout(req, &field, &err);
+        if (r != (cases[i].valid ? 0 : HS_EINVAL))
+            fail_msg("\"%s\" gave %d", cases[i].text, r);
+        assert_int_equal(req->deadline_ns == before_ns, !cases[i].valid);
+        if (!cases[i].valid) {
+            assert_string_equal(field, "X-Request-Timeout");
+            assert_non_null(strstr(err.message, "between 0.001 and 86400 seconds"));
+        }
+        hs_request_destroy(req);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_double),          cmocka_unit_test(test_open_range),    cmocka_unit_test(test_int),
-        cmocka_unit_test(test_seconds),         cmocka_unit_test(test_unusable_text), cmocka_unit_test(test_bool),
-        cmocka_unit_test(test_string_and_enum), cmocka_unit_test(test_long_text),
+        cmocka_unit_test(test_double),
+        cmocka_unit_test(test_open_range),
+        cmocka_unit_test(test_int),
+        cmocka_unit_test(test_seconds),
+        cmocka_unit_test(test_unusable_text),
+        cmocka_unit_test(test_bool),
+        cmocka_unit_test(test_string_and_enum),
+        cmocka_unit_test(test_long_text),
+        cmocka_unit_test(the_timeout_header_has_bounds),
     };
     return HS_RUN_TESTS(tests);
 }

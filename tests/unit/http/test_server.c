@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../alloc_fail.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/param.h"
@@ -813,6 +814,61 @@ static void test_connections_total(void **state)
     tear_down(f);
 }
 
+/* A connection whose request is handled keeps its slot, and the client in excess waits for one. */
+static void test_busy_connections_are_not_evicted(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(two_connections);
+    int busy[2], third;
+    for (int i = 0; i < 2; i++) {
+        busy[i] = dial(f);
+        send_text(busy[i], "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    gate_expect(&f->gate, 2);
+    third = dial(f);
+    send_text(third, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    usleep(100000);
+    gate_open(&f->gate);
+    for (int i = 0; i < 2; i++)
+        expect(busy[i], 200, "waited");
+    assert_int_equal(f->gate.cancelled, 0);
+    close(busy[0]), close(busy[1]);
+    expect(third, 200, NULL);
+    close(third);
+    tear_down(f);
+}
+
+/* Connects and disconnects `count` clients, and waits until the server has noticed. */
+static void connect_often(struct fixture *f, int count)
+{
+    struct hs_http_stats stats;
+    int64_t deadline = hs_deadline_in_ms(10000);
+    for (int i = 0; i < count; i++) {
+        int fd = dial(f);
+        send_text(fd, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        expect(fd, 200, NULL);
+        close(fd);
+    }
+    do
+        hs_http_stats(f->server, &stats);
+    while (stats.connections > 0 && hs_clock_now_ns() < deadline);
+    assert_int_equal(stats.connections, 0);
+    ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, "ok");
+}
+
+/* The memory of closed connections is freed while the server runs. */
+static void test_closed_connections_are_freed(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    hs_alloc_watch_leaks();
+    connect_often(f, 10);
+    size_t before = hs_alloc_live();
+    connect_often(f, 200);
+    assert_true(hs_alloc_live() < before + 100);
+    tear_down(f);
+}
+
 static void four_connections(struct hs_http_options *options)
 {
     options->connections_max = 4;
@@ -1562,6 +1618,8 @@ int main(void)
         cmocka_unit_test(test_slow_clients),
         cmocka_unit_test(test_connections_per_address),
         cmocka_unit_test(test_refused_connection_evicts_none),
+        cmocka_unit_test(test_busy_connections_are_not_evicted),
+        cmocka_unit_test(test_closed_connections_are_freed),
         cmocka_unit_test(test_connections_total),
         cmocka_unit_test(test_silent_connections_make_room),
         cmocka_unit_test(test_answer_memory),

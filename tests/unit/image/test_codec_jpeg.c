@@ -457,6 +457,29 @@ static void size_of_the_real_header_counts(void **state)
     hs_buf_finish(&buf);
 }
 
+/* Markers without a segment may stand before the frame header: TEM, and RST0 to RST7. */
+static void markers_without_a_segment_are_skipped(void **state)
+{
+    (void) state;
+    struct hs_buf plain = make_gradient_jpeg(64, 48, (struct recipe) { 0 });
+    for (int marker = 0xcf; marker <= 0xd7; marker++) {
+        struct hs_buf buf = make_buf();
+        int width = 0, height = 0;
+        const uint8_t bytes[] = { 0xff, (uint8_t) (marker == 0xcf ? 1 : marker) };
+        assert_int_equal(hs_buf_append(&buf, plain.data, 2), 0);
+        assert_int_equal(hs_buf_append(&buf, bytes, 2), 0);
+        assert_int_equal(hs_buf_append(&buf, plain.data + 2, plain.len - 2), 0);
+        assert_true(hs_image_peek_size(buf.data, buf.len, &width, &height));
+        assert_int_equal(width, 64);
+        assert_int_equal(height, 48);
+        struct hs_image *image = decode_ok(buf.data, buf.len);
+        assert_int_equal(image->width, 64);
+        hs_image_destroy(image);
+        hs_buf_finish(&buf);
+    }
+    hs_buf_finish(&plain);
+}
+
 /* Sends the spectral bits of luma one by one: a valid file of 2 + 2 * 14 * ... scans, each a pass over the
  * image. */
 static void many_scans_are_refused(void **state)
@@ -570,6 +593,7 @@ int main(void)
         cmocka_unit_test(scans_before_a_broken_one_are_shown),
         cmocka_unit_test(attempts_share_one_charge),
         cmocka_unit_test(size_of_the_real_header_counts),
+        cmocka_unit_test(markers_without_a_segment_are_skipped),
         cmocka_unit_test(many_scans_are_refused),
         cmocka_unit_test(coefficients_count_as_memory),
         cmocka_unit_test(headers_are_not_read_past_the_end),

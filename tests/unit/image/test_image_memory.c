@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <webp/decode.h>
+#include <webp/encode.h>
+
 #include "../alloc_fail.h"
 #include "base/budget.h"
 #include "base/clock.h"
@@ -336,6 +339,40 @@ static void other_sizes_and_parts(void **state)
     hs_image_destroy(image);
 }
 
+/* libwebp allocates itself, so its decoder is replaced by one that has no memory. */
+static bool webp_without_memory;
+
+VP8StatusCode __real_WebPDecode(const uint8_t *data, size_t len, WebPDecoderConfig *config);
+VP8StatusCode __wrap_WebPDecode(const uint8_t *data, size_t len, WebPDecoderConfig *config);
+
+VP8StatusCode __wrap_WebPDecode(const uint8_t *data, size_t len, WebPDecoderConfig *config)
+{
+    return webp_without_memory ? VP8_STATUS_OUT_OF_MEMORY : __real_WebPDecode(data, len, config);
+}
+
+static void a_webp_for_which_libwebp_has_no_memory(void **state)
+{
+    (void) state;
+    struct hs_image *image = make_gradient(64, 48), *decoded = NULL;
+    struct hs_image_options options = options_plain();
+    struct hs_buf buf = make_buf();
+    uint8_t *bytes;
+    size_t len = WebPEncodeLosslessRGB(image->pixels, 64, 48, (int) image->stride, &bytes);
+    assert_true(len > 0);
+    assert_int_equal(hs_buf_append(&buf, bytes, len), 0);
+    WebPFree(bytes);
+    memset(&error, 0, sizeof(error));
+    webp_without_memory = true;
+    int r = hs_image_decode(buf.data, buf.len, &options, &decoded, &error);
+    webp_without_memory = false;
+    assert_int_equal(checked(r), HS_ENOMEM);
+    assert_null(decoded);
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &decoded, &error), 0);
+    hs_image_destroy(decoded);
+    hs_image_destroy(image);
+    hs_buf_finish(&buf);
+}
+
 static int draw(void *arg)
 {
     static const struct hs_draw_shape shapes[] = {
@@ -376,6 +413,7 @@ int main(void)
         cmocka_unit_test(errors_of_the_rows_are_passed_on),
         cmocka_unit_test(a_picture_that_cannot_be_turned_is_as_before),
         cmocka_unit_test(other_sizes_and_parts),
+        cmocka_unit_test(a_webp_for_which_libwebp_has_no_memory),
         cmocka_unit_test(drawings_are_complete_or_out_of_memory),
     };
     return HS_RUN_TESTS(tests);

@@ -504,6 +504,18 @@ static void inputs_other_than_pictures_are_refused(void **state)
     tear_down(&fixture);
 }
 
+/* The decoders would read another layout than the device writes. */
+static void a_frame_of_another_size_than_its_shape_is_refused(void **state)
+{
+    (void) state;
+    struct fixture fixture = { 0 };
+    assert_int_equal(open_device(&fixture), 0);
+    assert_int_equal(load(&fixture, POSES "padding sim/score_16 8\n", 320, 1, 1), HS_EMODEL);
+    assert_message(&fixture.err, "the size of the output does not match its shape: 'sim/score_16'");
+    assert_int_equal(load(&fixture, POSES "padding sim/score_16 0\n", 320, 1, 1), 0);
+    tear_down(&fixture);
+}
+
 /* A network that died with its run is loaded again from its file. The run must
  * fail if the file has changed: other names, sizes or even only scales change the meaning of its
  * numbers. */
@@ -1161,6 +1173,7 @@ int main(void)
         TEST(a_slow_load_takes_the_scripted_time),
         TEST(invalid_model_files_are_refused),
         TEST(inputs_other_than_pictures_are_refused),
+        TEST(a_frame_of_another_size_than_its_shape_is_refused),
         TEST(a_changed_file_is_refused_on_reload),
         TEST(tensors_keep_their_types),
         TEST(outputs_without_a_single_scale_are_float32),

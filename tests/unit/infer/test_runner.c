@@ -1,6 +1,7 @@
 #include "runner_status.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "backends/sim/sim.h"
@@ -560,6 +561,32 @@ static void loading_is_a_state_and_a_deadline_does_not_wait_for_it(void **state)
     hs_runner_destroy(runner);
 }
 
+static atomic_bool in_load;
+
+static int load_and_tell(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
+                         struct hs_error *err)
+{
+    atomic_store(&in_load, true);
+    return hs_backend_sim.load(device, spec, ret_model, err);
+}
+
+/* The loader notices after the load that it is to end, also with a backend without a health check. */
+static void a_runner_can_be_destroyed_while_it_loads(void **state)
+{
+    (void) state;
+    struct hs_backend backend = hs_backend_sim;
+    backend.health = NULL;
+    backend.load = load_and_tell;
+    struct hs_runner_options options = defaults("load_ms: 200");
+    options.backend = &backend;
+    struct hs_runner *runner = create(&options);
+    hs_runner_preload(runner);
+    WAIT_FOR(runner, s.state == HS_RUNNER_LOADING && atomic_load(&in_load));
+    int64_t start_ns = hs_clock_now_ns();
+    hs_runner_destroy(runner);
+    assert_true(hs_clock_now_ns() - start_ns < 3000 * HS_NS_PER_MS);
+}
+
 static void a_second_preload_is_served_by_the_first(void **state)
 {
     (void) state;
@@ -631,6 +658,7 @@ int main(void)
         cmocka_unit_test(keep_alive_0_unloads_when_nothing_is_in_use),
         cmocka_unit_test(keep_alive_counts_from_the_last_use),
         cmocka_unit_test(loading_is_a_state_and_a_deadline_does_not_wait_for_it),
+        cmocka_unit_test(a_runner_can_be_destroyed_while_it_loads),
         cmocka_unit_test(a_second_preload_is_served_by_the_first),
         cmocka_unit_test(concurrent_operations_leak_nothing),
     };

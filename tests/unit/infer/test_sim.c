@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../alloc_fail.h"
 #include "backends/sim/blobs.h"
 #include "backends/sim/script.h"
 #include "backends/sim/sim.h"
@@ -216,6 +217,27 @@ static void any_input_size_has_its_person(void **state)
     sim->close(device);
 }
 
+/* On a small grid, the box of the person in the middle is smaller. */
+static void the_default_person_is_within_the_picture(void **state)
+{
+    (void) state;
+    struct hs_device *device = open_sim("latency_ms: 0");
+    for (int w = 1; w <= 8; w++)
+        for (int h = 1; h <= 16; h++) {
+            struct hs_model *model = load_sim(device, 32 * h, 32 * w, 1);
+            assert_int_equal(run(model, 0), 0);
+            struct hs_tensor_view box = hs_tensor_view_of(&sim->info(model)->outputs[6], sim->output(model, 0, 0, 6));
+            float x = (float) (w / 2) + 0.5f, y = (float) (h / 2) + 0.5f;
+            for (int i = 0; i < 4; i++) {
+                float room = i == 0 ? x : i == 1 ? y : i == 2 ? (float) w - x : (float) h - y;
+                if (side(&box, h / 2, w / 2, i) > room + 0.01f)
+                    fail_msg("%d x %d cells: side %d of the box is outside the picture", w, h, i);
+            }
+            sim->unload(model);
+        }
+    sim->close(device);
+}
+
 /* ---- Answers come from the picture ---- */
 
 static const struct hs_sim_blob boxes[] = {
@@ -318,6 +340,25 @@ static void areas_are_joined_and_small_ones_ignored(void **state)
     paint(rgb, SIDE, SIDE, few, 3);
     assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), 1);
     check_blob(&found[0], 6, 6, 10, 10);
+    /* The pixels of all cells of a blob count. */
+    const struct hs_sim_blob pieces[] = { { 6, 7, 8, 8 }, { 8, 8, 9, 9 }, { 16, 15, 17, 16 }, { 15, 16, 16, 17 } };
+    paint(rgb, SIDE, SIDE, pieces, 2);
+    assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), 0);
+    paint(rgb, SIDE, SIDE, pieces, 4);
+    assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), 1);
+    check_blob(&found[0], 6, 7, 17, 17);
+    /* A blob that touches an edge of another blob's box from inside is part of that blob. */
+    const struct hs_sim_blob corners[][3] = {
+        { { 8, 8, 100, 16 }, { 8, 8, 16, 100 }, { 80, 60, 100, 70 } },
+        { { 8, 8, 100, 16 }, { 8, 8, 16, 100 }, { 60, 80, 70, 100 } },
+        { { 8, 92, 100, 100 }, { 92, 8, 100, 100 }, { 8, 20, 20, 30 } },
+        { { 8, 92, 100, 100 }, { 92, 8, 100, 100 }, { 20, 8, 30, 20 } },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(corners); i++) {
+        paint(rgb, SIDE, SIDE, corners[i], 3);
+        assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), 1);
+        check_blob(&found[0], 8, 8, 100, 100);
+    }
     /* Only the eight largest of many blobs are kept. */
     struct hs_sim_blob many[12];
     for (int i = 0; i < 12; i++)
@@ -878,6 +919,25 @@ static void scripts_out_of_bounds_are_refused(void **state)
     assert_int_equal(hs_sim_script_parse(text, sizeof(text) - 1, "s", &script, &err), 0);
 }
 
+/* ---- Memory ---- */
+
+static int open_and_close(void *arg)
+{
+    struct hs_device_options options = with_script("latency_ms: 0");
+    struct hs_device *device = NULL;
+    (void) arg;
+    int r = sim->open(&options, &device, NULL);
+    assert_int_equal(device != NULL, r == 0);
+    sim->close(device);
+    return r;
+}
+
+static void a_device_without_memory_is_an_error(void **state)
+{
+    (void) state;
+    assert_true(hs_fail_each_allocation(open_and_close, NULL) >= 1);
+}
+
 /* ---- Bounds of calls ---- */
 
 static void sizes_out_of_bounds_are_refused(void **state)
@@ -930,6 +990,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_one_person_in_the_middle),
         cmocka_unit_test(any_input_size_has_its_person),
+        cmocka_unit_test(the_default_person_is_within_the_picture),
         cmocka_unit_test(bright_blobs_are_people),
         cmocka_unit_test(bright_blobs_are_faces),
         cmocka_unit_test(a_face_that_fills_the_picture_is_found),
@@ -953,6 +1014,7 @@ int main(void)
         cmocka_unit_test(missing_keys_have_defaults),
         cmocka_unit_test(all_keys_are_read),
         cmocka_unit_test(scripts_out_of_bounds_are_refused),
+        cmocka_unit_test(a_device_without_memory_is_an_error),
         cmocka_unit_test(sizes_out_of_bounds_are_refused),
     };
     return HS_RUN_TESTS(tests);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/pack.h"
@@ -347,6 +348,39 @@ static void limits_are_enforced(void **state)
     refuse_many(PACK_HEAD("mine") "hailo:\n", "  - file: a.hef\n", HS_PACK_MAX_FILES + 1, "1 to 16 files");
 }
 
+static void write_labels(struct hs_buf *text, const char *head, int count, const char *tail)
+{
+    hs_buf_append_str(text, head);
+    for (int i = 0; i < count; i++)
+        hs_buf_printf(text, "%sn%d", i ? ", " : "", i);
+    hs_buf_append_str(text, tail);
+}
+
+static void classes_and_keypoints_up_to_the_limit(void **state)
+{
+    (void) state;
+    for (int more = 0; more < 3; more++) {
+        int classes = HS_MODEL_MAX_CLASSES + (more == 1), keypoints = HS_MODEL_MAX_KEYPOINTS + (more == 2);
+        struct hs_buf text;
+        hs_buf_init(&text, 1 << 20);
+        hs_buf_append_str(&text, "name: mine\ntask: pose\ntitle: t\nlicence: {name: MIT}\ndecode: yolo-pose-raw\n"
+                                 "input: {width: 64, height: 64}\nopenvino: {file: a.onnx}\n");
+        write_labels(&text, "classes: [", classes, "]\n");
+        write_labels(&text, "keypoints: {dims: 3, names: [", keypoints, "], edges: []}\n");
+        if (more) {
+            refuse(hs_buf_str(&text), more == 1 ? "`classes` must be a list of 1 to 1000 names"
+                                                : "`names` must be a list of 1 to 256 names");
+        } else {
+            struct hs_pack *pack = parse(hs_buf_str(&text));
+            assert_int_equal(pack->class_count, classes);
+            assert_int_equal(pack->keypoint_count, keypoints);
+            assert_string_equal(pack->keypoints[keypoints - 1], "n255");
+            hs_pack_destroy(pack);
+        }
+        hs_buf_finish(&text);
+    }
+}
+
 static void an_invalid_pack_names_its_path(void **state)
 {
     (void) state;
@@ -514,6 +548,7 @@ int main(void)
         cmocka_unit_test(file_names_stay_in_the_store),
         cmocka_unit_test(invalid_sources),
         cmocka_unit_test(limits_are_enforced),
+        cmocka_unit_test(classes_and_keypoints_up_to_the_limit),
         cmocka_unit_test(an_invalid_pack_names_its_path),
         cmocka_unit_test(names),
         cmocka_unit_test(shipped_detectors),

@@ -1,5 +1,6 @@
 #include "../unit.h"
 
+#include "../alloc_fail.h"
 #include "base/mem.h"
 #include "service/sample_stats.h"
 
@@ -58,12 +59,27 @@ static void percentiles_are_the_nearest_rank(void **state)
     }
 }
 
+static void no_memory_is_an_error(void **state)
+{
+    (void) state;
+    struct hs_samples samples = { 0 };
+    struct hs_error err = { 0 };
+    hs_alloc_fail_arm(1);
+    assert_int_equal(hs_samples_add(&samples, 1, &err), HS_ENOMEM);
+    assert_true(hs_alloc_fail_disarm());
+    assert_int_equal(samples.count, 0);
+    assert_non_null(strstr(err.message, "no memory for 1 "));
+    assert_int_equal(hs_samples_add(&samples, 1, &err), 0);
+    hs_samples_finish(&samples);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(least_median_mean_and_most),
         cmocka_unit_test(none_and_many),
         cmocka_unit_test(percentiles_are_the_nearest_rank),
+        cmocka_unit_test(no_memory_is_an_error),
     };
     return HS_RUN_TESTS(tests);
 }
