@@ -6,8 +6,7 @@ SERVICE ?= pose
 SHELL = /bin/bash
 .SHELLFLAGS = -o pipefail -c
 # The prefix of the build folder, or else /usr/local.
-PREFIX ?= $(or $(shell sed -n 's/.*"name": "prefix", "value": "\([^"]*\)".*/\1/p' \
-    $(BUILD)/meson-info/intro-buildoptions.json 2> /dev/null),/usr/local)
+PREFIX ?= $(or $(shell tools/setup.sh prefix $(BUILD)),/usr/local)
 MESON_ARGS ?=
 ARGS ?=
 

@@ -8,6 +8,7 @@
 #                                      the runtime of another machine (aarch64), in .deps/FOLDER
 #   tools/setup.sh configure BUILD PREFIX [MESON-ARGUMENT…]
 #                                      the build folder; repeated if this tree was moved or PREFIX has changed
+#   tools/setup.sh prefix BUILD        prints the prefix of a build folder
 #   tools/setup.sh samples             sample pictures in .deps/samples
 #   tools/setup.sh weights PROGRAM     PROGRAM's default weights in .deps/models
 #   tools/setup.sh face PROGRAM        the same for hailo-face; only prints a warning if they are not available
@@ -182,6 +183,12 @@ run_meson() {
     meson "$@" > "$deps/configure.log" 2>&1 || { cat "$deps/configure.log" >&2; fail "cannot configure the build"; }
 }
 
+# Prints the prefix of a build folder. meson 1.7 writes each value on its own line, meson 1.0 all on one.
+get_prefix() { # BUILD
+    test ! -f "$1/meson-info/intro-buildoptions.json" || tr -d '\n' < "$1/meson-info/intro-buildoptions.json" |
+        sed -n 's/.*"name": "prefix", *"value": "\([^"]*\)".*/\1/p'
+}
+
 setup_configure() { # BUILD PREFIX [MESON-ARGUMENT…]
     cd "$tree"
     if ! test -f "$1/build.ninja"; then
@@ -190,7 +197,7 @@ setup_configure() { # BUILD PREFIX [MESON-ARGUMENT…]
     elif ! grep -qF "\"source\": \"$tree\"" "$1/meson-info/meson-info.json"; then
         say "the folder was moved; configuring $1 again"
         run_meson setup --reconfigure --prefix "$2" "$1"
-    elif ! grep -qF "\"name\": \"prefix\", \"value\": \"$2\"" "$1/meson-info/intro-buildoptions.json"; then
+    elif test "$(get_prefix "$1")" != "$2"; then
         say "configuring $1 for $2"
         run_meson setup --reconfigure --prefix "$2" "$1"
     fi
@@ -248,6 +255,7 @@ setup_face() { # PROGRAM
 
 case "${1:-}" in
     packages | openvino | configure | samples) "setup_$1" "${@:2}" ;;
+    prefix) get_prefix "${2:?which build folder?}" ;;
     weights | face) "setup_$1" "${2:?which program?}" ;;
     *) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \?//' >&2; exit 2 ;;
 esac

@@ -12,8 +12,9 @@ test -z "$FAILS" || { echo 'meson.build:1: ERROR: it failed'; exit 1; }
 while test $# -gt 1; do test "$1" != --prefix || prefix=$2; shift; done
 mkdir -p "$1/meson-info" && touch "$1/build.ninja"
 printf '{"directories": {"source": "%s", "build": "%s/%s"}}' "$PWD" "$PWD" "$1" > "$1/meson-info/meson-info.json"
-printf '[{"name": "libdir", "value": "lib"}, {"name": "prefix", "value": "%s"}, {"name": "x", "value": "/y"}]' "$prefix" \
-    > "$1/meson-info/intro-buildoptions.json"
+options='[{"name": "libdir", "value": "lib"}, {"name": "prefix", "value": "'$prefix'"}, {"name": "x", "value": "/y"}]'
+test -z "$INDENT" || options=$(echo "$options" | sed 's/[{,] */&\n    /g')
+echo "$options" > "$1/meson-info/intro-buildoptions.json"
 '''
 
 
@@ -23,6 +24,7 @@ def clone_fixture(tmp_path):
     (clone / 'tools').mkdir(parents=True)
     with open(os.path.join(TREE, 'tools', 'setup.sh'), encoding='utf-8') as script:
         (clone / 'tools' / 'setup.sh').write_text(script.read())
+    (clone / 'tools' / 'setup.sh').chmod(0o755)
     (tmp_path / 'bin').mkdir()
     (tmp_path / 'bin' / 'meson').write_text(MESON)
     (tmp_path / 'bin' / 'meson').chmod(0o755)
@@ -38,6 +40,12 @@ def configure(clone, *arguments, code=0, **env):
                           check=False)
     assert done.returncode == code, done
     return calls.read_text().splitlines(), done
+
+
+@pytest.fixture(name='indent', params=['', '1'], ids=['one line', 'indented'], autouse=True)
+def indent_fixture(request, monkeypatch):
+    """meson 1.0 writes its options on one line, meson 1.7 indents them."""
+    monkeypatch.setenv('INDENT', request.param)
 
 
 def test_configures_once_and_after_changes(clone):
