@@ -13,7 +13,8 @@
 #   tools/setup.sh weights PROGRAM     PROGRAM's default weights in .deps/models
 #   tools/setup.sh face PROGRAM        the same for hailo-face; only prints a warning if they are not available
 #
-# HS_SKIP_PACKAGES=1 skips the Debian packages (for systems without apt).
+# HS_SKIP_PACKAGES=1 skips the Debian packages (for systems without apt). With HS_SETUP_LOG=FILE, everything but errors
+# is appended to FILE, except on a terminal.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -241,9 +242,22 @@ wanted = [file for model in json.load(sys.stdin)["models"] for file in model["fi
 sys.exit(not wanted or not all(file["installed"] for file in wanted))'
 }
 
+# `models pull` reports progress on stderr. If that is logged, prints it only after a failure.
+pull_weights() { # PROGRAM
+    local report=$deps/pull.log status=0
+    if test "$logged" = no; then
+        "$1" models pull --models "$deps/models"
+    else
+        "$1" models pull --models "$deps/models" 2> "$report" || status=$?
+        if test "$status" = 0; then cat "$report"; else cat "$report" >&2; fi
+        rm -f "$report"
+        return "$status"
+    fi
+}
+
 setup_weights() { # PROGRAM
     ! has_weights "$1" || return 0
-    "$1" models pull --models "$deps/models" || fail "cannot fetch the weights. $network_hint"
+    pull_weights "$1" || fail "cannot fetch the weights. $network_hint"
 }
 
 # Fetches in a child process, so that a failure there does not end this script.
@@ -252,6 +266,18 @@ setup_face() { # PROGRAM
     "$0" weights "$1" && return 0
     say "skipping hailo-face: its weights could not be fetched (see above)"
 }
+
+# Prints one line on the first run, so that a pipe is not silent for minutes.
+log_output() { # FILE
+    logged=yes
+    test -f "$1" || test -d "$deps/openvino" ||
+        printf '[setup] setting up for some minutes; progress and the licences of the models: %s\n' "$1"
+    mkdir -p "$(dirname "$1")"
+    exec >> "$1"
+}
+
+logged=no
+test -z "${HS_SETUP_LOG:-}" || test -t 1 || log_output "$HS_SETUP_LOG"
 
 case "${1:-}" in
     packages | openvino | configure | samples) "setup_$1" "${@:2}" ;;

@@ -77,3 +77,28 @@ def test_the_prefix_of_the_build_folder_is_kept(clone):
     assert prefix() == '/usr/local'
     configure(clone, 'build', '/opt/x')
     assert (prefix(), prefix('PREFIX=/opt/y'), prefix('DESTDIR=/tmp/root')) == ('/opt/x', '/opt/y', '/tmp/root/opt/x')
+
+
+@pytest.mark.parametrize('code', [0, 1])
+def test_a_log_takes_all_but_errors(clone, code):
+    log = clone / '.deps' / 'setup.log'
+    failing = {'FAILS': '1'} if code else {}
+    _, done = configure(clone, 'build', '/usr/local', code=code, HS_SETUP_LOG=str(log), **failing)
+    assert done.stdout.count('\n') == 1 and str(log) in done.stdout
+    assert log.read_text() == '[setup] configuring build\n'
+    assert ('it failed' in done.stderr) == bool(code)
+    _, done = configure(clone, 'build', '/opt/x', code=code, HS_SETUP_LOG=str(log), **failing)
+    assert not done.stdout and log.read_text().count('configuring') == 2
+    assert ('it failed' in done.stderr) == bool(code)
+
+
+@pytest.mark.parametrize('code', [0, 1])
+def test_a_log_takes_the_progress_of_a_pull(clone, code):
+    program = clone / 'program'
+    program.write_text(f'#!/bin/sh\ntest "$2" = pull || exit 1\necho AGPL\necho trying >&2\nexit {code}\n')
+    program.chmod(0o755)
+    log = clone / '.deps' / 'setup.log'
+    done = subprocess.run(['bash', 'tools/setup.sh', 'weights', program], cwd=clone, capture_output=True, text=True,
+                          env={**os.environ, 'HS_SETUP_LOG': str(log)}, check=False)
+    assert done.returncode == code and 'AGPL' in log.read_text() and 'AGPL' not in done.stdout, done
+    assert ('trying' in done.stderr) == bool(code) and ('trying' in log.read_text()) == (not code), done
