@@ -36,12 +36,12 @@ demo: data-face
 	@tools/demo.sh $(PROGRAM) $(FACE)
 
 check: data-face
-	@ninja --quiet -C $(BUILD)
+	@ninja $$(test -t 1 || echo --quiet) -C $(BUILD)
 	@tools/check.sh $(BUILD)
 
 # One or two hours: attacks with sanitizers, kill -9, all variants of pictures, mutated sources.
 check-slow: data-face
-	@ninja --quiet -C $(BUILD)
+	@ninja $$(test -t 1 || echo --quiet) -C $(BUILD)
 	@tools/check_slow.sh $(BUILD) $(ARGS)
 
 format:
@@ -72,15 +72,17 @@ bench-devices: data
 # folder.
 install: all
 	@meson install --quiet --no-rebuild --strip -C $(BUILD)
-	@echo 'installed in $(DESTDIR)$(PREFIX)'
+	@echo 'Installed in $(DESTDIR)$(PREFIX). Next, as the user that runs the service:'
+	@echo '  hailo-pose models pull    # and for faces: hailo-face models pull'
 
 # Keeps models, settings and galleries.
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,hailo-pose hailo-pose-server hailo-face hailo-face-server)
-	rm -rf $(DESTDIR)$(PREFIX)/lib/hailo-services $(DESTDIR)$(PREFIX)/share/hailo-services
-	cd $(DESTDIR)$(PREFIX)/share 2> /dev/null || exit 0; for name in hailo-pose hailo-face; do \
+	@rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,hailo-pose hailo-pose-server hailo-face hailo-face-server)
+	@rm -rf $(DESTDIR)$(PREFIX)/lib/hailo-services $(DESTDIR)$(PREFIX)/share/hailo-services
+	@cd $(DESTDIR)$(PREFIX)/share 2> /dev/null || exit 0; for name in hailo-pose hailo-face; do \
 	    rm -f man/man1/$$name.1 bash-completion/completions/$$name zsh/site-functions/_$$name \
 	        fish/vendor_completions.d/$$name.fish; done
+	@echo 'Removed from $(DESTDIR)$(PREFIX). Models, settings and galleries are kept.'
 
 clean:
 	rm -rf $(BUILD) demo-out
