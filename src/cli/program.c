@@ -408,6 +408,18 @@ static int choose_action(struct hs_invocation *call)
     return HS_EXIT_OK;
 }
 
+static int report_no_action(const struct hs_invocation *call)
+{
+    const struct hs_command *command = call->command;
+    char names[400] = "";
+    for (size_t i = 0; i < command->action_count; i++) {
+        size_t used = strlen(names);
+        if (!hs_action_is_repeated(command, i))
+            hs_str_format(names + used, sizeof(names) - used, "%s%s", used ? ", " : "", command->actions[i].name);
+    }
+    return hs_invocation_fail(call, HS_EXIT_USAGE, "the action is missing: %s", names);
+}
+
 static int check_words(const struct hs_invocation *call, const struct hs_option *options, const bool *given,
                        size_t count)
 {
@@ -419,7 +431,7 @@ static int check_words(const struct hs_invocation *call, const struct hs_option 
             return hs_invocation_fail(call, HS_EXIT_USAGE, "--%s is only for %s", options[i].name, actions);
         }
     if (call->command->action_count && !action)
-        return hs_invocation_fail(call, HS_EXIT_USAGE, "the action is missing");
+        return report_no_action(call);
     const struct form form = choose_form(call, options, given, count);
     if (form.option)
         return hs_invocation_fail(call, HS_EXIT_USAGE, "%.*s is missing", (int) form.option_len, form.option);

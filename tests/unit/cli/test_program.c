@@ -199,7 +199,7 @@ static void test_command_lines(void **state)
         { "option", 2, "", "hailo-test: unknown command 'option'. Did you mean 'options'?\n" USAGE },
         { "json a", 2, "",
           "hailo-test json: unexpected argument 'a'\nusage: hailo-test json; see 'hailo-test json --help'\n" },
-        { "do", 2, "", "hailo-test do: the action is missing\n" DO_USAGE },
+        { "do", 2, "", "hailo-test do: the action is missing: add, copy, list\n" DO_USAGE },
         { "do ad", 2, "", "hailo-test do: unknown action 'ad'. Did you mean 'add'?\n" DO_USAGE },
         { "do --how on list", 0, "list\n", "" },
         { "do list --hidden", 0, "list\n", "" },
@@ -215,7 +215,8 @@ static void test_command_lines(void **state)
         { "do copy --from a", 0, "copy\n", "" },
         { "do copy", 2, "", "hailo-test do copy: NAME is missing\n" COPY_USAGE },
         { "do copy me --from a", 2, "", "hailo-test do copy: unexpected argument 'me'\n" COPY_USAGE },
-        { "config", 2, "", "hailo-test config: the action is missing\n" CONFIG_USAGE },
+        { "config", 2, "",
+          "hailo-test config: the action is missing: show, check, render, example, reference\n" CONFIG_USAGE },
         { "config none", 2, "", "hailo-test config: unknown action 'none'\n" CONFIG_USAGE },
         { "config show more", 2, "",
           "hailo-test config show: unexpected argument 'more'\n"
