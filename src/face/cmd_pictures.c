@@ -361,33 +361,33 @@ int hs_face_cmd_pictures(struct hs_invocation *call)
     };
     const bool lists = p.command == DETECT || p.command == RECOGNIZE;
     const bool matches = p.command == RECOGNIZE || p.command == COMPARE;
-    struct hs_option options[] = {
-        HS_NUMBER("conf", &p.confidence, "SCORE", 0, 1,
-                  "minimum score of a face (default: face_recognition.detection_threshold)"),
-        HS_NUMBER("iou", &p.iou, "IOU", 0, 1,
-                  "overlap above which two boxes are the same face (default: face_recognition.detection_iou)"),
-        HS_TEXT("model", &p.model, "NAME",
-                p.command == DETECT ? "detection model (default: face_recognition.detection_model)"
-                                    : "embedding model (default: face_recognition.recognition_model)"),
-        HS_PICTURE_REPORT_OPTIONS(&p.report),
-        /* Space for the options that not all of the commands have. */
-        { 0 },
-        { 0 },
-        { 0 },
+    const struct {
+        bool wanted;
+        struct hs_option option;
+    } rows[] = {
+        { true, HS_NUMBER("conf", &p.confidence, "SCORE", 0, 1,
+                          "minimum score of a face (default: face_recognition.detection_threshold)") },
+        { true,
+          HS_NUMBER("iou", &p.iou, "IOU", 0, 1,
+                    "overlap above which two boxes are the same face (default: face_recognition.detection_iou)") },
+        { lists, HS_INT("max", &p.max, "N", 1, HS_FACE_MAX_FACES,
+                        "maximum number of faces per picture (default: face_recognition.max_faces)") },
+        { matches, HS_NUMBER("threshold", &p.threshold, "COSINE", 0, 1,
+                             "cosine above which two faces are one person "
+                             "(default: face_recognition.recognition_threshold)") },
+        { true, HS_TEXT("model", &p.model, "NAME",
+                        p.command == DETECT ? "detection model (default: face_recognition.detection_model)"
+                                            : "embedding model (default: face_recognition.recognition_model)") },
+        { lists, HS_DRAWING_OPTION(&p.report.draw, "faces") },
     };
-    const struct hs_option of_lists[] = {
-        HS_INT("max", &p.max, "N", 1, HS_FACE_MAX_FACES,
-               "maximum number of faces per picture (default: face_recognition.max_faces)"),
-        HS_DRAWING_OPTION(&p.report.draw, "faces"),
-    };
-    const struct hs_option threshold =
-        HS_NUMBER("threshold", &p.threshold, "COSINE", 0, 1,
-                  "cosine above which two faces are one person (default: face_recognition.recognition_threshold)");
-    size_t count = HS_ARRAY_LEN(options) - HS_ARRAY_LEN(of_lists) - 1;
-    for (size_t i = 0; lists && i < HS_ARRAY_LEN(of_lists); i++)
-        options[count++] = of_lists[i];
-    if (matches)
-        options[count++] = threshold;
+    const struct hs_option of_report[] = { HS_PICTURE_REPORT_OPTIONS(&p.report) };
+    struct hs_option options[HS_ARRAY_LEN(rows) + HS_ARRAY_LEN(of_report)];
+    size_t count = 0;
+    for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++)
+        if (rows[i].wanted)
+            options[count++] = rows[i].option;
+    for (size_t i = 0; i < HS_ARRAY_LEN(of_report); i++)
+        options[count++] = of_report[i];
     int code;
     if (!hs_invocation_read(call, options, count, &code))
         return code;

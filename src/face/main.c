@@ -7,6 +7,7 @@
 static const struct hs_example detect_examples[] = {
     { "detect .deps/samples/bus.jpg --models .deps/models", "Find the faces in a picture" },
     { "detect .deps/samples/bus.jpg --models .deps/models --draw faces.jpg", "Draw them into a copy of the picture" },
+    { "detect .deps/samples/*.jpg --models .deps/models --jsonl", "Print one line of JSON for each of many pictures" },
 };
 static const struct hs_example embed_examples[] = {
     { "embed .deps/samples/obama.jpg --models .deps/models", "Compute the embedding of a face" },
