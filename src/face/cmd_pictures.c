@@ -334,6 +334,10 @@ static int run(struct pictures *p)
     code = hs_picture_report_run(&p->report, p->command == COMPARE ? 1 : p->report.paths.count, step, p);
     if (p->command == EMBED && code == HS_EXIT_OK)
         hs_picture_report_remark(&p->report, "Add --json to print the numbers.");
+    if (p->command == RECOGNIZE && code == HS_EXIT_OK && p->app->gallery &&
+        hs_gallery_get_counts(p->app->gallery).embeddings == 0)
+        hs_picture_report_remark(&p->report, "The gallery %s is empty. Add a person: hailo-face db add NAME PICTURE",
+                                 p->app->settings->database.db_file);
     hs_app_destroy(p->app);
     return code;
 }

@@ -110,6 +110,14 @@ def test_faces_on_a_terminal(folder):
     assert re.fullmatch(r'different people  cosine -?0\.\d\d \(threshold 0\.\d\d\)\n', done.stdout), done
 
 
+def test_recognize_reports_an_empty_gallery(folder):
+    (folder / 'one.png').write_bytes(one(5))
+    gallery = ['--set', 'database.db_file=new/faces.db', '--set', 'database.backup_path=new/backups']
+    done = Shown(folder, 'recognize', 'one.png', *gallery, program=FACE)
+    assert done.code == 0 and not done.stderr, done
+    assert done.lines[1:] == ['The gallery new/faces.db is empty. Add a person: hailo-face db add NAME PICTURE'], done
+
+
 @PROGRAMS
 def test_answers_are_all_that_goes_into_a_pipe(folder, program):
     for outputs, options in ((('stderr',), []), (('stdout', 'stderr'), ['--json']), (('stdout',), ['--jsonl'])):
