@@ -135,7 +135,7 @@ def test_legacy_gallery_opens(tmp_path):
     db.close()
     with start(tmp_path) as server:
         assert listed(server) == {'Ann': 1}
-        assert 'belonged to nobody' in server.log
+        assert 'belonged to no identity' in server.log
     with sqlite3.connect(tmp_path / 'faces.db') as db:
         assert db.execute('SELECT count(*) FROM embeddings').fetchone() == (1,)
     db.close()

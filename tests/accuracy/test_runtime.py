@@ -65,4 +65,4 @@ def test_restart_is_transparent(tmp_path):
                     break
         assert restarts >= 4
         assert resident[-1] < resident[0] + GROWTH_BYTES
-        assert 'past inference.restart_above' in server.log
+        assert 'memory exceeded inference.restart_above' in server.log

@@ -50,8 +50,8 @@ def test_commands_of(name, tmp_path, record_property):
 
 
 def test_most_commands_run():
-    """Words that keep a block from being run are the exception."""
-    words = [word for name in DOCUMENTS for _, _, word in commands_of(read(name))]
+    """Blocks that need no hardware run as a rule."""
+    words = [word for name in DOCUMENTS for _, _, word in commands_of(read(name)) if word != 'hailo']
     assert sum(word in NOT_RUN for word in words) < len(words) / 3
 
 

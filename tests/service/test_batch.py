@@ -174,7 +174,7 @@ def test_client_leaves(make_server, script):
     assert server.post_json({'image': b64(people(1))}).status == 200
     assert time.monotonic() - begin < 3
     server.stop()
-    assert '(cut)' in server.log
+    assert '(cut off)' in server.log
 
 
 def test_one_model_for_all(healthy):
