@@ -136,6 +136,15 @@ def test_serve_leaves_its_folder(place, program):
 
 
 @PROGRAMS
+def test_serve_in_a_removed_folder(place, program):
+    """Paths of the settings cannot be resolved there."""
+    (place / 'gone').mkdir()
+    done = run(place, '-c', 'cd gone && rmdir ../gone && exec "$@"', 'sh', program, 'serve', '--device', 'sim', '--port', '0',
+               '--set', 'inference.cache_dir=compiled', *gallery_of(program, place), program='/bin/sh')
+    assert done.returncode == 1 and 'inference.cache_dir: cannot make compiled absolute' in done.stderr, done
+
+
+@PROGRAMS
 @pytest.mark.skipif(not ROOT, reason='needs another user, which only root can become')
 def test_inaccessible_current_folder(place, program):
     """As `sudo -u hailo-pose hailo-pose selftest` in another user's home."""

@@ -292,6 +292,15 @@ def test_killed_pull_of_a_present_file(repo):
     assert repo.models('verify', 'm-pose').returncode == 0
 
 
+def test_verify_of_a_file_that_cannot_be_read(repo):
+    repo.simple()
+    assert repo.models('pull', 'm-pose').returncode == 0
+    repo.file().unlink()
+    repo.file().mkdir()
+    done = repo.models('verify', 'm-pose')
+    assert done.returncode == 1 and str(repo.file()) in done.stderr, done
+
+
 def test_file_without_a_published_hash(repo):
     repo.pack('m-pose', f'''hailo:
   - runtime: "5.1"

@@ -102,7 +102,7 @@ static void test_unpacking_fails(void **state)
     }
     assert_int_equal(hs_gallery_uncompress(backup, path_of(f, "out"), &err), 0);
     assert_int_equal(query_sql(path_of(f, "out"), "SELECT count(*) FROM embeddings"), 1);
-    /* Content that is no backup, or not a whole one. */
+    /* Content that is not a backup, or only a part of one. */
     static const struct {
         const char *text;
         size_t part;

@@ -1,6 +1,8 @@
 #include "fixture.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unicase.h>
 
 #include "gallery/name.h"
 
@@ -213,13 +215,43 @@ static void test_legacy_names(void **state)
     assert_int_equal(stats_of(g).identities, 2);
 }
 
+/* libunistring allocates itself, so its function is replaced by one that has no memory. */
+static bool without_memory;
+
+uint8_t *__real_u8_casefold(const uint8_t *text, size_t len, const char *language, uninorm_t form, uint8_t *buffer,
+                            size_t *ret_len);
+uint8_t *__wrap_u8_casefold(const uint8_t *text, size_t len, const char *language, uninorm_t form, uint8_t *buffer,
+                            size_t *ret_len);
+
+uint8_t *__wrap_u8_casefold(const uint8_t *text, size_t len, const char *language, uninorm_t form, uint8_t *buffer,
+                            size_t *ret_len)
+{
+    if (!without_memory)
+        return __real_u8_casefold(text, len, language, form, buffer, ret_len);
+    errno = ENOMEM;
+    return NULL;
+}
+
+static void test_no_memory(void **state)
+{
+    (void) state;
+    struct hs_error err = { .message = "" };
+    char clean[HS_GALLERY_NAME_MAX + 1] = "untouched";
+    without_memory = true;
+    int r = hs_gallery_clean_name("Ann", clean, &err);
+    without_memory = false;
+    assert_int_equal(r, HS_ENOMEM);
+    assert_int_equal(err.code, HS_ENOMEM);
+    assert_string_equal(clean, "untouched");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stored_form), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_messages),    cmocka_unit_test(test_joiners),
         cmocka_unit_test(test_length),      GALLERY_TEST(test_one_identity_for_all_forms),
-        GALLERY_TEST(test_legacy_names),
+        GALLERY_TEST(test_legacy_names),    cmocka_unit_test(test_no_memory),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -555,10 +555,18 @@ static void headers_are_not_read_past_the_end(void **state)
         { "\xff\xd8\xff\xe1\0", 5 },
         { "\xff\xd8\xff\xe1", 4 },
         { "\xff\xd8\xff\xfe\xff\xff", 6 },
+        /* An end marker, or the data of a scan, before the frame header. */
+        { "\xff\xd8\xff\xd9\xff\xc0\0\x0b\x08\0\x10\0\x10\1\1\x11\0", 17 },
+        { "\xff\xd8\xff\xda\0\2\xff\xc0\0\x0b\x08\0\x10\0\x10\1\1\x11\0", 19 },
     };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int width, height;
         decode_fails(cases[i].bytes, cases[i].len, NULL, HS_EDECODE,
                      "JPEG is truncated: it ends before the frame header");
+        uint8_t *copy = guarded_copy(cases[i].bytes, cases[i].len);
+        assert_false(hs_image_peek_size(copy, cases[i].len, &width, &height));
+        guarded_free(copy, cases[i].len);
+    }
 }
 
 static void impossible_files(void **state)

@@ -277,6 +277,11 @@ static void removing(void **state)
     write_store(*state, "mine.onnx", "model");
     assert_int_equal(hs_dir_make(folder_path(*state, "store/.loose.onnx.fetch/deep"), NULL), 0);
     store = store_fixture_open(*state);
+    /* Nothing is deleted while the file cannot be locked. */
+    assert_int_equal(hs_dir_make(folder_path(*state, "store/.loose.onnx.lock"), NULL), 0);
+    assert_int_equal(hs_store_remove(store, hs_store_find(store, "loose"), &removed, &err), HS_EIO);
+    assert_true(folder_has(*state, "store/loose.onnx"));
+    assert_int_equal(rmdir(folder_path(*state, "store/.loose.onnx.lock")), 0);
     assert_int_equal(hs_store_remove(store, hs_store_find(store, "loose"), &removed, &err), 0);
     assert_int_equal(removed, 1);
     for (size_t i = 0; i < 4; i++)
