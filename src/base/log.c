@@ -93,8 +93,9 @@ static void write_fields(const struct hs_log_field *fields, size_t count, bool j
 }
 
 /* Returns the length. */
-static size_t write_line(char ret_line[LINE_SIZE], enum hs_log_level level, const struct hs_log_field *fields,
-                         size_t count, const char *format, va_list args)
+__attribute__((format(printf, 5, 0))) static size_t write_line(char ret_line[LINE_SIZE], enum hs_log_level level,
+                                                               const struct hs_log_field *fields, size_t count,
+                                                               const char *format, va_list args)
 {
     char message[MESSAGE_SIZE], safe[MESSAGE_SIZE], more[FIELDS_SIZE], when[32];
     const char *program = atomic_load(&program_name);
@@ -121,8 +122,8 @@ static size_t write_line(char ret_line[LINE_SIZE], enum hs_log_level level, cons
     return len > 0 ? strlen(ret_line) : 0;
 }
 
-static void log_line(enum hs_log_level level, const struct hs_log_field *fields, size_t count, const char *format,
-                     va_list args)
+__attribute__((format(printf, 4, 0))) static void log_line(enum hs_log_level level, const struct hs_log_field *fields,
+                                                           size_t count, const char *format, va_list args)
 {
     char line[LINE_SIZE];
     if (level < atomic_load(&min_level))

@@ -111,7 +111,8 @@ void hs_picture_report_print(struct hs_picture_report *report, const struct hs_b
     fflush(stdout);
 }
 
-static void print_line(struct hs_picture_report *report, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void print_line(struct hs_picture_report *report, const char *format,
+                                                             va_list args)
 {
     hs_progress_clear(&report->progress);
     vprintf(format, args);
