@@ -235,6 +235,19 @@ def results_of(work):
     return {tuple(line['change'][:-1]): line for line in lines}
 
 
+def explained_of(work):
+    """Returns the reasons why no test can detect a change, by key."""
+    path = os.path.join(work, 'explained.json')
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding='utf-8') as file:
+        return json.load(file)
+
+
+def key_of(change):
+    return f'{change.file}:{change.line} {change.kind} {change.old}'
+
+
 def test_part(work, plan, part, seconds, end, sanitize):
     tree = os.path.join(work, '-'.join(filter(None, ('changed', sanitize, str(part)))))
     build = os.path.join(tree, 'build')
@@ -244,11 +257,11 @@ def test_part(work, plan, part, seconds, end, sanitize):
     with gzip.open(os.path.join(work, 'map.json.gz')) as file:
         map_ = {name: {**entry, 'lines': {path: set(lines) for path, lines in entry['lines'].items()}}
                 for name, entry in json.load(file).items() if entry['code'] == 0}
-    done = results_of(work)
+    done, explained = results_of(work), explained_of(work)
     for change in plan:
         last = done.get(tuple(change[:-1]), {'noticed': None, 'ran': 0, 'entering': -1})
         finished = sanitize in last.get('sanitized', []) if sanitize else last['ran'] == last['entering']
-        if last['noticed'] or finished or time.monotonic() > end:
+        if last['noticed'] or finished or sanitize and key_of(change) in explained or time.monotonic() > end:
             continue
         line = line_of_map(change, work, tree)
         before = changes.apply(tree, change)
@@ -284,16 +297,13 @@ def test_changes(work, args):
 
 def report(work, everything):
     results = list(results_of(work).values())
-    explained = {}
-    path = os.path.join(work, 'explained.json')  # "file:line kind old" -> why no test can detect it
-    if os.path.exists(path):
-        explained = json.load(open(path))
+    explained = explained_of(work)
     valid = [result for result in results if result['noticed'] != 'invalid']
     folders = collections.defaultdict(collections.Counter)
     survivors = []
     for result in valid:
         change = changes.Change(*result['change'])
-        key = f'{change.file}:{change.line} {change.kind} {change.old}'
+        key = key_of(change)
         outcome = 'noticed' if result['noticed'] else 'equal' if key in explained else 'not noticed'
         folders['/'.join(change.file.split('/')[1:-1])][outcome] += 1
         if outcome == 'not noticed' or (everything and not result['noticed']):
