@@ -11,7 +11,7 @@ shift
 test $# -gt 0 || set -- answers kills stress memory proxies mutation
 export HS_BIN=$build/hailo-pose HS_MODELS_DIR=${HS_MODELS_DIR:-$PWD/.deps/models}
 export TBB_ENABLE_SANITIZERS=1 ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1:use_sigaltstack=0
-export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
 pytest=(/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs)
 
 # All variants of a picture must get the same answer: all pictures, with one client and with eight.
