@@ -252,7 +252,7 @@ def test_part(work, plan, part, seconds, end, sanitize):
     tree = os.path.join(work, '-'.join(filter(None, ('changed', sanitize, str(part)))))
     build = os.path.join(tree, 'build')
     copy_tree(tree)
-    set_up(tree, build, WARNINGS + SANITIZED.get(sanitize, []))
+    set_up(tree, build, SANITIZED.get(sanitize, WARNINGS))
     tests = tests_of(tree, build)
     with gzip.open(os.path.join(work, 'map.json.gz')) as file:
         map_ = {name: {**entry, 'lines': {path: set(lines) for path, lines in entry['lines'].items()}}
