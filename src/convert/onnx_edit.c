@@ -328,9 +328,9 @@ static int write_model(struct editor *ed, struct hs_buf *out)
 int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct hs_buf *out, struct hs_error *err)
 {
     struct hs_onnx_info *info;
-    int status = hs_onnx_info_parse(data, len, &info, err);
-    if (status < 0)
-        return status;
+    int r = hs_onnx_info_parse(data, len, &info, err);
+    if (r < 0)
+        return r;
     struct editor ed = { .edit = edit, .copy = malloc(len), .len = len, .info = info, .err = err };
     if (ed.copy) {
         memcpy(ed.copy, data, len);
@@ -339,13 +339,13 @@ int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct
         check_io(&ed);
         if (ed.status == 0)
             check_nodes(&ed);
-        status = ed.status < 0 ? ed.status : write_model(&ed, out);
+        r = ed.status < 0 ? ed.status : write_model(&ed, out);
     } else {
-        status = hs_error_set(err, HS_ENOMEM, "out of memory");
+        r = hs_error_set(err, HS_ENOMEM, "out of memory");
     }
     free(ed.copy);
     hs_onnx_info_destroy(info);
-    return status;
+    return r;
 }
 
 int hs_onnx_edit_file(enum hs_onnx_edit edit, const char *from, const char *to, struct hs_error *err)
@@ -353,14 +353,14 @@ int hs_onnx_edit_file(enum hs_onnx_edit edit, const char *from, const char *to, 
     uint8_t *data;
     size_t len;
     struct hs_buf out;
-    int status = hs_file_read(from, file_max, &data, &len, err);
-    if (status < 0)
-        return status;
+    int r = hs_file_read(from, file_max, &data, &len, err);
+    if (r < 0)
+        return r;
     hs_buf_init(&out, file_max);
-    status = hs_onnx_edit(edit, data, len, &out, err);
-    if (status == 0)
-        status = hs_file_write_atomic(to, out.data, out.len, 0644, err);
+    r = hs_onnx_edit(edit, data, len, &out, err);
+    if (r == 0)
+        r = hs_file_write_atomic(to, out.data, out.len, 0644, err);
     hs_buf_finish(&out);
     free(data);
-    return status;
+    return r;
 }

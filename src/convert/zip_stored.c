@@ -281,12 +281,12 @@ int hs_zip_open(const char *path, struct hs_zip **ret_zip, struct hs_error *err)
         zip->file_size = (uint64_t) st.st_size;
     if (zip->status == 0)
         read_directory(zip);
-    int status = zip->status;
-    if (status < 0)
+    int r = zip->status;
+    if (r < 0)
         hs_zip_close(zip);
     else
         *ret_zip = zip;
-    return status;
+    return r;
 }
 
 void hs_zip_close(struct hs_zip *zip)

@@ -172,11 +172,11 @@ int hs_image_rows_encode_jpeg(const struct hs_image_rows *rows, int quality, str
     e->status = band_init(&e->band, rows, err);
     if (e->status == 0 && setjmp(e->jump) == 0)
         encode_picture(e, rows, quality);
-    int status = e->status;
+    int r = e->status;
     jpeg_destroy_compress(&e->jpeg);
     free(e->band.pixels);
     free(e);
-    return status;
+    return r;
 }
 
 int hs_image_encode_jpeg(const struct hs_image *image, int quality, struct hs_buf *out, struct hs_error *err)

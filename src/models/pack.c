@@ -408,15 +408,15 @@ int hs_pack_parse(const char *text, size_t len, const char *name, struct hs_pack
     struct hs_pack *pack = calloc(1, sizeof(*pack));
     if (!pack)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
-    int status = hs_doc_parse(text, len, name, &pack->doc, err);
-    if (status == 0) {
+    int r = hs_doc_parse(text, len, name, &pack->doc, err);
+    if (r == 0) {
         struct hs_schema reader = { .name = name, .err = err };
         read_pack(&reader, hs_doc_root(pack->doc), pack);
-        status = reader.status;
+        r = reader.status;
     }
-    if (status < 0) {
+    if (r < 0) {
         hs_pack_destroy(pack);
-        return status;
+        return r;
     }
     *ret_pack = pack;
     return 0;
@@ -426,14 +426,14 @@ int hs_pack_load(const char *path, struct hs_pack **ret_pack, struct hs_error *e
 {
     uint8_t *text;
     size_t len;
-    int status = hs_file_read(path, PACK_FILE_MAX, &text, &len, err);
-    if (status < 0)
-        return status;
+    int r = hs_file_read(path, PACK_FILE_MAX, &text, &len, err);
+    if (r < 0)
+        return r;
     struct hs_pack *pack = NULL;
-    status = hs_pack_parse((const char *) text, len, path, &pack, err);
+    r = hs_pack_parse((const char *) text, len, path, &pack, err);
     free(text);
-    if (status < 0)
-        return status;
+    if (r < 0)
+        return r;
     pack->path = strdup(path);
     if (!pack->path) {
         hs_pack_destroy(pack);

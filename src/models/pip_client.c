@@ -48,18 +48,18 @@ static int run_pip(const struct hs_subprocess *job, struct hs_error *err)
     int code = -1;
     if (!output)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
-    int status = hs_subprocess_run(job, &code, output, err);
+    int r = hs_subprocess_run(job, &code, output, err);
     for (char *line = strtok_r(output, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
         if (strspn(line, " \t") < strlen(line) && !strstr(line, "[notice]"))
             best = line;
     if (best)
         hs_str_quote(last_line, sizeof(last_line), best, strlen(best));
     free(output);
-    if (status == HS_ENOTFOUND || (status == 0 && code != 0 && strstr(last_line, "No module named pip")))
+    if (r == HS_ENOTFOUND || (r == 0 && code != 0 && strstr(last_line, "No module named pip")))
         return hs_error_set(err, HS_ENOTFOUND, "%s", needed);
-    if (status == HS_ETIMEOUT)
+    if (r == HS_ETIMEOUT)
         return hs_error_set(err, HS_EIO, "pip timed out" HS_DETAIL "%s", last_line);
-    return status < 0 || code == 0 ? status : hs_error_set(err, HS_EIO, "pip failed" HS_DETAIL "%s", last_line);
+    return r < 0 || code == 0 ? r : hs_error_set(err, HS_EIO, "pip failed" HS_DETAIL "%s", last_line);
 }
 
 int hs_pip_get(const struct hs_source *source, const struct hs_pip_options *options, char *ret_path, size_t size,
@@ -101,9 +101,9 @@ int hs_pip_get(const struct hs_source *source, const struct hs_pip_options *opti
         .deadline_ns = options->deadline_ns,
         .cancel = options->cancel,
     };
-    int status = run_pip(&job, err);
-    if (status < 0)
-        return status;
+    int r = run_pip(&job, err);
+    if (r < 0)
+        return r;
     if (!hs_path_join(ret_path, size, options->dir, source->file))
         return hs_error_set(err, HS_EINVAL, "the path %s is too long", options->dir);
     if (!hs_file_exists(ret_path))

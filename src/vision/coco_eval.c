@@ -344,21 +344,21 @@ int hs_coco_evaluate(const int64_t *image_ids, size_t image_count, const struct 
                      struct hs_coco_metrics *ret_metrics, struct hs_error *err)
 {
     struct evaluation e = { .truths = truths, .results = results };
-    int status = HS_ENOMEM;
+    int r = HS_ENOMEM;
     int64_t *ids = calloc(image_count + 1, sizeof(*ids));
     if (ids) {
         for (size_t i = 0; i < image_count; i++)
             ids[i] = image_ids[i];
         qsort(ids, image_count, sizeof(*ids), compare_ids);
-        status = sort_keys(&e, ids, image_count, truth_count, result_count);
+        r = sort_keys(&e, ids, image_count, truth_count, result_count);
     }
-    if (status == 0)
-        status = allocate(&e);
-    if (status == 0) {
+    if (r == 0)
+        r = allocate(&e);
+    if (r == 0) {
         evaluate_pictures(&e);
-        status = summarize(&e, ret_metrics);
+        r = summarize(&e, ret_metrics);
     }
     finish(&e);
     free(ids);
-    return status < 0 ? hs_error_set(err, status, "no memory to evaluate %zu detections", result_count) : 0;
+    return r < 0 ? hs_error_set(err, r, "no memory to evaluate %zu detections", result_count) : 0;
 }
