@@ -249,7 +249,7 @@ static void test_command_lines(void **state)
 static void assert_shows(const char *text)
 {
     if (!strstr(seen.out, text))
-        fail_msg("missing: %s\nin: %s", text, seen.out);
+        fail_msg("%s is missing in %s", text, seen.out);
 }
 
 static void test_help(void **state)
