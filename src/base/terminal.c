@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uniwidth.h>
+
 #include "base/str.h"
 
 static unsigned code_point(const char *text, size_t len)
@@ -56,4 +58,9 @@ char *hs_terminal_copy(const char *text)
     if (copy)
         hs_terminal_text(copy, size, text);
     return copy;
+}
+
+int hs_terminal_width(const char *text, size_t len)
+{
+    return u8_width((const uint8_t *) text, len, "UTF-8");
 }

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "base/terminal.h"
 #include "cli/command_table.h"
 
 enum { LINE_WIDTH = 80, LEFT_MAX = 30, LEFT_SIZE = 160, SHOWN_EXAMPLES = 3 };
@@ -13,13 +14,9 @@ enum { LINE_WIDTH = 80, LEFT_MAX = 30, LEFT_SIZE = 160, SHOWN_EXAMPLES = 3 };
 static const char *const of_clone[] = { " --models .deps/models", " --set database.db_file=.deps/gallery/faces.db",
                                         ".deps/samples/" };
 
-/* Returns the number of characters of UTF-8 text. */
 static size_t columns(const char *text, size_t len)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < len; i++)
-        count += ((unsigned char) text[i] & 0xc0) != 0x80;
-    return count;
+    return (size_t) hs_terminal_width(text, len);
 }
 
 /* Prints the words of the text from column `left` on, in lines of at most LINE_WIDTH characters. */
@@ -54,7 +51,7 @@ static void print_row(const char *left, size_t width, const char *text)
 
 static void print_heading(const struct hs_invocation *call, const char *heading)
 {
-    printf("\n%s%s%s\n", call->color ? "\x1b[1m" : "", heading, call->color ? "\x1b[0m" : "");
+    printf("\n%s%s%s\n", call->color ? HS_TERMINAL_BOLD : "", heading, call->color ? HS_TERMINAL_NORMAL : "");
 }
 
 /* ---- Options ---- */

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <uniwidth.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/terminal.h"
@@ -44,7 +44,7 @@ void hs_table_add(struct hs_table *table, const char *format, ...)
 
 static int width_of(const char *text)
 {
-    return u8_strwidth((const uint8_t *) text, "UTF-8");
+    return hs_terminal_width(text, strlen(text));
 }
 
 int hs_table_print(const struct hs_table *table, struct hs_error *err)

@@ -21,13 +21,9 @@ enum {
 
 /* ---- text ---- */
 
-/* Returns the number of characters of UTF-8 text. */
 static int width_of(const char *text)
 {
-    int width = 0;
-    for (; *text; text++)
-        width += ((unsigned char) *text & 0xc0) != 0x80;
-    return width;
+    return hs_terminal_width(text, strlen(text));
 }
 
 /* Returns "" if colours are off. */
@@ -35,9 +31,6 @@ static const char *style(const struct hs_picture_report *report, const char *seq
 {
     return report->call->color ? sequence : "";
 }
-
-#define BOLD "\x1b[1m"
-#define NORMAL "\x1b[0m"
 
 /* ---- set-up ---- */
 
@@ -161,9 +154,9 @@ void hs_picture_report_line(struct hs_picture_report *report, const struct hs_pi
     format_count(report, line, count, sizeof(count));
     format_ms(line->ms, ms);
     int pad = report->path_width - width_of(path), end = COUNT_COLUMN - width_of(count) - width_of(line->details);
-    hs_picture_report_result(report, "%s%s%s%*s  %-*s  %s%s%*s  %s", style(report, BOLD), path, style(report, NORMAL),
-                             pad > 0 ? pad : 0, "", columns ? SIZE_COLUMN : 0, size, count, line->details,
-                             columns && end > 0 ? end : 0, "", ms);
+    hs_picture_report_result(report, "%s%s%s%*s  %-*s  %s%s%*s  %s", style(report, HS_TERMINAL_BOLD), path,
+                             style(report, HS_TERMINAL_NORMAL), pad > 0 ? pad : 0, "", columns ? SIZE_COLUMN : 0, size,
+                             count, line->details, columns && end > 0 ? end : 0, "", ms);
     hs_picture_report_warnings(report, line->path, NULL, line->response);
     report->printed++;
     report->found += line->count;
@@ -207,11 +200,11 @@ static void print_summary(struct hs_picture_report *report)
         return;
     hs_terminal_text(target, sizeof(target), report->draw.count == 1 ? report->draw.files[0] : report->draw.path);
     if (report->draw.count == 1)
-        hs_picture_report_remark(report, "Annotated picture: %s%s%s", style(report, BOLD), target,
-                                 style(report, NORMAL));
+        hs_picture_report_remark(report, "Annotated picture: %s%s%s", style(report, HS_TERMINAL_BOLD), target,
+                                 style(report, HS_TERMINAL_NORMAL));
     else
-        hs_picture_report_remark(report, "Annotated pictures: %zu in %s%s%s", report->done, style(report, BOLD), target,
-                                 style(report, NORMAL));
+        hs_picture_report_remark(report, "Annotated pictures: %zu in %s%s%s", report->done,
+                                 style(report, HS_TERMINAL_BOLD), target, style(report, HS_TERMINAL_NORMAL));
 }
 
 int hs_picture_report_run(struct hs_picture_report *report, size_t count, hs_picture_step *step, void *arg)

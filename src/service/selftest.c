@@ -13,16 +13,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/terminal.h"
 #include "infer/registry.h"
 #include "preflight/report.h"
 #include "service/app.h"
 #include "service/model_runner.h"
 #include "service/server_main.h"
 #include "service/test_image.h"
-
-#define GREEN "\x1b[32m"
-#define RED "\x1b[31m"
-#define NORMAL "\x1b[0m"
 
 enum { ENTRIES_MAX = 16, LINE = 512, PICTURE_MAX = 16 << 20 };
 
@@ -40,8 +37,8 @@ void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const 
     if (test->json)
         return;
     test->failures += !ok;
-    printf("%s%-4s%s %-11s %s\n", test->color ? (ok ? GREEN : RED) : "", ok ? "ok" : "FAIL", test->color ? NORMAL : "",
-           name, detail);
+    printf("%s%-4s%s %-11s %s\n", test->color ? (ok ? HS_TERMINAL_GREEN : HS_TERMINAL_RED) : "", ok ? "ok" : "FAIL",
+           test->color ? HS_TERMINAL_NORMAL : "", name, detail);
     if (remedy)
         printf("     %-11s %s\n", "", remedy);
 }
