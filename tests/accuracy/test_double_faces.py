@@ -154,7 +154,8 @@ def test_cpu_recognises_faces_enrolled_on_the_device(double):
     report = compare(double, need(SAMPLES / 'solvay.jpg'))
     assert report['record'] == 'recorded: the processor can be the fallback (device.fallback: cpu)'
     written = json.loads(record(double).read_text())
-    assert written['faces'] == report['cosine']['count'] and written['median_cosine'] == report['cosine']['median']
+    assert written['faces'] == report['cosine']['count']
+    assert abs(written['median_cosine'] - report['cosine']['median']) < 1e-8  # the report rounds to a float
     assert compare(double, need(SAMPLES / 'zidane.jpg'))['ok']
     assert json.loads(record(double).read_text()) == written  # a comparison of few faces does not replace it
     response, health = without_the_device(double)
