@@ -46,7 +46,8 @@ static void work(const struct hs_gallery_options *options, int steps, int fd)
         pause();
 }
 
-/* Kills the child, which does `steps` steps, shortly after it has completed `enough` of them. Returns the number of steps it reported. */
+/* Kills the child, which does `steps` steps, shortly after it has completed `enough` of them. Returns the number of
+ * steps it reported. */
 static int run_and_kill(const struct hs_gallery_options *options, int steps, int enough, unsigned delay_us)
 {
     int fds[2], done = 0;

@@ -221,9 +221,13 @@ static void handle_stream(struct hs_http_request *req)
 }
 
 static const struct hs_http_route routes[] = {
-    { "GET", "/health", handle_health, HS_HTTP_INLINE, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "POST", "/echo", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = files }, NULL, NULL },
-    { "GET", "/stream", handle_stream, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { .method = "GET", .path = "/health", .handle = handle_health, .flags = HS_HTTP_INLINE },
+    { .method = "POST",
+      .path = "/echo",
+      .handle = handle_echo,
+      .body = HS_BODY_FORM_OR_JSON,
+      .spec = { .files = files } },
+    { .method = "GET", .path = "/stream", .handle = handle_stream },
 };
 
 static int start(struct hs_http_server **ret_server)

@@ -12,12 +12,12 @@ static void handle(struct hs_http_request *req)
 }
 
 static const struct hs_http_route routes[] = {
-    { "GET", "/health", handle, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "POST", "/v1/detect", handle, 0, HS_BODY_JSON, { 0 }, NULL, NULL },
-    { "PUT", "/v1/detect", handle, 0, HS_BODY_JSON, { 0 }, NULL, NULL },
-    { "GET", "/items/{id}", handle, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/items/special", handle, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "DELETE", "/items/{id}/parts/{part}", handle, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { .method = "GET", .path = "/health", .handle = handle },
+    { .method = "POST", .path = "/v1/detect", .handle = handle, .body = HS_BODY_JSON },
+    { .method = "PUT", .path = "/v1/detect", .handle = handle, .body = HS_BODY_JSON },
+    { .method = "GET", .path = "/items/{id}", .handle = handle },
+    { .method = "GET", .path = "/items/special", .handle = handle },
+    { .method = "DELETE", .path = "/items/{id}/parts/{part}", .handle = handle },
 };
 
 static char text[64];

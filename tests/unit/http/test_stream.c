@@ -215,17 +215,17 @@ static void handle_secret(struct hs_http_request *req)
 }
 
 static const struct hs_http_route routes[] = {
-    { "GET", "/secret", handle_secret, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/steps", handle_steps, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/count", handle_count, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/flood", handle_flood, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/brief", handle_brief, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/broken", handle_broken, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/events", handle_events, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/accept", handle_accept, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/plain", handle_plain, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/none", handle_none, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
-    { "GET", "/left", handle_left, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { .method = "GET", .path = "/secret", .handle = handle_secret },
+    { .method = "GET", .path = "/steps", .handle = handle_steps },
+    { .method = "GET", .path = "/count", .handle = handle_count },
+    { .method = "GET", .path = "/flood", .handle = handle_flood },
+    { .method = "GET", .path = "/brief", .handle = handle_brief },
+    { .method = "GET", .path = "/broken", .handle = handle_broken },
+    { .method = "GET", .path = "/events", .handle = handle_events },
+    { .method = "GET", .path = "/accept", .handle = handle_accept },
+    { .method = "GET", .path = "/plain", .handle = handle_plain },
+    { .method = "GET", .path = "/none", .handle = handle_none },
+    { .method = "GET", .path = "/left", .handle = handle_left },
 };
 
 static struct fixture *set_up(void (*change)(struct hs_http_options *options))
