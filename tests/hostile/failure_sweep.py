@@ -6,7 +6,7 @@ second one, and so on, until a request completes without a failure.
 
     failure_sweep.py [--build build] [--limit 2000] [--kinds allocation,write,sync,send,thread,open] [--requests NAME,…]
 
-A response must be the one without a failure, or a 5xx that says so; a connection may be closed without a response only
+A response must be the one without a failure, or a 5xx; a connection may be closed without a response only
 if a send failed, or if there is no memory to accept it. A change that was acknowledged must be in the gallery, and one that failed must not. The services must
 stay healthy, and answer as before after the failures. Prints a table; exit code 1 if a check fails.
 """
