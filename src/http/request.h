@@ -30,6 +30,9 @@ const char *hs_http_header(const struct hs_http_request *req, const char *name);
 const char *hs_http_id(const struct hs_http_request *req);                       /* X-Request-Id of the response */
 int64_t hs_http_deadline_ns(const struct hs_http_request *req);                  /* HS_NO_DEADLINE: none */
 
+/* The header X-Request-Timeout and the field `timeout`. */
+extern const struct hs_field hs_field_timeout_header, hs_field_timeout;
+
 /* Reads how long the client waits for the response: the header X-Request-Timeout and the field
  * `timeout`, in seconds ("500ms", "2s") from the end of the body. The shorter one applies, and
  * neither extends the server's deadline. HS_EINVAL: *ret_field is the invalid one. */

@@ -7,6 +7,7 @@
 
 #include "hs/status.h"
 #include "http/body.h"
+#include "http/route_doc.h"
 
 struct hs_http_request;
 
@@ -29,7 +30,8 @@ struct hs_http_route {
     hs_http_handler handle;
     unsigned flags;
     enum hs_body_rule body;
-    struct hs_body_spec spec; /* bytes_max 0: use the server's body_max */
+    struct hs_body_spec spec;       /* bytes_max 0: use the server's body_max */
+    const struct hs_route_doc *doc; /* description of the route; NULL: none, as in tests */
     /* Runs on the network thread after the headers are read, before the body is read; must not
      * block. Returns true if it has answered, and then the handler does not run. NULL: no check. */
     int (*check)(struct hs_http_request *req);
