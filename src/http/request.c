@@ -154,6 +154,16 @@ const char *hs_http_id(const struct hs_http_request *req)
     return req->id;
 }
 
+const char *hs_http_actor(const struct hs_http_request *req)
+{
+    return req->actor;
+}
+
+bool hs_http_is_known(const struct hs_http_request *req)
+{
+    return !req->unknown;
+}
+
 const char *hs_http_param(const struct hs_http_request *req, size_t index)
 {
     return req->params[index];

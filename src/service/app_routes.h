@@ -67,15 +67,17 @@ bool hs_app_is_pulling(const struct hs_pack *pack);
           .handle = hs_app_post_load,                                                                                  \
           .is_heavy = hs_heavy_always,                                                                                 \
           .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN,                                                                    \
+          .scope = HS_SCOPE_ADMIN,                                                                                     \
           .doc = &hs_route_doc_load },                                                                                 \
         { .method = "POST",                                                                                            \
           .path = "/v1/models/{id}/unload",                                                                            \
           .handle = hs_app_post_unload,                                                                                \
           .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN,                                                                    \
+          .scope = HS_SCOPE_ADMIN,                                                                                     \
           .doc = &hs_route_doc_unload },                                                                               \
     {                                                                                                                  \
         .method = "POST", .path = "/v1/models/{id}/pull", .handle = hs_app_post_pull,                                  \
-        .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN, .doc = &hs_route_doc_pull                                            \
+        .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN, .scope = HS_SCOPE_ADMIN, .doc = &hs_route_doc_pull                   \
     }
 
 /* Adds the device members of /health: `device` that answers, and `degraded` if the fallback
