@@ -205,58 +205,67 @@ static int check_gallery(struct hs_http_request *req)
     return !hs_face_require_gallery(req, hs_http_context(req));
 }
 
-#define POST(where, function, pictures, first, how)                                                                    \
+#define POST(where, function, pictures, first, needed, how)                                                            \
     {                                                                                                                  \
         .method = "POST", .path = (where), .handle = (function), .check = (first), .is_heavy = hs_heavy_pictures,      \
-        .flags = (how), .body = HS_BODY_FORM_OR_JSON, .spec = {                                                        \
+        .scope = (needed), .flags = (how), .body = HS_BODY_FORM_OR_JSON, .spec = {                                     \
             .files = (pictures),                                                                                       \
             .any_json = true                                                                                           \
         }                                                                                                              \
     }
-#define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
+#define GET(where, function, needed, how)                                                                              \
+    { .method = "GET", .path = (where), .handle = (function), .scope = (needed), .flags = (how) }
 #define DELETE(where, function)                                                                                        \
     { .method = "DELETE",                                                                                              \
       .path = (where),                                                                                                 \
       .handle = (function),                                                                                            \
+      .scope = HS_SCOPE_GALLERY_WRITE,                                                                                 \
       .is_heavy = hs_face_is_purge,                                                                                    \
       .flags = HS_HTTP_CHANGES }
 #define IDENTITY "/v1/database/identities/{name}"
 
 const struct hs_http_route hs_face_routes[] = {
-    GET("/health", get_health, HS_HTTP_INLINE | HS_HTTP_PROBE),
+    GET("/health", get_health, HS_SCOPE_NONE, HS_HTTP_INLINE | HS_HTTP_PROBE | HS_HTTP_OPEN),
     HS_APP_ROUTES,
-    POST("/v1/detect", post_detect, one_picture, NULL, 0),
+    POST("/v1/detect", post_detect, one_picture, NULL, HS_SCOPE_DETECT, 0),
     { .method = "POST",
       .path = "/v1/detect/batch",
       .handle = post_batch,
+      .scope = HS_SCOPE_DETECT,
       .is_heavy = hs_heavy_pictures,
       .body = HS_BODY_FORM_OR_JSON,
       .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },
-    POST("/v1/embed", post_embed, one_picture, NULL, 0),
-    POST("/v1/recognize", post_recognize, one_picture, check_gallery, 0),
-    POST("/v1/compare", post_compare, two_pictures, NULL, 0),
-    POST("/v1/database/add", hs_face_post_add, one_picture, check_gallery, HS_HTTP_CHANGES),
+    POST("/v1/embed", post_embed, one_picture, NULL, HS_SCOPE_RECOGNIZE, 0),
+    POST("/v1/recognize", post_recognize, one_picture, check_gallery, HS_SCOPE_RECOGNIZE, 0),
+    POST("/v1/compare", post_compare, two_pictures, NULL, HS_SCOPE_RECOGNIZE, 0),
+    POST("/v1/database/add", hs_face_post_add, one_picture, check_gallery, HS_SCOPE_GALLERY_WRITE, HS_HTTP_CHANGES),
     { .method = "POST",
       .path = "/v1/database/remove",
       .handle = hs_face_post_remove,
+      .scope = HS_SCOPE_GALLERY_WRITE,
       .check = check_gallery,
       .is_heavy = hs_face_is_purge,
       .flags = HS_HTTP_CHANGES,
       .body = HS_BODY_FORM_OR_JSON,
       .spec = { .any_json = true } },
-    POST("/v1/database/verify", hs_face_post_verify, one_picture, check_gallery, 0),
-    { .method = "GET", .path = "/v1/database/list", .handle = hs_face_get_list, .is_heavy = hs_face_is_full_list },
-    GET(IDENTITY, hs_face_get_identity, 0),
+    POST("/v1/database/verify", hs_face_post_verify, one_picture, check_gallery, HS_SCOPE_RECOGNIZE, 0),
+    { .method = "GET",
+      .path = "/v1/database/list",
+      .handle = hs_face_get_list,
+      .scope = HS_SCOPE_GALLERY_READ,
+      .is_heavy = hs_face_is_full_list },
+    GET(IDENTITY, hs_face_get_identity, HS_SCOPE_GALLERY_READ, 0),
     { .method = "PUT",
       .path = IDENTITY,
       .handle = hs_face_put_identity,
+      .scope = HS_SCOPE_GALLERY_WRITE,
       .check = check_gallery,
       .flags = HS_HTTP_CHANGES,
       .body = HS_BODY_FORM_OR_JSON,
       .spec = { .any_json = true } },
     DELETE(IDENTITY, hs_face_delete_identity),
-    GET(IDENTITY "/embeddings", hs_face_get_embeddings, 0),
-    GET(IDENTITY "/embeddings/{id}", hs_face_get_embedding, 0),
+    GET(IDENTITY "/embeddings", hs_face_get_embeddings, HS_SCOPE_GALLERY_READ, 0),
+    GET(IDENTITY "/embeddings/{id}", hs_face_get_embedding, HS_SCOPE_GALLERY_READ, 0),
     DELETE(IDENTITY "/embeddings/{id}", hs_face_delete_embedding),
 };
 const size_t hs_face_route_count = HS_ARRAY_LEN(hs_face_routes);

@@ -16,8 +16,24 @@
 #include "http/request_internal.h"
 #include "http/stream.h"
 
-enum { ANSWER_MAX = 64 << 20, TIMEOUT_MAX_S = 86400 };
-#define TIMEOUT_MIN_S 0.001
+enum { ANSWER_MAX = 64 << 20 };
+
+const struct hs_field hs_field_timeout_header = {
+    .name = "X-Request-Timeout",
+    .type = HS_FIELD_SECONDS,
+    .min = 0.001,
+    .max = 86400,
+    .help = "As `timeout`; the shorter one applies",
+};
+const struct hs_field hs_field_timeout = {
+    .name = "timeout",
+    .type = HS_FIELD_SECONDS,
+    .min = 0.001,
+    .max = 86400,
+    .setting = "performance.request_timeout",
+    .help = "Time limit for the response, counted from the end of the body. The header `X-Request-Timeout` does the "
+            "same. It can only shorten the configured limit",
+};
 
 /* ---- Creation and destruction ---- */
 
@@ -138,6 +154,16 @@ const char *hs_http_id(const struct hs_http_request *req)
     return req->id;
 }
 
+const char *hs_http_actor(const struct hs_http_request *req)
+{
+    return req->actor;
+}
+
+bool hs_http_is_known(const struct hs_http_request *req)
+{
+    return !req->unknown;
+}
+
 const char *hs_http_param(const struct hs_http_request *req, size_t index)
 {
     return req->params[index];
@@ -242,15 +268,16 @@ int hs_http_read_timeout(struct hs_http_request *req, const char **ret_field, st
 {
     const char *header = hs_http_header(req, "X-Request-Timeout");
     double seconds = -1;
-    *ret_field = "X-Request-Timeout";
-    if (header && (!hs_str_to_seconds(header, &seconds) || !(seconds >= TIMEOUT_MIN_S && seconds <= TIMEOUT_MAX_S)))
+    const struct hs_field *field = &hs_field_timeout_header;
+    *ret_field = field->name;
+    if (header && (!hs_str_to_seconds(header, &seconds) || !(seconds >= field->min && seconds <= field->max)))
         return hs_error_set(err, HS_EINVAL, "X-Request-Timeout: must be between 0.001 and 86400 seconds");
     if (header)
         set_timeout(req, seconds);
-    *ret_field = "timeout";
+    *ret_field = hs_field_timeout.name;
     if (!req->body)
         return 0;
-    int r = hs_param_seconds(req->body, "timeout", TIMEOUT_MIN_S, TIMEOUT_MAX_S, false, -1, &seconds, err);
+    int r = hs_field_seconds(req->body, &hs_field_timeout, -1, &seconds, err);
     if (r == 0 && seconds > 0)
         set_timeout(req, seconds);
     return r;

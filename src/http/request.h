@@ -3,6 +3,7 @@
 #ifndef HS_HTTP_REQUEST_H
 #define HS_HTTP_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,16 @@ size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_
 const char *hs_http_header(const struct hs_http_request *req, const char *name); /* name in any case; NULL if absent */
 const char *hs_http_id(const struct hs_http_request *req);                       /* X-Request-Id of the response */
 int64_t hs_http_deadline_ns(const struct hs_http_request *req);                  /* HS_NO_DEADLINE: none */
+
+/* Returns "key:ID" if the client has sent a valid API key, or "" if the server needs no keys. */
+const char *hs_http_actor(const struct hs_http_request *req);
+
+/* Returns false if the server needs API keys and the client has sent none. Only a route with
+ * HS_HTTP_OPEN is called then. */
+bool hs_http_is_known(const struct hs_http_request *req);
+
+/* The header X-Request-Timeout and the field `timeout`. */
+extern const struct hs_field hs_field_timeout_header, hs_field_timeout;
 
 /* Reads how long the client waits for the response: the header X-Request-Timeout and the field
  * `timeout`, in seconds ("500ms", "2s") from the end of the body. The shorter one applies, and

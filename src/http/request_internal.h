@@ -86,7 +86,7 @@ struct hs_http_stream {
     bool gone;          /* set by the network thread: it takes no more bytes */
 };
 
-enum { HS_HTTP_ID_SIZE = 65 };
+enum { HS_HTTP_ID_SIZE = 65, HS_HTTP_ACTOR_SIZE = 32 };
 
 struct hs_http_request {
     const struct hs_http_options *options;
@@ -98,11 +98,13 @@ struct hs_http_request {
     struct hs_http_request *next;
 
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
-    char remote[HS_ADDRESS_SIZE]; /* client address; "": unknown */
-    char *target;                 /* as sent */
-    char *authority;              /* host of an absolute target; NULL: none, use Host */
-    char *path;                   /* as sent; params point into it */
-    char *query;                  /* as sent; points into target */
+    char actor[HS_HTTP_ACTOR_SIZE]; /* "key:ID"; "": no API key */
+    bool unknown;                   /* keys are needed and the client has sent none */
+    char remote[HS_ADDRESS_SIZE];   /* client address; "": unknown */
+    char *target;                   /* as sent */
+    char *authority;                /* host of an absolute target; NULL: none, use Host */
+    char *path;                     /* as sent; params point into it */
+    char *query;                    /* as sent; points into target */
     char *args;         /* query arguments: used flag (0, 1), name NUL value NUL, repeated; parsed on first use */
     char *args_end;     /* end of args; NULL: not parsed yet */
     struct hs_buf text; /* headers point into it, so it must not grow after they are set */

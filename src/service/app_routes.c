@@ -4,7 +4,19 @@
 
 #include "base/json_writer.h"
 #include "http/failure.h"
+#include "http/param.h"
 #include "service/request_options.h"
+
+/* ---- entry points ---- */
+
+void hs_app_get_root(struct hs_http_request *req)
+{
+    const struct hs_app_core *core = hs_http_context(req);
+    const struct hs_program *program = &core->app->program;
+    hs_http_reply_json(req, 200,
+                       json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", program->name, "version", program->version,
+                                 "health", "/health", "openapi", "/openapi.json", "docs", core->app->docs));
+}
 
 /* ---- readiness and health ---- */
 
@@ -122,8 +134,12 @@ static void append_others(json_t *data, const struct hs_app_core *core, size_t i
 void hs_app_get_models(struct hs_http_request *req)
 {
     const struct hs_app_core *core = hs_http_context(req);
-    const char *wanted = hs_http_query(req, "all");
-    bool all = wanted && strcmp(wanted, "true") == 0;
+    struct hs_error err;
+    bool all;
+    if (hs_query_bool(req, &hs_field_all_models, false, &all, &err) < 0) {
+        hs_http_reply_failure(req, HS_EINVAL, hs_field_all_models.name, &err);
+        return;
+    }
     json_t *data = json_array();
     for (size_t i = 0; i < core->cache_count; i++) {
         const struct hs_pack *pack = hs_store_find(core->store, configured(core, i)->choice.pack->name);
