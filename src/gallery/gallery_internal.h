@@ -240,7 +240,7 @@ size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_value
 
 /* ---- schema: PRAGMA user_version is its number; 0 is the two-table file of the first programs ---- */
 
-enum { HS_GALLERY_SCHEMA = 6 };
+enum { HS_GALLERY_SCHEMA = 7 };
 
 /* Reads the schema version; -1 for a file without our tables. HS_EVERSION: newer than this program supports. */
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err);
