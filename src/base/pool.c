@@ -25,6 +25,9 @@ struct hs_pool {
     size_t heavy_waiting;
     int heavy_max, heavy_running; /* counted for workers only, not for the deadline thread */
     bool ending;
+    int64_t *deadlines_ns; /* of the job that each thread runs; HS_NO_DEADLINE if it has none */
+    int workers;           /* threads without the deadline thread, which has no entry in deadlines_ns */
+    int started;           /* workers that have taken their entry */
 
     pthread_t *threads;
     int thread_count;
@@ -63,13 +66,16 @@ static void *work(void *arg)
 {
     struct hs_pool *pool = arg;
     pthread_mutex_lock(&pool->lock);
+    int64_t *deadline_ns = &pool->deadlines_ns[pool->started++];
     for (;;) {
         size_t i = find_job(pool);
         if (i < pool->waiting) {
             bool heavy = job_at(pool, i)->heavy;
+            *deadline_ns = job_at(pool, i)->deadline_ns;
             pool->heavy_running += heavy;
             run_job(pool, i);
             pool->heavy_running -= heavy;
+            *deadline_ns = HS_NO_DEADLINE;
         } else if (!pool->ending) {
             pthread_cond_wait(&pool->ready, &pool->lock);
         } else {
@@ -119,7 +125,11 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, bool deadlin
     pool->wake_ns = HS_NO_DEADLINE;
     pool->jobs = calloc(queue_max, sizeof(*pool->jobs));
     pool->threads = calloc((size_t) threads + 1, sizeof(*pool->threads));
-    int r = pool->jobs && pool->threads ? 0 : HS_ENOMEM;
+    pool->deadlines_ns = calloc((size_t) threads, sizeof(*pool->deadlines_ns));
+    int r = pool->jobs && pool->threads && pool->deadlines_ns ? 0 : HS_ENOMEM;
+    for (int i = 0; r == 0 && i < threads; i++)
+        pool->deadlines_ns[i] = HS_NO_DEADLINE;
+    pool->workers = threads;
     threads += deadlines;
     while (r == 0 && pool->thread_count < threads) {
         bool late = deadlines && pool->thread_count == 0;
@@ -171,6 +181,7 @@ void hs_pool_destroy(struct hs_pool *pool)
     pthread_cond_destroy(&pool->earlier);
     pthread_mutex_destroy(&pool->lock);
     free(pool->threads);
+    free(pool->deadlines_ns);
     free(pool->jobs);
     free(pool);
 }
@@ -211,6 +222,17 @@ void hs_pool_expire(struct hs_pool *pool, const void *arg)
     }
     pthread_cond_signal(&pool->earlier);
     pthread_mutex_unlock(&pool->lock);
+}
+
+bool hs_pool_is_stuck(struct hs_pool *pool, int64_t grace_ns)
+{
+    int64_t limit_ns = hs_clock_now_ns() - grace_ns;
+    pthread_mutex_lock(&pool->lock);
+    bool stuck = true;
+    for (int i = 0; i < pool->workers; i++)
+        stuck &= pool->deadlines_ns[i] < limit_ns;
+    pthread_mutex_unlock(&pool->lock);
+    return stuck;
 }
 
 size_t hs_pool_waiting(struct hs_pool *pool)

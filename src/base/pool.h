@@ -46,6 +46,10 @@ int hs_pool_submit_heavy(struct hs_pool *pool, void (*run)(void *arg), void *arg
 /* Expires the deadline of the jobs with this argument that are still queued. Any thread. */
 void hs_pool_expire(struct hs_pool *pool, const void *arg);
 
+/* Returns true if every worker runs a job whose deadline passed more than `grace_ns` ago, so that no worker is likely
+ * to take another one. Any thread. */
+bool hs_pool_is_stuck(struct hs_pool *pool, int64_t grace_ns);
+
 size_t hs_pool_waiting(struct hs_pool *pool);
 
 #endif

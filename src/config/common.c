@@ -17,18 +17,21 @@ const struct hs_setting hs_server_rows[17] = {
       .help = "Address or host name to listen on; 0.0.0.0: all IPv4 addresses, \"::\": all IPv6 and IPv4 addresses" },
     { ROW("server.port", INT, port), .min = 0, .max = 65535, .default_val = "8080",
       .help = "TCP port to listen on; 0: the system selects a free port" },
-    { ROW("server.max_connections", INT, max_connections), .min = 1, .max = 65536, .default_val = "256",
-      .unit = "connections",
+    { ROW("server.max_connections", INT, max_connections), .flags = HS_SETTING_RELOAD, .min = 1, .max = 65536,
+      .default_val = "256", .unit = "connections",
       .help = "Maximum number of open connections; a new one replaces the connection that has been idle longest, else "
               "the slowest one below 32 KiB/s, else it waits" },
-    { ROW("server.max_connections_per_address", INT, max_connections_per_address), .min = 0, .max = 65536,
-      .default_val = "0", .unit = "connections",
+    { ROW("server.max_connections_per_address", INT, max_connections_per_address), .flags = HS_SETTING_RELOAD, .min = 0,
+      .max = 65536, .default_val = "0", .unit = "connections",
       .help = "Maximum number of open connections from one client address; 0: no limit per address" },
-    { ROW("server.max_header_kb", INT, max_header_kb), .min = 1, .max = 1024, .default_val = "16", .unit = "KiB",
+    { ROW("server.max_header_kb", INT, max_header_kb), .flags = HS_SETTING_RELOAD, .min = 1, .max = 1024,
+      .default_val = "16", .unit = "KiB",
       .help = "Maximum size of the request line and headers together in KiB; larger requests are answered with 431" },
-    { ROW("server.max_body_mb", INT, max_body_mb), .min = 1, .max = 1024, .default_val = "32", .unit = "MiB",
+    { ROW("server.max_body_mb", INT, max_body_mb), .flags = HS_SETTING_RELOAD, .min = 1, .max = 1024,
+      .default_val = "32", .unit = "MiB",
       .help = "Maximum size of a request body in MiB; larger requests are answered with 413" },
-    { ROW("server.max_batch", INT, max_batch), .min = 1, .max = 256, .default_val = "32", .unit = "pictures",
+    { ROW("server.max_batch", INT, max_batch), .flags = HS_SETTING_RELOAD, .min = 1, .max = 256, .default_val = "32",
+      .unit = "pictures",
       .help = "Maximum number of pictures in a batch request; larger batches are answered with 400" },
     { ROW("server.max_body_memory", BYTES, max_body_memory), .min = MIB, .max = MIB * MIB, .default_val = "256M",
       .help = "Memory for the bodies of all requests together; requests that exceed it are answered with 503" },
@@ -36,24 +39,28 @@ const struct hs_setting hs_server_rows[17] = {
       .max = MIB * MIB, .default_val = "32M",
       .help = "Memory for unsent responses of all clients together, without the first 64 KiB of each; a response that "
               "exceeds it is replaced by a 503" },
-    { ROW("server.header_timeout", SECONDS, header_timeout), .min = 0.1, .max = 3600, .default_val = "10",
-      .unit = "seconds", .help = "Time in seconds for a client to send the headers of a request" },
-    { ROW("server.body_idle_timeout", SECONDS, body_idle_timeout), .min = 0.1, .max = 3600, .default_val = "10",
-      .unit = "seconds", .help = "Longest pause in seconds while a client sends a body" },
-    { ROW("server.body_timeout", SECONDS, body_timeout), .min = 0.1, .max = 86400, .default_val = "60",
-      .unit = "seconds",
+    { ROW("server.header_timeout", SECONDS, header_timeout), .flags = HS_SETTING_RELOAD, .min = 0.1, .max = 3600,
+      .default_val = "10", .unit = "seconds", .help = "Time in seconds for a client to send the headers of a request" },
+    { ROW("server.body_idle_timeout", SECONDS, body_idle_timeout), .flags = HS_SETTING_RELOAD, .min = 0.1, .max = 3600,
+      .default_val = "10", .unit = "seconds", .help = "Longest pause in seconds while a client sends a body" },
+    { ROW("server.body_timeout", SECONDS, body_timeout), .flags = HS_SETTING_RELOAD, .min = 0.1, .max = 86400,
+      .default_val = "60", .unit = "seconds",
       .help = "Time in seconds for a client to send a complete body, or to receive a complete response" },
-    { ROW("server.idle_timeout", SECONDS, idle_timeout), .min = 0.1, .max = 86400, .default_val = "60",
-      .unit = "seconds", .help = "Time in seconds after which a connection without a request is closed" },
-    { ROW("server.shutdown_timeout", SECONDS, shutdown_timeout), .min = 0, .max = 3600, .default_val = "20",
-      .unit = "seconds", .help = "Time in seconds for running requests to finish after SIGTERM, SIGINT or SIGHUP" },
-    { ROW("server.cors_origins", LIST, cors_origins), .max = 4096, .default_val = "[]", .item_error = hs_origin_error,
+    { ROW("server.idle_timeout", SECONDS, idle_timeout), .flags = HS_SETTING_RELOAD, .min = 0.1, .max = 86400,
+      .default_val = "60", .unit = "seconds",
+      .help = "Time in seconds after which a connection without a request is closed" },
+    { ROW("server.shutdown_timeout", SECONDS, shutdown_timeout), .flags = HS_SETTING_RELOAD, .min = 0, .max = 3600,
+      .default_val = "20", .unit = "seconds",
+      .help = "Time in seconds for running requests to finish after SIGTERM or SIGINT" },
+    { ROW("server.cors_origins", LIST, cors_origins), .flags = HS_SETTING_RELOAD, .max = 4096, .default_val = "[]",
+      .item_error = hs_origin_error,
       .help = "Origins of web pages that may call the service from a browser; empty: no other origins, \"*\": pages of "
               "all origins may read answers, but only those of listed origins may change data" },
-    { ROW("server.allowed_hosts", LIST, allowed_hosts), .max = 4096, .default_val = "[]", .item_error = hs_host_error,
+    { ROW("server.allowed_hosts", LIST, allowed_hosts), .flags = HS_SETTING_RELOAD, .max = 4096, .default_val = "[]",
+      .item_error = hs_host_error,
       .help = "Host names under which a page in a browser may change data; empty: IP addresses, localhost, the name of "
               "the machine (also with .local), server.host and the hosts of server.cors_origins" },
-    { ROW("server.admin", CHOICE, admin), .choices = admins, .default_val = "local",
+    { ROW("server.admin", CHOICE, admin), .flags = HS_SETTING_RELOAD, .choices = admins, .default_val = "local",
       .help = "Clients that may load, unload and pull models, set keep_alive and delete backups; off: none, local: "
               "those on this machine that are not behind a proxy, all: every client" },
 };
@@ -61,19 +68,19 @@ const struct hs_setting hs_server_rows[17] = {
 
 #define S hs_image_settings
 const struct hs_setting hs_image_rows[5] = {
-    { ROW("image.max_megapixels", DOUBLE, max_megapixels), .min = 0.1, .max = 1000, .default_val = "64",
-      .unit = "megapixels",
+    { ROW("image.max_megapixels", DOUBLE, max_megapixels), .flags = HS_SETTING_RELOAD, .min = 0.1, .max = 1000,
+      .default_val = "64", .unit = "megapixels",
       .help = "Maximum size (width times height) of a picture in megapixels; larger ones are refused before they are "
               "decoded" },
-    { ROW("image.max_side", INT, max_side), .min = 32, .max = 65535, .default_val = "32768", .unit = "pixels",
-      .help = "Maximum width and height of a picture in pixels" },
-    { ROW("image.max_memory", BYTES, max_memory), .min = MIB, .max = 16384 * MIB, .default_val = "96M",
-      .help = "Maximum memory for decoding one picture; pictures that need more are refused" },
+    { ROW("image.max_side", INT, max_side), .flags = HS_SETTING_RELOAD, .min = 32, .max = 65535, .default_val = "32768",
+      .unit = "pixels", .help = "Maximum width and height of a picture in pixels" },
+    { ROW("image.max_memory", BYTES, max_memory), .flags = HS_SETTING_RELOAD, .min = MIB, .max = 16384 * MIB,
+      .default_val = "96M", .help = "Maximum memory for decoding one picture; pictures that need more are refused" },
     { ROW("image.max_memory_total", BYTES, max_memory_total), .min = MIB, .max = 16384 * MIB, .default_val = "96M",
       .help = "Memory for decoding and drawing in all requests together, a quarter of it only for pictures of up to 4 "
               "megapixels; pictures wait until enough is free, and one that needs more than its part is charged the "
               "whole part" },
-    { ROW("image.apply_exif", BOOL, apply_exif), .default_val = "false",
+    { ROW("image.apply_exif", BOOL, apply_exif), .flags = HS_SETTING_RELOAD, .default_val = "false",
       .help = "Rotate pictures according to their EXIF orientation; a request can override it" },
 };
 #undef S
@@ -87,9 +94,9 @@ static const char *const hailort_logs[] = { "off", "journal", NULL };
 
 #define S hs_logging_settings
 const struct hs_setting hs_logging_rows[3] = {
-    { ROW("logging.level", CHOICE, level), .choices = log_levels, .default_val = "INFO",
+    { ROW("logging.level", CHOICE, level), .flags = HS_SETTING_RELOAD, .choices = log_levels, .default_val = "INFO",
       .help = "Lowest level of messages that are logged" },
-    { ROW("logging.format", CHOICE, format), .choices = log_formats, .default_val = "text",
+    { ROW("logging.format", CHOICE, format), .flags = HS_SETTING_RELOAD, .choices = log_formats, .default_val = "text",
       .help = "Format of log lines; text: plain text, json: one JSON object per line" },
     { ROW("logging.hailort", CHOICE, hailort), .choices = hailort_logs, .default_val = "off",
       .help = "Messages of HailoRT; off: none, journal: sent to the journal through syslog" },
@@ -100,8 +107,8 @@ const struct hs_setting hs_logging_rows[3] = {
 const struct hs_setting hs_model_rows[7] = {
     { ROW("model.name", TEXT, name), .min = 1, .max = 255, .default_val = "auto",
       .help = "Model to serve; auto: the best installed one that this machine can run" },
-    { ROW("model.keep_alive", SECONDS, keep_alive), .flags = HS_SETTING_UNLIMITED, .min = 0, .max = 31536000,
-      .default_val = "-1", .unit = "seconds",
+    { ROW("model.keep_alive", SECONDS, keep_alive), .flags = HS_SETTING_RELOAD | HS_SETTING_UNLIMITED, .min = 0,
+      .max = 31536000, .default_val = "-1", .unit = "seconds",
       .help = "Time in seconds that a model stays loaded after its last use; -1: always, 0: unloaded immediately" },
     { ROW("model.max_memory", BYTES, max_memory), .min = 0, .max = 16384 * MIB, .default_val = "600M",
       .help = "Memory of the process above which models that requests loaded by name are unloaded, the least recently "
@@ -110,7 +117,7 @@ const struct hs_setting hs_model_rows[7] = {
       .variable = "HS_MODELS_DIR", .help = "Folder of the model files; empty: the standard folders" },
     { ROW("model.packs_dir", TEXT, packs_dir), .flags = HS_SETTING_PATH, .max = 4095, .default_val = "",
       .variable = "HS_PACKS_DIR", .help = "Folder of the model packs; empty: the installed packs" },
-    { ROW("model.mirror", TEXT, mirror), .flags = HS_SETTING_PATH, .max = 4095, .default_val = "",
+    { ROW("model.mirror", TEXT, mirror), .flags = HS_SETTING_RELOAD | HS_SETTING_PATH, .max = 4095, .default_val = "",
       .variable = "HS_MODELS_MIRROR",
       .help = "Folder or http(s) address that is tried first for model files; empty: none" },
     { ROW("model.allow_pull", BOOL, allow_pull), .default_val = "false",
@@ -124,12 +131,13 @@ static const char *const precisions[] = { "auto", "f32", "fast", NULL };
 
 #define S hs_inference_settings
 const struct hs_setting hs_inference_rows[16] = {
-    { ROW("inference.confidence_threshold", DOUBLE, confidence_threshold), .min = 0, .max = 1, .default_val = "0.5",
-      .help = "Lowest score of a detection; a request can override it" },
-    { ROW("inference.iou_threshold", DOUBLE, iou_threshold), .min = 0, .max = 1, .default_val = "0.45",
+    { ROW("inference.confidence_threshold", DOUBLE, confidence_threshold), .flags = HS_SETTING_RELOAD, .min = 0,
+      .max = 1, .default_val = "0.5", .help = "Lowest score of a detection; a request can override it" },
+    { ROW("inference.iou_threshold", DOUBLE, iou_threshold), .flags = HS_SETTING_RELOAD, .min = 0, .max = 1,
+      .default_val = "0.45",
       .help = "IoU above which NMS removes the box with the lower score; a request can override it" },
-    { ROW("inference.max_detections", INT, max_detections), .min = 0, .max = 1000, .default_val = "10",
-      .help = "Maximum number of detections in a response; a request can override it" },
+    { ROW("inference.max_detections", INT, max_detections), .flags = HS_SETTING_RELOAD, .min = 0, .max = 1000,
+      .default_val = "10", .help = "Maximum number of detections in a response; a request can override it" },
     { ROW("inference.input_size", SIZE, input_size), .min = 32, .max = 1280, .multiple = 32,
       .default_val = "[640, 640]", .unit = "pixels",
       .help = "Input size [width, height] of the network in pixels, if the model does not fix it" },
@@ -182,7 +190,7 @@ const struct hs_setting hs_device_rows[7] = {
       .unit = "seconds", .help = "Longest pause in seconds between attempts to recover a device that is down" },
     { ROW("device.timeout", SECONDS, timeout), .min = 0.05, .max = 3600, .default_val = "5", .unit = "seconds",
       .help = "Time in seconds for the device to process a picture; after it the run has failed" },
-    { ROW("device.on_hang", CHOICE, on_hang), .choices = on_hang, .default_val = "retry",
+    { ROW("device.on_hang", CHOICE, on_hang), .flags = HS_SETTING_RELOAD, .choices = on_hang, .default_val = "retry",
       .help = "Action if a device does not return its pictures; retry: open it again, exit: finish the running "
               "requests, then exit, so that a supervisor restarts the service" },
     { ROW("device.batch_size", INT, batch_size), .min = 1, .max = 32, .default_val = "1", .unit = "pictures",
@@ -204,8 +212,8 @@ const struct hs_setting hs_performance_rows[5] = {
       .help = "Maximum number of requests that wait for a worker, or for a model's device; more are answered with 503 "
               "(a quarter of the workers' queue, rounded up, does not accept large pictures and batches, unless its "
               "length is 1)" },
-    { ROW("performance.request_timeout", SECONDS, request_timeout), .flags = HS_SETTING_UNLIMITED, .min = 0.1,
-      .max = 86400, .default_val = "30", .unit = "seconds",
+    { ROW("performance.request_timeout", SECONDS, request_timeout), .flags = HS_SETTING_RELOAD | HS_SETTING_UNLIMITED,
+      .min = 0.1, .max = 86400, .default_val = "30", .unit = "seconds",
       .help =
           "Time in seconds from the end of the body to the response; later requests are answered with 504 (a request "
           "can set a shorter time)" },

@@ -69,7 +69,9 @@ static void write_default(const struct hs_schema *schema, const struct hs_settin
 
 static const char *unit_note(const struct hs_setting *row)
 {
-    return row->flags & HS_SETTING_UNIT ? "; has no effect without a systemd unit, and none is included yet" : "";
+    if (row->flags & HS_SETTING_UNIT)
+        return "; in effect if the unit has the drop-in that `config render --drop-in` writes";
+    return row->flags & HS_SETTING_RELOAD ? " (reload)" : "";
 }
 
 int hs_render_reference(const struct hs_schema *schema, struct hs_buf *buf)

@@ -31,6 +31,7 @@ enum {
     HS_SETTING_UNIT = 4,      /* only read and checked here; meant for a systemd unit */
     HS_SETTING_UNUSED = 16,   /* accepted but ignored, for files of an older program; `help` explains it */
     HS_SETTING_PATH = 32,     /* text: a path, or "sim:" and a path; a text with "://" is not a path */
+    HS_SETTING_RELOAD = 64,   /* a reload (SIGHUP) changes it; the others need a restart */
     HS_SETTING_AUTO = 8,      /* double: the word "auto" is also allowed and stored as -1, which is below min */
 };
 
@@ -66,7 +67,7 @@ struct hs_setting_default {
 struct hs_schema {
     const char *program; /* "hailo-pose": part of the names of files and of HAILO_POSE_… variables */
     const char *path;    /* the standard configuration file; NULL: …/<program>/<program>.json, see config/settings.h */
-    const char *yaml_path; /* the file that is read if there is none at `path`; NULL: none */
+    const char *yaml_path; /* the file that is read if none at `path` is newer; NULL: none */
     size_t settings_size;  /* of the program's settings struct */
     const struct hs_setting_group *groups;
     size_t group_count;

@@ -27,6 +27,11 @@ static void *field(const struct hs_settings *settings, size_t index)
     return settings->values + offset;
 }
 
+static bool is_text(const struct hs_setting *row)
+{
+    return row->type == HS_SETTING_TEXT || row->type == HS_SETTING_LIST;
+}
+
 /* Sets row `index` from a node, or from text if node is NULL. */
 static int set_value(struct hs_settings *settings, size_t index, const struct hs_node *node, const char *text,
                      const char *origin, const char **ret_reason)
@@ -85,8 +90,8 @@ void hs_settings_destroy(struct hs_settings *settings)
     if (!settings)
         return;
     for (size_t i = 0; i < settings->count; i++) {
-        enum hs_setting_type type = hs_schema_row(settings->schema, i, NULL)->type;
-        if (settings->values && (type == HS_SETTING_TEXT || type == HS_SETTING_LIST))
+        const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
+        if (settings->values && is_text(row))
             free(*(char **) field(settings, i));
         if (settings->origins)
             free(settings->origins[i]);
@@ -364,7 +369,7 @@ static const char *relative_path(const struct hs_setting *row, const char *text)
     return path[0] && path[0] != '/' && !strstr(path, "://") ? path : NULL;
 }
 
-int hs_settings_make_paths_absolute(struct hs_settings *settings, struct hs_error *err)
+int hs_settings_make_paths_absolute(struct hs_settings *settings, const char *folder, struct hs_error *err)
 {
     for (size_t i = 0; i < settings->count; i++) {
         const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
@@ -374,7 +379,7 @@ int hs_settings_make_paths_absolute(struct hs_settings *settings, struct hs_erro
             continue;
         size_t before = (size_t) (path - *text);
         memcpy(absolute, *text, before);
-        if (!hs_path_absolute(absolute + before, PATH_MAX, path))
+        if (!folder[0] || !hs_path_join(absolute + before, PATH_MAX, folder, path))
             return hs_error_set(err, HS_EINVAL,
                                 "%s: cannot make %s absolute: the current folder was deleted, or the path is too long",
                                 row->name, path);
@@ -387,6 +392,67 @@ int hs_settings_make_paths_absolute(struct hs_settings *settings, struct hs_erro
     return 0;
 }
 
+/* ---- reloading ---- */
+
+static size_t value_size(enum hs_setting_type type)
+{
+    switch (type) {
+    case HS_SETTING_BOOL:
+        return sizeof(bool);
+    case HS_SETTING_INT:
+    case HS_SETTING_CHOICE:
+        return sizeof(int);
+    case HS_SETTING_SIZE:
+        return sizeof(int[2]);
+    case HS_SETTING_BYTES:
+        return sizeof(int64_t);
+    case HS_SETTING_TEXT:
+    case HS_SETTING_LIST:
+        return sizeof(char *);
+    case HS_SETTING_DOUBLE:
+    case HS_SETTING_SECONDS:
+    case HS_SETTING_PERCENT:
+        break;
+    }
+    return sizeof(double);
+}
+
+static bool is_equal(const struct hs_setting *row, const void *a, const void *b)
+{
+    return is_text(row) ? strcmp(*(char *const *) a, *(char *const *) b) == 0 : !memcmp(a, b, value_size(row->type));
+}
+
+static int copy_value(const struct hs_setting *row, void *dst, const void *src)
+{
+    if (!is_text(row)) {
+        memcpy(dst, src, value_size(row->type));
+        return 0;
+    }
+    char *copy = strdup(*(char *const *) src);
+    if (!copy)
+        return HS_ENOMEM;
+    free(*(char **) dst);
+    *(char **) dst = copy;
+    return 0;
+}
+
+int hs_settings_keep_fixed(struct hs_settings *next, const struct hs_settings *current, struct hs_buf *ret_changed,
+                           struct hs_buf *ret_fixed)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < next->count; i++) {
+        const struct hs_setting *row = hs_schema_row(next->schema, i, NULL);
+        if (row->flags & HS_SETTING_UNUSED || is_equal(row, field(next, i), field(current, i)))
+            continue;
+        bool changes = row->flags & HS_SETTING_RELOAD;
+        struct hs_buf *list = changes ? ret_changed : ret_fixed;
+        r = hs_buf_printf(list, "%s%s", list->len ? ", " : "", row->name);
+        if (r == 0 && !changes)
+            r = copy_value(row, field(next, i), field(current, i));
+    }
+    return r;
+}
+
 /* ---- loading ---- */
 
 static bool standard_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size)
@@ -397,25 +463,39 @@ static bool standard_path(const struct hs_schema *schema, const char *const *env
     return hs_str_format(dst, size, "%s/%s/%s.json", home ? home : "/etc/xdg", schema->program, schema->program);
 }
 
+/* Returns true if `a` exists, and `b` does not or is not newer. */
+static bool is_latest(const char *a, const char *b)
+{
+    struct stat first, second;
+    if (stat(a, &first) < 0)
+        return false;
+    if (stat(b, &second) < 0)
+        return true;
+    return first.st_mtim.tv_sec != second.st_mtim.tv_sec ? first.st_mtim.tv_sec > second.st_mtim.tv_sec
+                                                         : first.st_mtim.tv_nsec >= second.st_mtim.tv_nsec;
+}
+
 bool hs_config_default_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size)
 {
     if (!standard_path(schema, environment, dst, size))
         return false;
-    if (schema->yaml_path && !hs_file_exists(dst) && hs_file_exists(schema->yaml_path))
+    if (schema->yaml_path && is_latest(schema->yaml_path, dst))
         return hs_str_copy(dst, size, schema->yaml_path);
     return true;
 }
 
-/* Warns if the YAML file is newer than the JSON file that was rendered from it and is read. */
-static void check_rendered(const struct hs_schema *schema, const char *path, struct hs_problems *problems)
+/* Notes which file was read, because the standard file is one of two. */
+static void note_file(const struct hs_config_request *request, const char *path, struct hs_problems *problems)
 {
-    struct stat yaml, json;
-    if (schema->yaml_path && strcmp(path, schema->yaml_path) != 0 && stat(schema->yaml_path, &yaml) == 0 &&
-        stat(path, &json) == 0 && yaml.st_mtime > json.st_mtime)
-        hs_problems_add(problems, HS_PROBLEM_WARNING, 0,
-                        "%s is newer than %s, but the service reads the latter: run `%s config render --input %s "
-                        "--output %s`, or remove %s",
-                        schema->yaml_path, path, schema->program, schema->yaml_path, path, path);
+    const char *yaml = request->path ? NULL : request->schema->yaml_path;
+    char json[PATH_MAX];
+    bool older = yaml && strcmp(path, yaml) == 0 &&
+                 standard_path(request->schema, request->environment, json, sizeof(json)) && hs_file_exists(json);
+    if (older)
+        hs_problems_add(problems, HS_PROBLEM_NOTE, 0, "Configuration: %s (newer than %s, which is not read)", path,
+                        json);
+    else
+        hs_problems_add(problems, HS_PROBLEM_NOTE, 0, "Configuration: %s", path);
 }
 
 int hs_config_load(const struct hs_config_request *request, struct hs_settings **ret_settings,
@@ -432,18 +512,18 @@ int hs_config_load(const struct hs_config_request *request, struct hs_settings *
     bool fits =
         request->path || hs_config_default_path(request->schema, request->environment, standard, sizeof(standard));
     r = fits ? hs_doc_load(path, &doc, &why) : hs_error_set(&why, HS_EINVAL, "XDG_CONFIG_HOME is too long");
-    if (r == 0)
+    if (r == 0) {
+        note_file(request, path, problems);
         hs_settings_apply_doc(settings, doc, path, problems);
-    else if (r == HS_ENOMEM)
+    } else if (r == HS_ENOMEM) {
         problems->no_memory = true;
-    else if (r == HS_ENOTFOUND && !request->path)
+    } else if (r == HS_ENOTFOUND && !request->path) {
         hs_problems_add(problems, HS_PROBLEM_NOTE, 0, "No configuration file (%s%s%s); using defaults", path,
                         request->schema->yaml_path ? " or " : "",
                         request->schema->yaml_path ? request->schema->yaml_path : "");
-    else
+    } else {
         hs_problems_add(problems, HS_PROBLEM_ERROR, why.line, "%s", why.message);
-    if (fits && !request->path)
-        check_rendered(request->schema, path, problems);
+    }
     r = 0;
     hs_settings_apply_environment(settings, request->environment, problems);
     size_t before = problems->errors;

@@ -82,9 +82,15 @@ struct hs_config_override {
 void hs_settings_apply_override(struct hs_settings *settings, const struct hs_config_override *override,
                                 struct hs_problems *problems);
 
-/* Makes all relative paths absolute; call it before the current folder changes. HS_EINVAL: a path becomes too long, or
- * the current folder no longer exists. HS_ENOMEM. */
-int hs_settings_make_paths_absolute(struct hs_settings *settings, struct hs_error *err);
+/* Makes all relative paths absolute, relative to the absolute path `folder`. HS_EINVAL: a path becomes too long.
+ * HS_ENOMEM. `folder` may be "" if the current folder was deleted: then a relative path is an error. */
+int hs_settings_make_paths_absolute(struct hs_settings *settings, const char *folder, struct hs_error *err);
+
+/* Prepares `next` to replace `current` in a running service: gives each setting without HS_SETTING_RELOAD its current
+ * value. Appends the names of the settings that differ to ret_changed, and of those that keep their value although they
+ * differ to ret_fixed, both separated by ", ". HS_ENOMEM. */
+int hs_settings_keep_fixed(struct hs_settings *next, const struct hs_settings *current, struct hs_buf *ret_changed,
+                           struct hs_buf *ret_fixed);
 
 /* Arguments of hs_config_load, which only reads them during the call. */
 struct hs_config_request {
@@ -97,13 +103,14 @@ struct hs_config_request {
 };
 
 /* Writes the path of the standard file: the schema's path, else
- * "${XDG_CONFIG_HOME:-/etc/xdg}/<program>/<program>.json"; or the schema's yaml_path if only that file exists. False if
- * it does not fit. */
+ * "${XDG_CONFIG_HOME:-/etc/xdg}/<program>/<program>.json"; or the schema's yaml_path if that file exists and the JSON,
+ * which is rendered from it, is not newer. False if it does not fit. */
 bool hs_config_default_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size);
 
 /* Loads settings; overrides replace the environment, which replaces the file, which replaces the defaults. HS_EINVAL:
- * *problems has errors (all that were found), and *ret_settings is untouched. HS_ENOMEM. A missing default file is a
- * note, a missing `path` an error. Opens only the configuration file. Caller frees with hs_settings_destroy. */
+ * *problems has errors (all that were found), and *ret_settings is untouched. HS_ENOMEM. A note names the file
+ * that was read. A missing default file is a note, a missing `path` an error. Opens only the configuration file. Caller
+ * frees with hs_settings_destroy. */
 int hs_config_load(const struct hs_config_request *request, struct hs_settings **ret_settings,
                    struct hs_problems *problems, struct hs_error *err);
 

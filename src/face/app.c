@@ -17,7 +17,9 @@ int hs_face_app_init(void *state, struct hs_error *err)
 {
     struct hs_face_app *app = state;
     app->settings = hs_settings_values(app->core.config);
-    hs_face_idempotency_init(&app->idempotency);
+    app->idempotency = hs_face_idempotency_create();
+    if (!app->idempotency)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the models");
     int r = hs_app_core_add_model(&app->core, NULL, err);
     if (r == 0)
         r = hs_app_core_add_model(&app->core, hs_face_choose_embedder(app->core.store, app->settings), err);
@@ -30,6 +32,16 @@ int hs_face_app_init(void *state, struct hs_error *err)
     if (embedding->dimension != s->embedding_dimension)
         return hs_error_set(err, HS_EINVAL, "face_recognition.embedding_dimension is %d, %s gives %d numbers",
                             s->embedding_dimension, hs_model_pool_first(app->embedder)->model, embedding->dimension);
+    hs_face_app_revise(app);
+    return 0;
+}
+
+void hs_face_app_revise(void *state)
+{
+    struct hs_face_app *app = state;
+    app->settings = hs_settings_values(app->core.config);
+    const struct hs_face_section *s = &app->settings->face_recognition;
+    const struct hs_pack_embedding *embedding = &hs_model_pool_first(app->embedder)->choice.pack->embedding;
     app->recognition_threshold =
         s->recognition_threshold < 0 ? (double) embedding->threshold : s->recognition_threshold;
     if (app->recognition_threshold < (double) embedding->threshold_min)
@@ -43,7 +55,6 @@ int hs_face_app_init(void *state, struct hs_error *err)
         .iou_threshold = (float) s->detection_iou,
         .apply_exif = app->settings->image.apply_exif,
     };
-    return 0;
 }
 
 int hs_face_app_open(void *state, struct hs_error *err)
@@ -88,7 +99,7 @@ void hs_face_app_finish(void *state)
     hs_face_maintenance_destroy(app->maintenance);
     hs_face_index_destroy(app->index);
     hs_gallery_close(app->gallery);
-    hs_face_idempotency_finish(&app->idempotency);
+    hs_face_idempotency_destroy(app->idempotency);
 }
 
 /* ---- for commands ---- */

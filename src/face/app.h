@@ -25,8 +25,9 @@ struct hs_face_idempotency {
     struct hs_face_idempotency_key *first;
 };
 
-void hs_face_idempotency_init(struct hs_face_idempotency *idempotency);
-void hs_face_idempotency_finish(struct hs_face_idempotency *idempotency); /* no request may be in progress */
+struct hs_face_idempotency *hs_face_idempotency_create(void); /* NULL: out of memory */
+void hs_face_idempotency_destroy(
+    struct hs_face_idempotency *idempotency); /* no request may be in progress; NULL allowed */
 
 /* Returns false if a request with that key is in progress. Otherwise borrows `key` until
  * hs_face_idempotency_end. Any thread. */
@@ -42,17 +43,18 @@ struct hs_face_app {
     struct hs_gallery *gallery;              /* NULL if not opened, or database.enabled is false */
     struct hs_face_index *index;             /* NULL if gallery is */
     struct hs_face_maintenance *maintenance; /* NULL if gallery is; runs after hs_face_app_begin */
-    struct hs_face_idempotency idempotency;
+    struct hs_face_idempotency *idempotency;
     double recognition_threshold; /* in effect: the setting, or the default of the space */
 };
 
-/* hs_app.init, .open, .begin and .finish of hailo-face. `open` opens the gallery and logs
+/* hs_app.init, .open, .begin, .finish and .revise of hailo-face. `open` opens the gallery and logs
  * migrations and repairs, but does not read the content. `begin` starts to read and maintain the
  * gallery. */
 int hs_face_app_init(void *state, struct hs_error *err);
 int hs_face_app_open(void *state, struct hs_error *err);
 void hs_face_app_begin(void *state);
 void hs_face_app_finish(void *state);
+void hs_face_app_revise(void *state);
 
 /* Creates the state for a command that processes pictures, with or without the gallery. Does not
  * back up the gallery, because the service does not start. Returns HS_EXIT_OK, or the exit code to

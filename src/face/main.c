@@ -126,6 +126,7 @@ static const struct hs_app app = {
     .exposure_warning = "use this service, and read, change and erase the faces that it stores",
     .state_size = sizeof(struct hs_face_app),
     .init = hs_face_app_init,
+    .revise = hs_face_app_revise,
     .open = hs_face_app_open,
     .exists = gallery_exists,
     .begin = hs_face_app_begin,

@@ -226,15 +226,20 @@ static void find_and_store(const struct add *add)
 
 /* ---- idempotency ---- */
 
-void hs_face_idempotency_init(struct hs_face_idempotency *idempotency)
+struct hs_face_idempotency *hs_face_idempotency_create(void)
 {
-    idempotency->first = NULL;
-    pthread_mutex_init(&idempotency->lock, NULL);
+    struct hs_face_idempotency *idempotency = calloc(1, sizeof(*idempotency));
+    if (idempotency)
+        pthread_mutex_init(&idempotency->lock, NULL);
+    return idempotency;
 }
 
-void hs_face_idempotency_finish(struct hs_face_idempotency *idempotency)
+void hs_face_idempotency_destroy(struct hs_face_idempotency *idempotency)
 {
+    if (!idempotency)
+        return;
     pthread_mutex_destroy(&idempotency->lock);
+    free(idempotency);
 }
 
 bool hs_face_idempotency_begin(struct hs_face_idempotency *idempotency, const char *key_sha256,
@@ -277,7 +282,7 @@ static void replay(const struct add *add, const struct hs_gallery_found_request 
 /* A refused or failed addition stores nothing, so it may be retried with the same key. */
 static void add_idempotent(const struct add *add)
 {
-    struct hs_face_idempotency *idempotency = &add->app->idempotency;
+    struct hs_face_idempotency *idempotency = add->app->idempotency;
     struct hs_gallery_found_request previous;
     struct hs_face_idempotency_key key;
     struct hs_error err;

@@ -19,6 +19,7 @@ static const struct hs_setting face_rows[] = {
       .help = "Face embedding model; auto: the best installed one that this machine can run" },
     { .name = "face_recognition.detection_threshold",
       .type = HS_SETTING_DOUBLE,
+      .flags = HS_SETTING_RELOAD,
       .offset = offsetof(struct hs_face_section, detection_threshold),
       .min = 0,
       .max = 1,
@@ -26,6 +27,7 @@ static const struct hs_setting face_rows[] = {
       .help = "Lowest detection score of a face" },
     { .name = "face_recognition.detection_iou",
       .type = HS_SETTING_DOUBLE,
+      .flags = HS_SETTING_RELOAD,
       .offset = offsetof(struct hs_face_section, detection_iou),
       .min = 0,
       .max = 1,
@@ -33,7 +35,7 @@ static const struct hs_setting face_rows[] = {
       .help = "IoU above which NMS removes the box with the lower score" },
     { .name = "face_recognition.recognition_threshold",
       .type = HS_SETTING_DOUBLE,
-      .flags = HS_SETTING_AUTO,
+      .flags = HS_SETTING_RELOAD | HS_SETTING_AUTO,
       .offset = offsetof(struct hs_face_section, recognition_threshold),
       .min = 0,
       .max = 1,
@@ -41,6 +43,7 @@ static const struct hs_setting face_rows[] = {
       .help = "Cosine similarity above which two faces match; auto: the threshold of the recognition model" },
     { .name = "face_recognition.min_margin",
       .type = HS_SETTING_DOUBLE,
+      .flags = HS_SETTING_RELOAD,
       .offset = offsetof(struct hs_face_section, min_margin),
       .min = 0,
       .max = 1,
@@ -49,11 +52,13 @@ static const struct hs_setting face_rows[] = {
           "Lowest margin between the scores of the best and the second best name; below it the response is Unknown" },
     { .name = "face_recognition.tiny_faces",
       .type = HS_SETTING_BOOL,
+      .flags = HS_SETTING_RELOAD,
       .offset = offsetof(struct hs_face_section, tiny_faces),
       .default_val = "false",
       .help = "Run a second pass at twice the size, for tiny faces in a crowd; a request can override it" },
     { .name = "face_recognition.large_faces",
       .type = HS_SETTING_BOOL,
+      .flags = HS_SETTING_RELOAD,
       .offset = offsetof(struct hs_face_section, large_faces),
       .default_val = "true",
       .help =
@@ -61,6 +66,7 @@ static const struct hs_setting face_rows[] = {
           "can override it. Enrolment and comparison always run it" },
     { .name = "face_recognition.max_faces",
       .type = HS_SETTING_INT,
+      .flags = HS_SETTING_RELOAD,
       .offset = offsetof(struct hs_face_section, max_faces),
       .min = 1,
       .max = 1000,
@@ -82,7 +88,7 @@ static const struct hs_setting face_rows[] = {
 
 /* Two tables, because the rows of a section must be adjacent. */
 static const struct hs_setting legacy_server_rows[] = {
-    { LEGACY("server.debug", BOOL, debug), .default_val = "false",
+    { LEGACY("server.debug", BOOL, debug), .flags = HS_SETTING_RELOAD, .default_val = "false",
       .help = "Pretty-print the JSON of responses, with one value per line; no other effect" },
 };
 
@@ -151,6 +157,7 @@ static const struct hs_setting database_rows[] = {
       .help = "Interval between backups while the service runs, if the gallery has changed; 0: only at each start" },
     { .name = "database.enrolment",
       .type = HS_SETTING_CHOICE,
+      .flags = HS_SETTING_RELOAD,
       .offset = offsetof(struct hs_database_section, enrolment),
       .choices = hs_enrol_gates,
       .default_val = "off",

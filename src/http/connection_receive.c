@@ -152,7 +152,11 @@ static struct hs_http_request *make_request(struct hs_conn *conn, uint8_t *data,
             (struct hs_http_pair) { end_text(data, head->fields[i].name), end_text(data, head->fields[i].value) };
     if (head && head->target.len > 0)
         sent = end_text(data, head->target);
-    struct hs_http_request *req = hs_request_create(&server->options, server->ctx, sent);
+    struct hs_http_request *req = hs_request_create(&server->current->options, server->current->ctx, sent);
+    if (req) {
+        req->revision = server->current;
+        req->revision->refs++;
+    }
     if (!req || hs_request_set_headers(req, pairs, head ? head->field_count : 0, NULL) < 0) {
         hs_request_destroy(req);
         return NULL;

@@ -123,6 +123,8 @@ static bool serve_workers(struct hs_event_loop *loop)
     struct hs_completion done;
     bool cancel_all, stop;
     hs_completion_queue_take_commands(queue, &cancel_all, &stop);
+    hs_http_take_revision(loop->server);
+    atomic_store(&loop->server->signs_given, atomic_load(&loop->server->signs_wanted));
     if (cancel_all) {
         for (struct hs_conn *conn = loop->conns.head; conn; conn = conn->next)
             hs_conn_cancel(conn);

@@ -109,6 +109,7 @@ void hs_request_destroy(struct hs_http_request *req)
     free(req->path);
     free(req->headers);
     free(req->args);
+    hs_http_revision_unref(req->revision);
     free(req);
 }
 

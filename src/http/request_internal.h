@@ -22,11 +22,25 @@
 #include "http/route.h"
 #include "http/server.h"
 
-struct hs_http_server {
+/* `refs` and `current` of the server belong to the network thread while it runs. */
+struct hs_http_revision {
+    struct hs_http_server *server;
     struct hs_http_options options;
+    void *ctx;
+    void (*release)(void *ctx); /* NULL: ctx outlives the server */
+    size_t refs;                /* one of the server while it is current, and one per request */
+};
+
+void hs_http_revision_unref(struct hs_http_revision *revision); /* NULL allowed */
+
+/* Makes the committed revision the current one. Network thread only. */
+void hs_http_take_revision(struct hs_http_server *server);
+
+struct hs_http_server {
+    struct hs_http_options options; /* of the current revision; network thread only while it runs */
+    struct hs_http_revision *current;
     const struct hs_http_route *routes;
     size_t route_count;
-    void *ctx;
 
     struct hs_pool *pool;      /* outlives the network thread */
     struct hs_pool *long_work; /* pool of one thread for hs_http_continue_with; NULL: none */
@@ -37,10 +51,12 @@ struct hs_http_server {
     atomic_bool draining;
     atomic_size_t connections;
     atomic_ullong requests, cancelled, timed_out;
+    atomic_uint signs_wanted, signs_given; /* of life, by the network thread: see hs_http_is_alive */
 
     pthread_mutex_t lock; /* guards the fields below; no other lock is taken while it is held */
     pthread_cond_t quiet; /* signalled when active becomes 0 */
     size_t active;
+    struct hs_http_revision *committed; /* not yet taken; NULL: none */
 };
 
 enum hs_http_stage {
@@ -89,6 +105,7 @@ struct hs_http_stream {
 enum { HS_HTTP_ID_SIZE = 65, HS_HTTP_ACTOR_SIZE = 32 };
 
 struct hs_http_request {
+    struct hs_http_revision *revision; /* owns options and context; NULL if created without a server */
     const struct hs_http_options *options;
     void *context;
     struct hs_http_server *server; /* NULL if the request was created without a server */

@@ -45,10 +45,8 @@ void hs_http_options_init(struct hs_http_options *options)
 
 /* ---- Creation and destruction ---- */
 
-int hs_http_create(const struct hs_http_options *options, const struct hs_http_route *routes, size_t count, void *ctx,
-                   struct hs_http_server **ret_server, struct hs_error *err)
+static int check_options(const struct hs_http_options *o, struct hs_error *err)
 {
-    const struct hs_http_options *o = options;
     if (o->port < 0 || o->port > 65535)
         return hs_error_set(err, HS_EINVAL, "port: must be between 0 and 65535, not %d", o->port);
     if (o->workers < 1 || o->heavy_max < 1 || o->queue_max < 1 || o->connections_max < 1)
@@ -60,20 +58,44 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     if (o->header_timeout_ms < 1 || o->body_idle_ms < 1 || o->body_timeout_ms < 1 || o->idle_timeout_ms < 1 ||
         o->rate_window_ms < 1)
         return hs_error_set(err, HS_EINVAL, "time limits must be at least 1 ms");
+    return 0;
+}
+
+/* The caller has the only reference. NULL: out of memory. */
+static struct hs_http_revision *create_revision(struct hs_http_server *server, const struct hs_http_options *options,
+                                                void *ctx, void (*release)(void *ctx))
+{
+    struct hs_http_revision *revision = calloc(1, sizeof(*revision));
+    if (revision)
+        *revision = (struct hs_http_revision) {
+            .server = server, .options = *options, .ctx = ctx, .release = release, .refs = 1
+        };
+    return revision;
+}
+
+int hs_http_create(const struct hs_http_options *options, const struct hs_http_route *routes, size_t count, void *ctx,
+                   struct hs_http_server **ret_server, struct hs_error *err)
+{
+    int r = check_options(options, err);
+    if (r < 0)
+        return r;
     if (sodium_init() < 0)
         return hs_error_set(err, HS_EINTERNAL, "cannot initialise libsodium");
     struct hs_http_server *server = calloc(1, sizeof(*server));
-    if (!server)
-        return hs_error_set(err, HS_ENOMEM, "no memory for the server");
-    server->options = *options;
-    server->routes = routes;
-    server->route_count = count;
-    server->ctx = ctx;
-    int r = hs_completion_queue_init(&server->completions, err);
+    struct hs_http_revision *revision = server ? create_revision(server, options, ctx, NULL) : NULL;
+    if (!revision)
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the server");
+    else
+        r = hs_completion_queue_init(&server->completions, err);
     if (r < 0) {
+        hs_http_revision_unref(revision);
         free(server);
         return r;
     }
+    server->options = *options;
+    server->current = revision;
+    server->routes = routes;
+    server->route_count = count;
     server->loop.listen_fd = -1;
     hs_budget_init(&server->bodies, options->bodies_max);
     hs_budget_init(&server->responses, options->responses_max);
@@ -81,6 +103,56 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     hs_cond_init(&server->quiet);
     *ret_server = server;
     return 0;
+}
+
+/* ---- Revisions ---- */
+
+int hs_http_revision_create(struct hs_http_server *server, const struct hs_http_options *options, void *ctx,
+                            void (*release)(void *ctx), struct hs_http_revision **ret_revision, struct hs_error *err)
+{
+    int r = check_options(options, err);
+    if (r < 0)
+        return r;
+    *ret_revision = create_revision(server, options, ctx, release);
+    return *ret_revision ? 0 : hs_error_set(err, HS_ENOMEM, "no memory for new options");
+}
+
+void hs_http_revision_commit(struct hs_http_revision *revision)
+{
+    struct hs_http_server *server = revision->server;
+    pthread_mutex_lock(&server->lock);
+    struct hs_http_revision *overtaken = server->committed;
+    server->committed = revision;
+    pthread_mutex_unlock(&server->lock);
+    hs_http_revision_abandon(overtaken);
+    hs_completion_queue_command(&server->completions, false, false);
+}
+
+void hs_http_revision_abandon(struct hs_http_revision *revision)
+{
+    hs_http_revision_unref(revision);
+}
+
+void hs_http_revision_unref(struct hs_http_revision *revision)
+{
+    if (!revision || --revision->refs > 0)
+        return;
+    if (revision->release)
+        revision->release(revision->ctx);
+    free(revision);
+}
+
+void hs_http_take_revision(struct hs_http_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    struct hs_http_revision *revision = server->committed;
+    server->committed = NULL;
+    pthread_mutex_unlock(&server->lock);
+    if (!revision)
+        return;
+    hs_http_revision_unref(server->current);
+    server->current = revision;
+    server->options = revision->options;
 }
 
 static int try_bind(const struct addrinfo *info)
@@ -190,9 +262,23 @@ void hs_http_destroy(struct hs_http_server *server)
     hs_completion_queue_finish(&server->completions);
     hs_budget_finish(&server->bodies);
     hs_budget_finish(&server->responses);
+    hs_http_revision_unref(server->committed);
+    hs_http_revision_unref(server->current);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);
     free(server);
+}
+
+/* A worker has this long after the deadline of its request to end the request. */
+enum { WORKER_GRACE_S = 30 };
+
+bool hs_http_is_alive(struct hs_http_server *server)
+{
+    bool given = atomic_load(&server->signs_given) == atomic_load(&server->signs_wanted);
+    if (given)
+        atomic_fetch_add(&server->signs_wanted, 1);
+    hs_completion_queue_command(&server->completions, false, false);
+    return given && !hs_pool_is_stuck(server->pool, WORKER_GRACE_S * HS_NS_PER_S);
 }
 
 void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stats)

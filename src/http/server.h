@@ -69,6 +69,18 @@ struct hs_http_server;
 int hs_http_create(const struct hs_http_options *options, const struct hs_http_route *routes, size_t count, void *ctx,
                    struct hs_http_server **ret_server, struct hs_error *err);
 
+/* Options and a context for later requests. */
+struct hs_http_revision;
+
+/* Prepares a change of the options while the server runs. Every request keeps the options and the context with which it
+ * began; `release(ctx)` is called once no request uses them any more, on any thread, or by hs_http_revision_abandon.
+ * The options are checked as by hs_http_create. Fields that are fixed at the start keep their effect: host, port,
+ * workers, heavy_max, long_work, queue_max, bodies_max and responses_max. */
+int hs_http_revision_create(struct hs_http_server *server, const struct hs_http_options *options, void *ctx,
+                            void (*release)(void *ctx), struct hs_http_revision **ret_revision, struct hs_error *err);
+void hs_http_revision_commit(struct hs_http_revision *revision); /* takes it; takes effect within moments */
+void hs_http_revision_abandon(struct hs_http_revision *revision);
+
 /* Starts the workers, binds the address and starts accepting. HS_ECONFLICT: the address is in use;
  * HS_EIO: it is not available for another reason, or the network thread cannot start; HS_ENOMEM:
  * the workers cannot start. The message has the reason. */
@@ -85,6 +97,11 @@ int hs_http_drain(struct hs_http_server *server, int64_t deadline_ns);
 /* Cancels running requests, waits for their handlers to return and frees everything. NULL is
  * allowed. Not from a handler. */
 void hs_http_destroy(struct hs_http_server *server);
+
+/* Returns true if the server can answer: the network thread has run since the previous call, and not every worker is
+ * still busy long after the deadline of its request. Asks the network thread for a sign that the next call checks, so
+ * call it about once a second, from one thread. */
+bool hs_http_is_alive(struct hs_http_server *server);
 
 /* Counters for /health and the metrics. Any thread. */
 struct hs_http_stats {

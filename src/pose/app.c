@@ -17,6 +17,12 @@ int hs_pose_app_init(void *state, struct hs_error *err)
     return r;
 }
 
+void hs_pose_app_revise(void *state)
+{
+    struct hs_pose_app *app = state;
+    app->settings = hs_settings_values(app->core.config);
+}
+
 struct hs_pose_params hs_pose_app_params(const struct hs_pose_app *app)
 {
     return (struct hs_pose_params) {

@@ -15,6 +15,9 @@ struct hs_pose_app {
 /* hs_app.init of hailo-pose. */
 int hs_pose_app_init(void *state, struct hs_error *err);
 
+/* hs_app.revise of hailo-pose. */
+void hs_pose_app_revise(void *state);
+
 /* Returns the configured parameters of a picture, without a deadline. */
 struct hs_pose_params hs_pose_app_params(const struct hs_pose_app *app);
 

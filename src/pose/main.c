@@ -56,6 +56,7 @@ static const struct hs_app app = {
     .exposure_warning = "use this service",
     .state_size = sizeof(struct hs_pose_app),
     .init = hs_pose_app_init,
+    .revise = hs_pose_app_revise,
     .routes = hs_pose_routes,
     .route_count = &hs_pose_route_count,
     .error_object = &hs_object_error,

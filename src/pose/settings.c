@@ -3,6 +3,7 @@
 static const struct hs_setting pose_rows[] = {
     { .name = "pose.keypoint_threshold",
       .type = HS_SETTING_DOUBLE,
+      .flags = HS_SETTING_RELOAD,
       .offset = offsetof(struct hs_pose_section, keypoint_threshold),
       .min = 0,
       .max = 1,
@@ -10,6 +11,7 @@ static const struct hs_setting pose_rows[] = {
       .help = "Lowest confidence of both keypoints of a skeleton edge; a request can override it" },
     { .name = "pose.skeleton_connections",
       .type = HS_SETTING_BOOL,
+      .flags = HS_SETTING_RELOAD,
       .offset = offsetof(struct hs_pose_section, skeleton_connections),
       .default_val = "true",
       .help = "Include the edges of the skeleton in responses" },

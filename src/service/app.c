@@ -145,16 +145,42 @@ void hs_app_destroy(void *state)
     free(core);
 }
 
+void *hs_app_revise(const void *state, struct hs_settings *settings)
+{
+    const struct hs_app *app = ((const struct hs_app_core *) state)->app;
+    struct hs_app_core *core = malloc(app->state_size);
+    if (!core) {
+        hs_settings_destroy(settings);
+        return NULL;
+    }
+    memcpy(core, state, app->state_size);
+    core->config = settings;
+    core->common = hs_app_common(settings);
+    if (app->revise)
+        app->revise(core);
+    return core;
+}
+
+void hs_app_destroy_revision(void *state)
+{
+    struct hs_app_core *core = state;
+    if (core)
+        hs_settings_destroy(core->config);
+    free(core);
+}
+
 /* ---- for commands ---- */
+
+enum hs_log_level hs_app_log_level(const struct hs_invocation *call, const struct hs_logging_settings *logging)
+{
+    return call->quiet ? HS_LOG_ERROR : call->verbose ? HS_LOG_DEBUG : (enum hs_log_level) logging->level;
+}
 
 void hs_log_init(const struct hs_invocation *call, const struct hs_logging_settings *logging,
                  const struct hs_problems *problems)
 {
     bool serving = strcmp(call->command->name, "serve") == 0;
-    enum hs_log_level level = call->quiet     ? HS_LOG_ERROR
-                              : call->verbose ? HS_LOG_DEBUG
-                                              : (enum hs_log_level) logging->level;
-    hs_log_setup(call->program->name, level, (enum hs_log_format) logging->format);
+    hs_log_setup(call->program->name, hs_app_log_level(call, logging), (enum hs_log_format) logging->format);
     /* HailoRT has no callback for log messages; it writes to files, stderr and syslog only. */
     if (logging->hailort == HS_HAILORT_LOG_JOURNAL)
         setenv("HAILO_PRINT_TO_SYSLOG", "1", 0);

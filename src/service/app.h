@@ -3,12 +3,14 @@
 #define HS_SERVICE_APP_H
 
 #include "base/budget.h"
+#include "base/log.h"
 #include "cli/program.h"
 #include "config/common.h"
 #include "http/server.h"
 #include "image/image.h"
 #include "service/bench.h"
 #include "service/model_cache.h"
+#include "service/reload.h"
 #include "service/selftest.h"
 
 enum { HS_APP_MODELS_MAX = 2 };
@@ -27,7 +29,8 @@ struct hs_app_model {
 };
 
 /* `settings` are hs_settings_values. `state` is the program's state: a struct whose first member is
- * a struct hs_app_core. */
+ * a struct hs_app_core. A request uses a copy of it with the settings of the time when the request
+ * began (hs_app_revise), so the struct has only pointers and values that do not change. */
 struct hs_app {
     struct hs_program program; /* its `app` points to this; its settings begin with HS_COMMON_SECTIONS */
     const struct hs_app_model *models;
@@ -41,6 +44,7 @@ struct hs_app {
     bool (*exists)(const void *settings);           /* true if `open` would create nothing; NULL: never true */
     void (*begin)(void *state);                     /* called when the service starts; NULL: only loads its models */
     void (*finish)(void *state);                    /* undoes init and open, also after a failure; may be NULL */
+    void (*revise)(void *state); /* derives values of the state from changed settings: see hs_app_revise */
 
     const struct hs_http_route *routes; /* the state is the server's context */
     const size_t *route_count;
@@ -108,6 +112,7 @@ struct hs_app_core {
     bool prepare;                  /* HS_APP_PREPARE */
     int64_t started_ns, created_s; /* the same moment on the monotonic and the wall clock */
     char refused[HS_REFUSED_SIZE]; /* the model file that made app->init fail, else "" */
+    struct hs_reload reload;       /* parts that a reload changes; register them in init, open or begin */
 };
 
 /* Adds the next of app->models with the given pack; NULL: the configured one. Loads nothing. */
@@ -141,9 +146,17 @@ int hs_app_create(const struct hs_app *app, struct hs_settings *config, unsigned
                   void **ret_state, struct hs_error *err);
 void hs_app_destroy(void *state); /* NULL allowed */
 
+/* Copies a state for requests that begin after a reload: with other settings, and with all else shared. Takes the
+ * settings, also on failure. NULL: out of memory. Caller frees with hs_app_destroy_revision, before the original. */
+void *hs_app_revise(const void *state, struct hs_settings *settings);
+void hs_app_destroy_revision(void *state); /* NULL allowed */
+
 /* ---- for commands: these print the reason of a failure, and return HS_EXIT_OK or the command's exit code ---- */
 
-/* Sets up our log and HailoRT's. --quiet and --verbose replace the configured level: ERROR and DEBUG. HailoRT reads the
+/* Returns the level of the log: --quiet and --verbose replace the configured one by ERROR and DEBUG. */
+enum hs_log_level hs_app_log_level(const struct hs_invocation *call, const struct hs_logging_settings *logging);
+
+/* Sets up our log and HailoRT's. HailoRT reads the
  * environment when it is loaded, so call this before starting threads or probing devices. Variables already set are
  * kept. Notes in `problems` are logged at info level by `serve`, and at debug level by other commands. */
 void hs_log_init(const struct hs_invocation *call, const struct hs_logging_settings *logging,

@@ -334,6 +334,30 @@ static int do_verify(void *arg)
     return code;
 }
 
+/* ---- ready ---- */
+
+/* Exit code of `ready` if the settings cannot be read. systemd skips a unit if its ExecCondition= exits with 1 to 254, so
+ * the unit fails only with this one. */
+enum { SETTINGS_UNREADABLE = 255 };
+
+/* Makes the same checks as `serve` before it loads a model. */
+static int do_ready(void *arg)
+{
+    struct command *cmd = arg;
+    char names[HS_APP_MODELS_MAX * 256 + 16];
+    void *state;
+    struct hs_error err;
+    int r = hs_app_create(cmd->app, cmd->settings, 0, NULL, &state, &err);
+    cmd->settings = NULL;
+    if (r < 0)
+        return fail(cmd, &err);
+    hs_app_core_names(state, names, sizeof(names));
+    if (!cmd->call->quiet)
+        printf("%s: installed\n", names);
+    hs_app_destroy(state);
+    return HS_EXIT_OK;
+}
+
 /* ---- import, remove ---- */
 
 /* Returns the number of bytes deleted. */
@@ -458,6 +482,8 @@ static int run(struct hs_invocation *call)
     code = hs_app_load_settings(call, NULL, 0, &cmd.settings);
     if (code == HS_EXIT_OK)
         code = run_with_store(&cmd);
+    else if (call->action->run == do_ready)
+        code = SETTINGS_UNREADABLE;
     hs_settings_destroy(cmd.settings);
     return code;
 }
@@ -466,6 +492,7 @@ static const struct hs_action actions[] = {
     { "list", "", "List the models, and which of them are installed", do_list },
     { "pull", "[NAME…]", "Download models; without a name, the default ones", do_pull },
     { "verify", "[NAME…]", "Compare installed files with their checksums", do_verify },
+    { "ready", "", "Exit with 0 if the models that `serve` loads are installed", do_ready },
     { "import", "FILE --name NAME", "Add a model from a .pt, .onnx or .hef file", do_import },
     { "remove", "NAME…", "Delete models from this machine", do_remove },
 };

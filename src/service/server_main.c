@@ -1,7 +1,10 @@
 #include "service/server_main.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +20,8 @@
 #include "base/thread.h"
 #include "preflight/host.h"
 #include "service/app.h"
+#include "service/notify.h"
+#include "service/server_reload.h"
 
 void hs_startup_error(const char *what, const char *solution)
 {
@@ -47,10 +52,10 @@ void hs_startup_report_model(const char *file)
 /* Least number of workers that may wait for an accelerator while others work. */
 enum { WAITING_MIN = 16 };
 
-/* Blocks the signals that end the service; the main thread waits for them. SIGHUP is one of them,
- * as for a closed terminal, unless nohup ignores it. SIGPIPE and SIGXFSZ are ignored, because a
- * write reports these as errors, and so are SIGUSR1 and SIGUSR2, which other programs use to reopen
- * logs. SIGQUIT still dumps core. */
+/* Blocks the signals that end or reload the service; the main thread waits for them. SIGHUP is not
+ * waited for if nohup ignores it. SIGPIPE and SIGXFSZ are ignored, because a write reports these as
+ * errors, and so are SIGUSR1 and SIGUSR2, which other programs use to reopen logs. SIGQUIT still
+ * dumps core. */
 static void block_signals(sigset_t *ret_waited)
 {
     static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2 };
@@ -96,9 +101,9 @@ static void *force_exit(void *arg)
     _exit(watch->code);
 }
 
-static void stop(struct hs_http_server *server, const struct hs_server_settings *settings, struct exit_watch *watch)
+static void stop(struct hs_http_server *server, double timeout_s, struct exit_watch *watch)
 {
-    int64_t timeout_ms = (int64_t) (settings->shutdown_timeout * 1000), least_ms = CLOSE_MIN_S * 1000;
+    int64_t timeout_ms = (int64_t) (timeout_s * 1000), least_ms = CLOSE_MIN_S * 1000;
     watch->limit_ns =
         hs_deadline_in_ms(timeout_ms + CLOSE_S * 1000 > least_ms ? timeout_ms + CLOSE_S * 1000 : least_ms);
     watch->watched = hs_thread_start(&watch->watcher, "end", force_exit, watch) == 0;
@@ -106,7 +111,7 @@ static void stop(struct hs_http_server *server, const struct hs_server_settings 
         struct hs_http_stats stats;
         hs_http_stats(server, &stats);
         hs_log_warning("Cut off %zu request%s that did not finish in %g s", stats.active, stats.active == 1 ? "" : "s",
-                       settings->shutdown_timeout);
+                       timeout_s);
     }
     hs_http_destroy(server);
 }
@@ -180,18 +185,96 @@ static bool must_end(const struct hs_app_core *core)
     return hung && core->common->device.on_hang == HS_HANG_EXIT;
 }
 
-/* Waits for the end of the service. Returns the signal, or 0 if a hung device ends it. */
-static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
+/* A running service, for the main thread. */
+struct service {
+    struct hs_server_reload reload;
+    struct exit_watch *watch;
+    int terminal; /* the controlling terminal at the start; -1: none */
+    int64_t fed_ns;
+    char status[HS_ERROR_MESSAGE_SIZE + 64]; /* as sent to the service manager */
+};
+
+/* SIGHUP means two things: an administrator asks for a reload, or the terminal of a program in the
+ * foreground was closed, which ends it. In the second case the terminal is gone. */
+static bool terminal_is_gone(int terminal)
 {
-    const struct timespec second = { .tv_sec = 1 };
+    struct pollfd poller = { .fd = terminal };
+    return terminal >= 0 && poll(&poller, 1, 0) == 1 && poller.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+/* Sends the state of the models to the service manager if it has changed. */
+static void send_status(struct service *service)
+{
+    struct hs_app_core *core = service->reload.core;
+    char names[HS_APP_MODELS_MAX * 256 + 16], text[sizeof(service->status)], detail[HS_ERROR_MESSAGE_SIZE] = "";
+    const char *reason = NULL, *why = "", *device = "";
+    bool degraded = false;
+    if (!hs_notify_wanted())
+        return;
+    for (size_t i = 0; i < core->cache_count && !reason; i++) {
+        struct hs_model_pool_status status;
+        hs_model_pool_get_status(hs_app_core_pool(core, i), &status);
+        reason = hs_model_pool_not_ready(&status, &why);
+        degraded |= status.degraded;
+        device = status.device;
+    }
+    if (!reason && core->app->not_ready && (reason = core->app->not_ready(service->reload.current, detail)))
+        why = detail;
+    hs_app_core_names(core, names, sizeof(names));
+    if (reason)
+        hs_str_format(text, sizeof(text), "not ready: %s%s%s", reason, why && why[0] ? ": " : "", why ? why : "");
+    else
+        hs_str_format(text, sizeof(text), "%s: %s on %s", degraded ? "degraded" : "ready", names, device);
+    if (strcmp(text, service->status) != 0)
+        hs_notify("STATUS=%s", text);
+    hs_str_copy(service->status, sizeof(service->status), text);
+}
+
+/* Reports to the service manager that the service works, a few times within its limit. */
+static void feed_watchdog(struct service *service)
+{
+    int64_t limit_ns = hs_notify_watchdog_ns(), now_ns = hs_clock_now_ns();
+    if (limit_ns == 0 || !hs_http_is_alive(service->reload.server) || now_ns - service->fed_ns < limit_ns / 4)
+        return;
+    hs_notify("WATCHDOG=1");
+    service->fed_ns = now_ns;
+}
+
+/* The manager waits for RELOADING=1 and then READY=1 if the unit has Type=notify-reload. */
+static void reload(struct service *service)
+{
+    struct hs_error err;
+    hs_notify("RELOADING=1\nMONOTONIC_USEC=%" PRId64, hs_clock_now_ns() / 1000);
+    int r = hs_server_reload_run(&service->reload, &err);
+    if (r < 0)
+        hs_notify("READY=1\nSTATUS=reload failed, the old settings are in effect: %s", err.message);
+    else
+        hs_notify("READY=1");
+    hs_str_copy(service->status, sizeof(service->status), "");
+    if (r == 0)
+        send_status(service);
+}
+
+/* Waits for the end of the service, and reloads it. Returns the signal, or 0 if a hung device ends it. */
+static int wait_for_end(struct service *service)
+{
+    const struct hs_app_core *core = service->reload.core;
+    int64_t limit_ns = hs_notify_watchdog_ns(), pause_ns = HS_NS_PER_S;
+    if (limit_ns > 0 && limit_ns / 8 < pause_ns)
+        pause_ns = limit_ns / 8;
+    const struct timespec pause = { .tv_sec = pause_ns / HS_NS_PER_S, .tv_nsec = pause_ns % HS_NS_PER_S };
     for (;;) {
-        int number = sigtimedwait(waited, NULL, &second);
-        if (number > 0)
+        int number = sigtimedwait(service->watch->waited, NULL, &pause);
+        if (number == SIGHUP && !terminal_is_gone(service->terminal))
+            reload(service);
+        else if (number > 0)
             return number;
         for (size_t i = 0; i < core->cache_count; i++)
             hs_model_pool_watch(hs_app_core_pool(core, i));
-        if (must_end(core))
+        if (must_end(service->reload.current))
             return 0;
+        feed_watchdog(service);
+        send_status(service);
     }
 }
 
@@ -214,52 +297,76 @@ static void log_stopping(int number, size_t active, double timeout_s)
                   active == 1 ? "" : "s", timeout_s);
 }
 
-static int serve(const struct hs_invocation *call, struct hs_app_core *core, struct exit_watch *watch)
+/* Starts to listen. On failure prints the reason. */
+static int start(const struct hs_invocation *call, struct hs_app_core *core, struct hs_http_server **ret_server)
 {
     const struct hs_app *app = core->app;
     struct hs_http_options options;
-    struct hs_http_server *server;
     struct hs_error err;
-    char names[HS_APP_MODELS_MAX * 256 + 16], in_use[80], url[96];
-    const struct hs_log_field address[] = { HS_LOG_FIELD_STRING("address", url) };
+    char in_use[80];
     http_options(core, &options);
-    if (hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
+    if (hs_http_create(&options, app->routes, *app->route_count, core, ret_server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     if (app->begin)
         app->begin(core);
     if (core->common->model.keep_alive != 0)
         hs_app_core_start_loading(core);
-    if (hs_http_start(server, &err) < 0) {
-        hs_http_destroy(server);
-        hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", core->common->server.port);
-        if (err.code == HS_ECONFLICT)
-            hs_startup_error(in_use, "Change port in config or stop conflicting service");
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    }
+    if (hs_http_start(*ret_server, &err) == 0)
+        return HS_EXIT_OK;
+    hs_http_destroy(*ret_server);
+    hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", core->common->server.port);
+    if (err.code == HS_ECONFLICT)
+        hs_startup_error(in_use, "Change port in config or stop conflicting service");
+    return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+}
+
+static void announce(const struct hs_app_core *core, const struct hs_http_server *server)
+{
+    char names[HS_APP_MODELS_MAX * 256 + 16], url[96];
+    const struct hs_log_field address[] = { HS_LOG_FIELD_STRING("address", url) };
     /* Scripts wait for this line, so it goes to standard output at every log level. */
     hs_str_format(url, sizeof(url), "http://%s", hs_http_address(server));
     hs_log_announce(address, HS_ARRAY_LEN(address), "listening on %s", url);
     hs_app_core_names(core, names, sizeof(names));
     hs_log_info("Serving %s on %s", names, hs_model_pool_first(hs_app_core_pool(core, 0))->device);
-    warn_if_open(hs_http_address(server), app->exposure_warning);
-    int number = wait_for_end(core, watch->waited);
+    warn_if_open(hs_http_address(server), core->app->exposure_warning);
+}
+
+static int serve(struct service *service)
+{
+    struct hs_app_core *core = service->reload.core;
+    struct exit_watch *watch = service->watch;
     struct hs_http_stats stats;
+    int code = start(service->reload.call, core, &service->reload.server);
+    hs_notify_end_start();
+    if (code != HS_EXIT_OK)
+        return code;
+    struct hs_http_server *server = service->reload.server;
+    announce(core, server);
+    hs_server_reload_init(&service->reload);
+    hs_notify("READY=1");
+    int number = wait_for_end(service);
+    const struct hs_server_settings settings = service->reload.current->common->server;
+    hs_notify("STOPPING=1\nSTATUS=finishing requests\nEXTEND_TIMEOUT_USEC=%.0f",
+              (settings.shutdown_timeout + CLOSE_S + CLOSE_MIN_S) * 1e6);
     hs_http_stats(server, &stats);
     if (number == 0)
         hs_log_error("A device does not return its pictures: the service ends, because device.on_hang is exit");
-    log_stopping(number, stats.active, core->common->server.shutdown_timeout);
+    log_stopping(number, stats.active, settings.shutdown_timeout);
     watch->code = number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
-    stop(server, &core->common->server, watch);
+    stop(server, settings.shutdown_timeout, watch);
     hs_log_info("Stopped");
     return watch->code;
 }
 
-/* Changes to /, so that the start folder can be removed or unmounted. */
-static int change_to_root(struct hs_settings *settings, struct hs_error *err)
+/* Changes to /, so that the start folder can be removed or unmounted. Writes that folder, or "" if it was removed. */
+static int change_to_root(struct hs_settings *settings, char ret_folder[PATH_MAX], struct hs_error *err)
 {
     char backends[PATH_MAX];
     const char *given = getenv("HS_BACKEND_DIR");
-    int r = hs_settings_make_paths_absolute(settings, err);
+    if (!getcwd(ret_folder, PATH_MAX))
+        ret_folder[0] = '\0';
+    int r = hs_settings_make_paths_absolute(settings, ret_folder, err);
     if (r < 0)
         return r;
     if (given && given[0] && hs_path_absolute(backends, sizeof(backends), given))
@@ -284,6 +391,50 @@ static void guess_log_format(const struct hs_program *program)
         hs_log_setup(program->name, HS_LOG_INFO, HS_LOG_JSON);
 }
 
+static int run_service(const struct hs_invocation *call, const struct hs_config_override *given, size_t given_count)
+{
+    struct hs_settings *settings;
+    void *state;
+    struct hs_error err;
+    char refused[HS_REFUSED_SIZE], folder[PATH_MAX];
+    sigset_t waited;
+    hs_notify_init();
+    block_signals(&waited); /* before any thread starts */
+    int code = hs_app_load_settings(call, given, given_count, &settings);
+    if (code != HS_EXIT_OK)
+        return code;
+    hs_notify_begin_start();
+    hs_selftest_log_hailo(&hs_app_common(settings)->inference);
+    if (change_to_root(settings, folder, &err) < 0) {
+        hs_settings_destroy(settings);
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
+    if (hs_app_create(call->program->app, settings, HS_APP_OPEN | HS_APP_PREPARE, refused, &state, &err) < 0) {
+        hs_startup_report_model(refused);
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
+    struct exit_watch watch = { .waited = &waited };
+    struct service service = {
+        .reload = { .call = call,
+                    .given = given,
+                    .given_count = given_count,
+                    .core = state,
+                    .http_options = http_options,
+                    .folder = folder },
+        .watch = &watch,
+        .terminal = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+    };
+    code = serve(&service);
+    hs_app_destroy(state);
+    if (watch.watched) {
+        pthread_cancel(watch.watcher);
+        pthread_join(watch.watcher, NULL);
+    }
+    if (service.terminal >= 0)
+        close(service.terminal);
+    return code;
+}
+
 static int run(struct hs_invocation *call)
 {
     const char *host = NULL, *port = NULL;
@@ -297,37 +448,11 @@ static int run(struct hs_invocation *call)
     guess_log_format(call->program);
     if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
-    sigset_t waited;
-    block_signals(&waited); /* before any thread starts */
     const struct hs_config_override given[] = {
         { "--host", "server.host", host },
         { "--port", "server.port", port },
     };
-    const struct hs_app *app = call->program->app;
-    struct hs_settings *settings;
-    void *state;
-    struct hs_error err;
-    char refused[HS_REFUSED_SIZE];
-    code = hs_app_load_settings(call, given, HS_ARRAY_LEN(given), &settings);
-    if (code != HS_EXIT_OK)
-        return code;
-    hs_selftest_log_hailo(&hs_app_common(settings)->inference);
-    if (change_to_root(settings, &err) < 0) {
-        hs_settings_destroy(settings);
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    }
-    if (hs_app_create(app, settings, HS_APP_OPEN | HS_APP_PREPARE, refused, &state, &err) < 0) {
-        hs_startup_report_model(refused);
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    }
-    struct exit_watch watch = { .waited = &waited };
-    code = serve(call, state, &watch);
-    hs_app_destroy(state);
-    if (watch.watched) {
-        pthread_cancel(watch.watcher);
-        pthread_join(watch.watcher, NULL);
-    }
-    return code;
+    return run_service(call, given, HS_ARRAY_LEN(given));
 }
 
 static const struct hs_example examples[] = {

@@ -113,7 +113,7 @@ def complete(output, tmp_path, name):
 
 def test_bash_completes_the_line(complete):
     assert complete('det') == ['detect']
-    assert complete('models', '') == ['import', 'list', 'pull', 'remove', 'verify']
+    assert complete('models', '') == ['import', 'list', 'pull', 'ready', 'remove', 'verify']
     assert complete('models', 'v') == ['verify']
     assert complete('models', 'pull', '--m') == ['--mirror', '--models']
     assert complete('models', 'list', '--m') == ['--models']
@@ -132,7 +132,7 @@ def test_fish_completes_the_line(output, tmp_path, name):
     if not shutil.which('fish'):
         pytest.skip('fish is not installed')
     (tmp_path / 'script').write_text(output('completion', 'fish'))
-    for line, words in (('models ', ['import', 'list', 'pull', 'remove', 'verify']), ('serve --po', ['--port']),
+    for line, words in (('models ', ['import', 'list', 'pull', 'ready', 'remove', 'verify']), ('serve --po', ['--port']),
                         ('--device ', ['auto', 'cpu', 'hailo', 'sim'])):
         done = subprocess.run(['fish', '-N', '-c', f"source script; complete -C '{name} {line}'"], capture_output=True,
                               text=True, check=True, cwd=tmp_path, timeout=30, env={**os.environ, 'HOME': str(tmp_path)})

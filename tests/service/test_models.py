@@ -13,7 +13,7 @@ import pytest
 
 import onnx_bytes
 from checkpoint import save
-from server import BINARY, SANITIZER, png, run
+from server import BINARY, MODELS, SANITIZER, environment, png, run
 from repo import BODY, OTHER, OTHER_SHA, SHA, checkpoint
 
 def ends_well(process):
@@ -290,6 +290,29 @@ def test_killed_pull_of_a_present_file(repo):
     process.communicate()
     repo.files.release()
     assert repo.models('verify', 'm-pose').returncode == 0
+
+
+def test_ready_tells_a_missing_model_from_unreadable_settings(repo):
+    """systemd skips a unit if its ExecCondition= exits with 1, and the unit fails with 255."""
+    repo.simple()
+    done = repo.models('ready', '--device', 'cpu')
+    assert done.returncode == 1 and 'm-pose.onnx is not in' in done.stderr and not done.stdout
+    done = repo.models('ready', '--set', 'server.port=x')
+    assert done.returncode == 255 and 'server.port' in done.stderr
+    assert repo.models('pull', 'm-pose').returncode == 0
+    changed = bytearray(BODY)
+    changed[123456] ^= 1
+    repo.file().write_bytes(changed)
+    assert repo.models('ready', '--device', 'cpu').returncode == 1
+
+
+@pytest.mark.parametrize('program', ['hailo-pose', 'hailo-face'])
+def test_ready_accepts_the_models_that_serve_would_load(tmp_path, program):
+    done = run(tmp_path, 'models', 'ready', '--device', 'cpu', program=os.path.join(os.path.dirname(BINARY), program),
+               env={**environment(tmp_path), 'HS_MODELS_DIR': MODELS})
+    if done.returncode == 1 and ' is not in ' in done.stderr:
+        pytest.skip('no weights in .deps/models')
+    assert done.returncode == 0 and done.stdout.endswith(': installed\n'), done
 
 
 def test_verify_of_a_file_that_cannot_be_read(repo):

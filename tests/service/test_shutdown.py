@@ -1,12 +1,17 @@
 """Signals: SIGTERM stops accepting, finishes running requests and exits with 0; a second signal exits at once."""
+import fcntl
+import os
+import pty
 import re
 import signal
 import socket
+import subprocess
+import termios
 import time
 
 import pytest
 
-from server import Server, multipart, png, read_response
+from server import Server, multipart, png, read_response, wait_for
 
 BODY, CONTENT_TYPE = multipart({'image': png()})
 HEAD = (b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nContent-Type: ' + CONTENT_TYPE.encode() +
@@ -48,7 +53,37 @@ def not_under_nohup():
     signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize('sign', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+class Terminal:
+    """A terminal that can be closed, with a program in its foreground."""
+
+    def __init__(self):
+        self.master, self.slave = pty.openpty()
+
+    def become_controlling(self):
+        """Runs in the child process."""
+        os.setsid()
+        fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
+
+    def close(self):
+        os.close(self.slave)
+        os.close(self.master)
+
+
+@pytest.fixture
+def in_terminal(monkeypatch, make_server):
+    """Starts a server whose controlling terminal is a new one."""
+    terminal = Terminal()
+    original = subprocess.Popen
+
+    def start():
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, 'Popen', lambda *arguments, **options: original(
+                *arguments, preexec_fn=terminal.become_controlling, **options))
+            return make_server(), terminal
+    return start
+
+
+@pytest.mark.parametrize('sign', [signal.SIGTERM, signal.SIGINT])
 def test_ends_with_zero(make_server, sign):
     server = make_server()
     assert server.get('/health').status == 200
@@ -57,31 +92,41 @@ def test_ends_with_zero(make_server, sign):
     assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize('sign', [signal.SIGTERM, signal.SIGHUP])
-def test_running_request_is_finished(make_server, sign):
-    server = make_server()
-    with begin_upload(server) as sock:
-        server.process.send_signal(sign)
-        wait_until_refused(server)
-        sock.sendall(BODY)
-        response = read_response(sock, 'POST')
-        assert response.status == 200
-        assert response.headers['Connection'].lower() == 'close'
+def finish_upload(server, sock):
+    wait_until_refused(server)
+    sock.sendall(BODY)
+    response = read_response(sock, 'POST')
+    assert response.status == 200
+    assert response.headers['Connection'].lower() == 'close'
     assert server.finish() == 0
 
 
-def test_repeated_sighup_counts_once(make_server):
-    """The kernel and the shell both send SIGHUP."""
+def test_running_request_is_finished(make_server):
     server = make_server()
     with begin_upload(server) as sock:
-        server.process.send_signal(signal.SIGHUP)
+        server.process.send_signal(signal.SIGTERM)
+        finish_upload(server, sock)
+
+
+def test_closing_the_terminal_ends_it(in_terminal):
+    """The kernel sends SIGHUP, and then the shell does, too; both count as one."""
+    server, terminal = in_terminal()
+    with begin_upload(server) as sock:
+        terminal.close()
         wait_until_refused(server)
         server.process.send_signal(signal.SIGHUP)
-        sock.sendall(BODY)
-        assert read_response(sock, 'POST').status == 200
-    assert server.finish() == 0
+        finish_upload(server, sock)
     # The connection that tested whether the server accepts may be counted too.
     assert re.search('INFO: Stopping: [12] requests? to finish, at most 20 s signal=SIGHUP\n', server.log), server.log
+
+
+def test_sighup_in_an_open_terminal_reloads(in_terminal):
+    server, terminal = in_terminal()
+    server.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: 'Reloaded the settings' in server.log)
+    server.assert_healthy()
+    terminal.close()
+    assert server.finish() == 0
 
 
 def test_ignored_sighup_stays_ignored(make_server):

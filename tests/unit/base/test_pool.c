@@ -290,6 +290,37 @@ static void heavy_jobs_leave_a_part_of_a_small_queue(void **state)
     }
 }
 
+static void a_pool_is_stuck_if_every_worker_is_late(void **state)
+{
+    (void) state;
+    struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+    struct hs_pool *pool;
+    int64_t late_ns = hs_clock_now_ns() - HS_NS_PER_S;
+    assert_int_equal(hs_pool_create("test", 2, 3, true, &pool, NULL), 0);
+    assert_false(hs_pool_is_stuck(pool, 0));
+    /* A worker takes the job as soon as it is queued, or the deadline thread does. */
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(hs_pool_submit(pool, pass, &gate, i < 3 ? HS_NO_DEADLINE : late_ns), 0);
+        wait_inside(&gate, i);
+        assert_false(hs_pool_is_stuck(pool, 0));
+    }
+    open_gate(&gate);
+    hs_pool_destroy(pool);
+
+    gate.open = false;
+    gate.inside = 0;
+    assert_int_equal(hs_pool_create("test", 2, 3, false, &pool, NULL), 0);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, late_ns), 0);
+    wait_inside(&gate, 1);
+    assert_false(hs_pool_is_stuck(pool, 0)); /* the other worker is idle */
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, late_ns), 0);
+    wait_inside(&gate, 2);
+    assert_true(hs_pool_is_stuck(pool, 0));
+    assert_false(hs_pool_is_stuck(pool, 60 * HS_NS_PER_S));
+    open_gate(&gate);
+    hs_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +333,7 @@ int main(void)
         cmocka_unit_test(only_some_workers_run_heavy_jobs),
         cmocka_unit_test(heavy_jobs_leave_a_quarter_of_the_queue),
         cmocka_unit_test(heavy_jobs_leave_a_part_of_a_small_queue),
+        cmocka_unit_test(a_pool_is_stuck_if_every_worker_is_late),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -65,8 +65,7 @@ static void default_path(void **state)
     assert_false(hs_config_default_path(&hs_pose_schema, set, path, 10));
 }
 
-/* Users edit the YAML. The program reads it if no JSON has been rendered; otherwise it reads the
- * JSON, and warns if the YAML is newer. */
+/* Users edit the YAML. The program reads it unless a JSON was rendered from it later, and notes the file. */
 static void yaml_beside_json(void **state)
 {
     struct place *place = *state;
@@ -86,20 +85,25 @@ static void yaml_beside_json(void **state)
     assert_string_equal(found, yaml);
     assert_int_equal(hs_config_load(&request, &settings, &problems, &err), 0);
     assert_int_equal(((const struct hs_pose_settings *) hs_settings_values(settings))->server.port, 4001);
-    assert_int_equal(problems.count, 0);
+    assert_int_equal(problems.count, 1);
+    assert_int_equal(problems.items[0].level, HS_PROBLEM_NOTE);
+    assert_non_null(strstr(problems.items[0].text, "Configuration: "));
+    assert_non_null(strstr(problems.items[0].text, "/hailo-pose.yaml"));
     hs_settings_destroy(settings);
-    for (time_t yaml_s = 1000; yaml_s <= 3000; yaml_s += 2000) {
+    for (time_t yaml_s = 1000; yaml_s <= 3000; yaml_s += 1000) {
         const struct timespec json_times[2] = { { .tv_sec = 2000 }, { .tv_sec = 2000 } };
         const struct timespec yaml_times[2] = { { .tv_sec = yaml_s }, { .tv_sec = yaml_s } };
         write_file(place->path, "{\"server\": {\"port\": 4002}}");
         assert_int_equal(utimensat(AT_FDCWD, place->path, json_times, 0), 0);
         assert_int_equal(utimensat(AT_FDCWD, yaml, yaml_times, 0), 0);
         assert_int_equal(hs_config_load(&request, &settings, &problems, &err), 0);
-        assert_int_equal(((const struct hs_pose_settings *) hs_settings_values(settings))->server.port, 4002);
-        assert_int_equal(problems.warnings, yaml_s > 2000);
+        assert_int_equal(((const struct hs_pose_settings *) hs_settings_values(settings))->server.port,
+                         yaml_s < 2000 ? 4002 : 4001);
         hs_settings_destroy(settings);
     }
-    assert_non_null(strstr(problems.items[0].text, "hailo-pose.yaml is newer than "));
+    assert_int_equal(problems.warnings, 0);
+    assert_non_null(strstr(problems.items[1].text, "/hailo-pose.json"));
+    assert_non_null(strstr(problems.items[2].text, "hailo-pose.yaml (newer than "));
     hs_problems_finish(&problems);
     remove(yaml);
 }
@@ -142,7 +146,7 @@ static void paths_become_absolute(void **state)
     request.override_count = HS_ARRAY_LEN(given);
     assert_non_null(getcwd(folder, sizeof(folder)));
     assert_int_equal(hs_config_load(&request, &settings, &problems, &err), 0);
-    assert_int_equal(hs_settings_make_paths_absolute(settings, &err), 0);
+    assert_int_equal(hs_settings_make_paths_absolute(settings, folder, &err), 0);
     const struct hs_pose_settings *s = hs_settings_values(settings);
     const char *const values[] = { s->model.dir, s->model.packs_dir, s->model.mirror, s->inference.cache_dir,
                                    s->inference.device };
@@ -206,7 +210,8 @@ static void precedence(void **state)
     assert_int_equal(v->server.port, 2);
     assert_int_equal(v->performance.worker_threads, 3);
     assert_int_equal(v->performance.max_queue_size, 4);
-    assert_int_equal(problems.count, 0);
+    assert_int_equal(problems.errors + problems.warnings, 0);
+    hs_problems_finish(&problems);
     hs_settings_destroy(settings);
 }
 
@@ -234,8 +239,11 @@ static void check_failure(const struct hs_config_request *request, size_t errors
     assert_int_equal(hs_config_load(request, &settings, &problems, &err), HS_EINVAL);
     assert_null(settings);
     assert_int_equal(problems.errors, errors);
-    if (!strstr(problems.items[0].text, words))
-        fail_msg("\"%s\" lacks \"%s\"", problems.items[0].text, words);
+    size_t first = 0;
+    while (problems.items[first].level == HS_PROBLEM_NOTE)
+        first++;
+    if (!strstr(problems.items[first].text, words))
+        fail_msg("\"%s\" lacks \"%s\"", problems.items[first].text, words);
     hs_problems_finish(&problems);
 }
 
@@ -266,6 +274,54 @@ static void errors_of_all_sources_come_together(void **state)
     check_failure(&request, 4, "hailo-pose.json:2: server.port: -1 is too small (allowed: 0 to 65535)");
 }
 
+static struct hs_settings *settings_with(const struct hs_config_override *overrides, size_t count)
+{
+    struct hs_settings *settings;
+    struct hs_problems problems = { 0 };
+    struct hs_error err;
+    assert_int_equal(hs_settings_create(&hs_pose_schema, &settings, &err), 0);
+    for (size_t i = 0; i < count; i++)
+        hs_settings_apply_override(settings, &overrides[i], &problems);
+    assert_int_equal(problems.errors + problems.warnings, 0);
+    hs_problems_finish(&problems);
+    return settings;
+}
+
+static void fixed_settings_keep_their_value(void **state)
+{
+    (void) state;
+    static const struct hs_config_override before[] = { { "--set", NULL, "server.host=a" } };
+    static const struct hs_config_override after[] = {
+        { "--set", NULL, "server.host=b" },
+        { "--set", NULL, "server.port=1" },
+        { "--set", NULL, "inference.input_size=64" },
+        { "--set", NULL, "resource_limits.memory_max=1G" },
+        { "--set", NULL, "server.cors_origins=http://a" },
+        { "--set", NULL, "image.apply_exif=true" },
+        { "--set", NULL, "model.keep_alive=7" },
+        { "--set", NULL, "inference.max_shapes=2" },
+    };
+    struct hs_settings *current = settings_with(before, HS_ARRAY_LEN(before));
+    struct hs_settings *next = settings_with(after, HS_ARRAY_LEN(after));
+    const struct hs_pose_settings *v = hs_settings_values(next);
+    struct hs_buf changed, fixed;
+    hs_buf_init(&changed, 1000);
+    hs_buf_init(&fixed, 1000);
+    assert_int_equal(hs_settings_keep_fixed(next, current, &changed, &fixed), 0);
+    assert_string_equal(hs_buf_str(&changed), "server.cors_origins, model.keep_alive, image.apply_exif");
+    assert_string_equal(hs_buf_str(&fixed),
+                        "server.host, server.port, inference.input_size, resource_limits.memory_max");
+    hs_settings_destroy(current);
+    assert_string_equal(v->server.host, "a");
+    assert_int_equal(v->server.port, 11436);
+    assert_int_equal(v->inference.input_size[0], 640);
+    assert_string_equal(v->server.cors_origins, "http://a");
+    assert_true(v->image.apply_exif);
+    hs_buf_finish(&changed);
+    hs_buf_finish(&fixed);
+    hs_settings_destroy(next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +329,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(yaml_beside_json, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fifo_is_refused_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(paths_become_absolute, setup, teardown),
+        cmocka_unit_test(fixed_settings_keep_their_value),
         cmocka_unit_test_setup_teardown(precedence, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_default_file_is_a_note, setup, teardown),
         cmocka_unit_test_setup_teardown(unreadable_files_are_errors, setup, teardown),
