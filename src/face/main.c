@@ -134,7 +134,6 @@ static const struct hs_app app = {
     .routes = hs_face_routes,
     .route_count = &hs_face_route_count,
     .error_object = &hs_object_error_text,
-    .docs = "docs/face.md",
     .not_ready = gallery_reason,
     .metrics = hs_face_put_metrics,
     .configure_http = configure_http,

@@ -395,34 +395,6 @@ int hs_http_append_line(const struct hs_http_request *req, const json_t *value, 
     return hs_json_write(value, style, out);
 }
 
-json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message)
-{
-    char line[HS_ERROR_MESSAGE_SIZE];
-    hs_str_copy(line, sizeof(line), message);
-    hs_str_make_line(line); /* may quote client text, truncated inside a character */
-    if (req->options->error_shape == HS_HTTP_ERROR_TEXT)
-        return json_pack("{s:s}", "error", line);
-    bool client = hs_status_http(code) < 500 || code == HS_EUNIMPLEMENTED || code == HS_EHTTPVERSION;
-    const char *type = client ? "invalid_request_error" : code == HS_ETIMEOUT ? "timeout" : "internal_error";
-    return json_pack("{s:{s:s, s:s, s:s, s:s*}}", "error", "message", line, "type", type, "code", hs_status_name(code),
-                     "field", field);
-}
-
-void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
-{
-    char message[HS_ERROR_MESSAGE_SIZE], seconds[16];
-    int http_status = hs_status_http(code);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
-    if (http_status == 429 || http_status == 503) {
-        hs_str_format(seconds, sizeof(seconds), "%d", req->options->retry_after_s);
-        hs_http_add_header(req, "Retry-After", seconds);
-    }
-    hs_http_reply_json(req, http_status, hs_http_error_json(req, code, field, message));
-}
-
 /* ---- Work ---- */
 
 /* A response holds memory until the client has read it. */
@@ -466,7 +438,7 @@ void hs_request_run_continuation(struct hs_http_request *req)
 
 /* ---- Wire format ---- */
 
-static const char *reason_of(int status)
+const char *hs_http_status_phrase(int status)
 {
     static const struct {
         int status;
@@ -519,7 +491,7 @@ static void write_date(struct hs_buf *out)
 int hs_request_write_head(const struct hs_http_request *req, const struct hs_http_framing *framing, struct hs_buf *out)
 {
     const struct hs_http_reply *reply = &req->reply;
-    hs_buf_printf(out, "HTTP/1.1 %d %s\r\n", reply->status, reason_of(reply->status));
+    hs_buf_printf(out, "HTTP/1.1 %d %s\r\n", reply->status, hs_http_status_phrase(reply->status));
     write_date(out);
     if (framing->close)
         hs_buf_append_str(out, "Connection: close\r\n");

@@ -84,12 +84,17 @@ void hs_http_reply_secret_json(struct hs_http_request *req, int http_status, jso
 void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,
                          size_t len);
 
-/* Sends an error response in the server's shape; `code` (HS_E…) selects its HTTP status. field may
- * be NULL. 429 and 503 carry Retry-After. */
+/* Sends an error response in the server's shape, or as application/problem+json (RFC 9457) if the client prefers that;
+ * `code` (HS_E…) selects its HTTP status. field may be NULL. 429 and 503 carry Retry-After. */
 void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Returns the JSON of such an error, to embed in another response. NULL if memory is exhausted. */
+/* The same with a text that clients compare, and `detail` (NULL: none) and the members of `more` (NULL: none; takes the
+ * reference) beside it. Without Retry-After. */
+void hs_http_reply_known_error(struct hs_http_request *req, int code, const char *known, const char *detail,
+                               json_t *more);
+
+/* Returns the JSON of an error in the server's shape, to embed in another response. NULL if memory is exhausted. */
 json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message);
 
 /* Appends a line of JSON in the server's style, with a line feed. */

@@ -163,6 +163,9 @@ struct hs_http_framing {
 /* Appends the status line and the headers. Errors are sticky in `out`. */
 int hs_request_write_head(const struct hs_http_request *req, const struct hs_http_framing *framing, struct hs_buf *out);
 
+/* Returns "Bad Request" for 400; "Unknown" for a status that the server does not send. */
+const char *hs_http_status_phrase(int status);
+
 /* Returns a constant response in wire format, to send if memory is exhausted. */
 const char *hs_http_static_response(const struct hs_http_options *options);
 

@@ -60,7 +60,6 @@ static const struct hs_app app = {
     .routes = hs_pose_routes,
     .route_count = &hs_pose_route_count,
     .error_object = &hs_object_error,
-    .docs = "docs/api.md",
     .bench = &hs_pose_bench,
     .check_picture = hs_pose_check_picture,
 };

@@ -49,7 +49,6 @@ struct hs_app {
     const struct hs_http_route *routes; /* the state is the server's context */
     const size_t *route_count;
     const struct hs_object_doc *error_object; /* the JSON of its errors */
-    const char *docs;                         /* the page that describes its API */
     /* Returns why the state cannot answer although the models can, else NULL, and writes details or
      * "". Called inline. May be NULL. */
     const char *(*not_ready)(const void *state, char ret_detail[HS_ERROR_MESSAGE_SIZE]);

@@ -7,17 +7,6 @@
 #include "http/param.h"
 #include "service/request_options.h"
 
-/* ---- entry points ---- */
-
-void hs_app_get_root(struct hs_http_request *req)
-{
-    const struct hs_app_core *core = hs_http_context(req);
-    const struct hs_program *program = &core->app->program;
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", program->name, "version", program->version,
-                                 "health", "/health", "openapi", "/openapi.json", "docs", core->app->docs));
-}
-
 /* ---- readiness and health ---- */
 
 static void reply_ready(struct hs_http_request *req, const char *reason, const char *detail)

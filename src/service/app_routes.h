@@ -13,9 +13,6 @@
  * returns a reason. */
 void hs_app_get_ready(struct hs_http_request *req);
 
-/* /: the program, its version, and the paths of health, the API's description and its documents. */
-void hs_app_get_root(struct hs_http_request *req);
-
 /* /openapi.json: hs_openapi_write (service/openapi.h) with the settings of this service. */
 void hs_app_get_openapi(struct hs_http_request *req);
 
@@ -45,12 +42,7 @@ bool hs_app_is_pulling(const struct hs_pack *pack);
 
 /* Rows for a program's route table. */
 #define HS_APP_ROUTES                                                                                                  \
-    { .method = "GET",                                                                                                 \
-      .path = "/",                                                                                                     \
-      .handle = hs_app_get_root,                                                                                       \
-      .flags = HS_HTTP_INLINE | HS_HTTP_PROBE,                                                                         \
-      .doc = &hs_route_doc_root },                                                                                     \
-        { .method = "GET", .path = "/openapi.json", .handle = hs_app_get_openapi, .doc = &hs_route_doc_openapi },      \
+    { .method = "GET", .path = "/openapi.json", .handle = hs_app_get_openapi, .doc = &hs_route_doc_openapi },          \
         { .method = "GET",                                                                                             \
           .path = "/health/ready",                                                                                     \
           .handle = hs_app_get_ready,                                                                                  \

@@ -189,6 +189,14 @@ static json_t *response(const char *help, int status)
     return json_pack("{s:s, s:o, s:{}}", "description", help, "headers", headers(status), "content");
 }
 
+/* Allows another object as the JSON of a response. */
+static void add_alternative(json_t *bodies, const struct hs_object_doc *object)
+{
+    json_t *before = json_incref(json_object_get(json_object_get(bodies, "application/json"), "schema"));
+    json_t *both = hs_json_with_item(hs_json_with_item(json_array(), before), hs_openapi_ref(object));
+    json_object_set_new(bodies, "application/json", json_pack("{s:{s:o}}", "schema", "anyOf", both));
+}
+
 /* Adds a body to the response of a status, with the help of all bodies. */
 static json_t *add_response(struct writer *w, json_t *responses, const struct hs_response_doc *doc)
 {
@@ -208,6 +216,12 @@ static json_t *add_response(struct writer *w, json_t *responses, const struct hs
                    : strncmp(doc->type, "image/", 6) == 0 ? json_object()
                                                           : json_pack("{s:{s:s}}", "schema", "type", "string");
     json_t *bodies = json_object_get(json, "content");
+    if (is_json && doc->object && json_object_get(bodies, "application/json")) {
+        add_alternative(bodies, doc->object);
+        w->schemas = hs_openapi_add_object(w->schemas, doc->object);
+        json_decref(body);
+        return responses;
+    }
     if (json_object_set_new(bodies, is_json ? "application/json" : doc->type, body) == 0)
         return responses;
     json_decref(responses);
@@ -241,11 +255,7 @@ static json_t *responses_json(struct writer *w, const struct hs_http_route *rout
             responses = hs_json_with_member(responses, status, json);
             continue;
         }
-        json_t *bodies = json_object_get(own, "content"), *both = json_array();
-        both = hs_json_with_item(both,
-                                 json_incref(json_object_get(json_object_get(bodies, "application/json"), "schema")));
-        both = hs_json_with_item(both, json_pack("{s:s}", "$ref", "#/components/schemas/Error"));
-        json_object_set_new(bodies, "application/json", json_pack("{s:{s:o}}", "schema", "anyOf", both));
+        add_alternative(json_object_get(own, "content"), w->app->error_object);
         json_decref(json);
     }
     return responses;

@@ -103,26 +103,6 @@ const struct hs_object_doc hs_object_problem = {
 
 /* ---- probes ---- */
 
-static const struct hs_member root_members[] = {
-    { .name = "name", .help = "The program" },
-    { .name = "version", .help = "Its version" },
-    { .name = "health", .help = "The path of the health check" },
-    { .name = "openapi", .help = "The path of the description of the API" },
-    { .name = "docs", .help = "The page of the documents that describes the API" },
-};
-static const struct hs_object_doc root_object = {
-    .name = "Root",
-    .help = "The program and its entry points",
-    HS_MEMBERS(root_members),
-};
-static const struct hs_response_doc root_responses[] = { { .status = 200, .object = &root_object, .help = "Always" } };
-const struct hs_route_doc hs_route_doc_root = {
-    .id = "get_root",
-    .tag = "service",
-    .summary = "Name the program and its entry points",
-    HS_RESPONSES(root_responses),
-};
-
 static const struct hs_response_doc openapi_responses[] = {
     { .status = 200, .help = "An OpenAPI 3.1 document. The command `openapi` of the program prints the same" },
 };

@@ -4,7 +4,7 @@
 
 #include "http/route_doc.h"
 
-extern const struct hs_route_doc hs_route_doc_root, hs_route_doc_openapi, hs_route_doc_ready, hs_route_doc_metrics;
+extern const struct hs_route_doc hs_route_doc_openapi, hs_route_doc_ready, hs_route_doc_metrics;
 extern const struct hs_route_doc hs_route_doc_models, hs_route_doc_load, hs_route_doc_unload, hs_route_doc_pull;
 
 /* The query of /v1/models. */
