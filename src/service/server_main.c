@@ -17,6 +17,7 @@
 #include "base/thread.h"
 #include "preflight/host.h"
 #include "service/app.h"
+#include "service/certificate.h"
 
 void hs_startup_error(const char *what, const char *solution)
 {
@@ -140,6 +141,10 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     hs_http_options_init(ret);
     ret->host = server->host;
     ret->port = server->port;
+    ret->socket_mode = hs_socket_mode(server);
+    ret->redirect_port = server->redirect_port;
+    ret->path_prefix = server->path_prefix;
+    ret->trusted_proxies = server->trusted_proxies;
     ret->workers = performance->worker_threads > 0 ? performance->worker_threads : default_workers(core);
     ret->heavy_max = heavy_workers(ret->workers);
     ret->long_work = core->common->model.allow_pull;
@@ -196,12 +201,42 @@ static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
 }
 
 /* API keys do not exist yet, so only the network limits access. */
-static void warn_if_open(const char *address, const char *exposure_warning)
+static void warn_if_open(const struct hs_http_server *server, const char *exposure_warning)
 {
-    struct hs_origin host;
-    if (!hs_host_parse(address, &host) || !hs_host_is_loopback(&host))
+    const char *address = hs_http_exposed_address(server);
+    if (address)
         hs_log_warning("Anyone who can reach %s can %s. To limit access, set server.host; see docs/api.md", address,
                        exposure_warning);
+}
+
+/* Scripts wait for these lines, so they go to standard output at every log level. */
+static void announce(const struct hs_http_server *server)
+{
+    char url[HS_HTTP_URL_SIZE];
+    const struct hs_log_field address[] = { HS_LOG_FIELD_STRING("address", url) };
+    for (size_t i = 0; hs_http_url(server, i, url); i++)
+        hs_log_announce(address, HS_ARRAY_LEN(address), "listening on %s", url);
+}
+
+/* Sockets of systemd. */
+struct inherited_sockets {
+    struct hs_listener items[HS_LISTENERS_MAX];
+    size_t count;
+};
+
+/* Prints why the service cannot listen. Returns the exit code. */
+static int fail_to_listen(const struct hs_invocation *call, const struct hs_server_settings *settings,
+                          const struct hs_error *err)
+{
+    char in_use[HS_ERROR_MESSAGE_SIZE + 32];
+    bool one_port = settings->redirect_port == 0 && !hs_str_starts(settings->host, "unix:");
+    if (one_port)
+        hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", settings->port);
+    else
+        hs_str_format(in_use, sizeof(in_use), "Address already in use (%s)", err->message);
+    if (err->code == HS_ECONFLICT)
+        hs_startup_error(in_use, "Change port in config or stop conflicting service");
+    return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err->message);
 }
 
 /* `number`: the signal, or 0. */
@@ -214,34 +249,49 @@ static void log_stopping(int number, size_t active, double timeout_s)
                   active == 1 ? "" : "s", timeout_s);
 }
 
-static int serve(const struct hs_invocation *call, struct hs_app_core *core, struct exit_watch *watch)
+/* Creates the server and starts it. Returns NULL if that failed; *ret_code is then the exit code. */
+static struct hs_http_server *start_server(const struct hs_invocation *call, struct hs_app_core *core,
+                                           const struct inherited_sockets *inherited, int *ret_code)
 {
     const struct hs_app *app = core->app;
     struct hs_http_options options;
     struct hs_http_server *server;
+    struct hs_tls_context *tls;
     struct hs_error err;
-    char names[HS_APP_MODELS_MAX * 256 + 16], in_use[80], url[96];
-    const struct hs_log_field address[] = { HS_LOG_FIELD_STRING("address", url) };
     http_options(core, &options);
-    if (hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    options.inherited = inherited->items;
+    options.inherited_count = inherited->count;
+    *ret_code = HS_EXIT_FAILURE;
+    if (hs_certificate_load(&core->common->server, &tls, &err) < 0 ||
+        hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0) {
+        hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+        return NULL;
+    }
+    hs_http_set_tls(server, tls);
     if (app->begin)
         app->begin(core);
     if (core->common->model.keep_alive != 0)
         hs_app_core_start_loading(core);
-    if (hs_http_start(server, &err) < 0) {
-        hs_http_destroy(server);
-        hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", core->common->server.port);
-        if (err.code == HS_ECONFLICT)
-            hs_startup_error(in_use, "Change port in config or stop conflicting service");
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    }
-    /* Scripts wait for this line, so it goes to standard output at every log level. */
-    hs_str_format(url, sizeof(url), "http://%s", hs_http_address(server));
-    hs_log_announce(address, HS_ARRAY_LEN(address), "listening on %s", url);
+    if (hs_http_start(server, &err) == 0)
+        return server;
+    hs_http_destroy(server);
+    *ret_code = fail_to_listen(call, &core->common->server, &err);
+    return NULL;
+}
+
+static int serve(const struct hs_invocation *call, struct hs_app_core *core, const struct inherited_sockets *inherited,
+                 struct exit_watch *watch)
+{
+    const struct hs_app *app = core->app;
+    char names[HS_APP_MODELS_MAX * 256 + 16];
+    int code;
+    struct hs_http_server *server = start_server(call, core, inherited, &code);
+    if (!server)
+        return code;
+    announce(server);
     hs_app_core_names(core, names, sizeof(names));
     hs_log_info("Serving %s on %s", names, hs_model_pool_first(hs_app_core_pool(core, 0))->device);
-    warn_if_open(hs_http_address(server), app->exposure_warning);
+    warn_if_open(server, app->exposure_warning);
     int number = wait_for_end(core, watch->waited);
     struct hs_http_stats stats;
     hs_http_stats(server, &stats);
@@ -288,7 +338,7 @@ static int run(struct hs_invocation *call)
 {
     const char *host = NULL, *port = NULL;
     const struct hs_option options[] = {
-        HS_TEXT("host", &host, "ADDRESS", "address to listen on (default: server.host)"),
+        HS_TEXT("host", &host, "ADDRESS", "address or unix:PATH to listen on (default: server.host)"),
         HS_TEXT("port", &port, "N", "port to listen on; 0 chooses a free one (default: server.port)"),
     };
     int code;
@@ -299,6 +349,10 @@ static int run(struct hs_invocation *call)
         return code;
     sigset_t waited;
     block_signals(&waited); /* before any thread starts */
+    struct inherited_sockets inherited;
+    struct hs_error err;
+    if (hs_listener_inherit(inherited.items, &inherited.count, &err) < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     const struct hs_config_override given[] = {
         { "--host", "server.host", host },
         { "--port", "server.port", port },
@@ -306,7 +360,6 @@ static int run(struct hs_invocation *call)
     const struct hs_app *app = call->program->app;
     struct hs_settings *settings;
     void *state;
-    struct hs_error err;
     char refused[HS_REFUSED_SIZE];
     code = hs_app_load_settings(call, given, HS_ARRAY_LEN(given), &settings);
     if (code != HS_EXIT_OK)
@@ -321,7 +374,7 @@ static int run(struct hs_invocation *call)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
     struct exit_watch watch = { .waited = &waited };
-    code = serve(call, state, &watch);
+    code = serve(call, state, &inherited, &watch);
     hs_app_destroy(state);
     if (watch.watched) {
         pthread_cancel(watch.watcher);
