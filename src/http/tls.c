@@ -244,7 +244,7 @@ static int load(struct hs_tls_context *context, const char *certificate, const c
     int r = read_certificate(certificate, &text, err);
     if (r < 0)
         return name_setting(err, "server.tls_certificate");
-    BIO *bio = BIO_new_mem_buf(text.data, (int) text.len);
+    BIO *bio = BIO_new_mem_buf(text.len ? (const void *) text.data : "", (int) text.len);
     r = bio ? use_chain(context, bio, certificate, err) : hs_error_set(err, HS_ENOMEM, "no memory for the certificate");
     BIO_free(bio);
     hs_buf_finish(&text);
@@ -253,8 +253,7 @@ static int load(struct hs_tls_context *context, const char *certificate, const c
     r = hs_credential_read(key, PEM_MAX, &text, err);
     if (r < 0)
         return name_setting(err, "server.tls_key");
-    text.wipe = true;
-    bio = BIO_new_mem_buf(text.data, (int) text.len);
+    bio = BIO_new_mem_buf(text.len ? (const void *) text.data : "", (int) text.len);
     r = bio ? use_key(context, bio, key, certificate, err) : hs_error_set(err, HS_ENOMEM, "no memory for the key");
     BIO_free(bio);
     hs_buf_finish(&text);
