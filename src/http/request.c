@@ -143,6 +143,66 @@ int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pai
     return room ? 0 : hs_error_set(err, HS_ENOMEM, "no memory for the headers");
 }
 
+/* ---- The client ---- */
+
+/* Returns the last value of a header that proxies set, because earlier ones may come from the client. */
+static const char *last_header(const struct hs_http_request *req, const char *name)
+{
+    for (size_t i = req->header_count; i > 0; i--) {
+        if (hs_str_equal_nocase(req->headers[i - 1].name, name)) {
+            const char *value = req->headers[i - 1].value, *comma = strrchr(value, ',');
+            return comma ? comma + 1 + strspn(comma + 1, " \t") : value;
+        }
+    }
+    return NULL;
+}
+
+void hs_request_set_peer(struct hs_http_request *req, const char *peer, bool secure)
+{
+    const struct hs_proxies *proxies = &req->server->proxies;
+    const char *forwarded[HS_HTTP_HEADERS_MAX];
+    size_t count = 0;
+    hs_str_copy(req->client, sizeof(req->client), peer);
+    req->secure = secure;
+    req->proxied = hs_proxies_trust(proxies, peer);
+    if (!req->proxied)
+        return;
+    for (size_t i = 0; i < req->header_count; i++) {
+        if (hs_str_equal_nocase(req->headers[i].name, "X-Forwarded-For"))
+            forwarded[count++] = req->headers[i].value;
+    }
+    hs_proxies_find_client(proxies, peer, forwarded, count, req->client);
+    const char *scheme = last_header(req, "X-Forwarded-Proto");
+    if (scheme)
+        req->secure = hs_str_equal_nocase(scheme, "https");
+}
+
+const char *hs_http_client(const struct hs_http_request *req)
+{
+    return req->client;
+}
+
+/* RFC 9112, 3.2.2: if the target contains the host, Host is ignored. */
+const char *hs_http_host(const struct hs_http_request *req)
+{
+    const char *forwarded = req->proxied ? last_header(req, "X-Forwarded-Host") : NULL;
+    return forwarded ? forwarded : req->authority ? req->authority : hs_http_header(req, "Host");
+}
+
+const char *hs_http_scheme(const struct hs_http_request *req)
+{
+    return req->secure ? "https" : "http";
+}
+
+bool hs_http_is_proxied(const struct hs_http_request *req)
+{
+    static const char *const names[] = { "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via" };
+    bool proxied = req->proxied;
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++)
+        proxied |= hs_http_header(req, names[i]) != NULL;
+    return proxied;
+}
+
 /* ---- Request data for the handler ---- */
 
 void *hs_http_context(const struct hs_http_request *req)
@@ -449,6 +509,7 @@ const char *hs_http_status_phrase(int status)
         { 202, "Accepted" },
         { 204, "No Content" },
         { 304, "Not Modified" },
+        { 308, "Permanent Redirect" },
         { 400, "Bad Request" },
         { 401, "Unauthorized" },
         { 403, "Forbidden" },

@@ -29,7 +29,20 @@ size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_
 
 const char *hs_http_header(const struct hs_http_request *req, const char *name); /* name in any case; NULL if absent */
 const char *hs_http_id(const struct hs_http_request *req);                       /* X-Request-Id of the response */
-int64_t hs_http_deadline_ns(const struct hs_http_request *req);                  /* HS_NO_DEADLINE: none */
+
+/* Returns the client's address: an IP address, or "unix:UID" for a client of a unix socket. Behind proxies of
+ * server.trusted_proxies it is the address that they report (http/proxy.h). */
+const char *hs_http_client(const struct hs_http_request *req);
+
+/* Return the host, with its port if there is one, and the scheme ("http", "https") that the client used; behind a
+ * trusted proxy those of X-Forwarded-Host and X-Forwarded-Proto. The host may be NULL and is not validated. */
+const char *hs_http_host(const struct hs_http_request *req);
+const char *hs_http_scheme(const struct hs_http_request *req);
+
+/* Returns true if the request came through a proxy: a trusted one, or it has a header that proxies add. */
+bool hs_http_is_proxied(const struct hs_http_request *req);
+
+int64_t hs_http_deadline_ns(const struct hs_http_request *req); /* HS_NO_DEADLINE: none */
 
 /* Returns "key:ID" if the client has sent a valid API key, or "" if the server needs no keys. */
 const char *hs_http_actor(const struct hs_http_request *req);

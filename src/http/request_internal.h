@@ -19,8 +19,11 @@
 #include "http/connection.h"
 #include "http/event_loop.h"
 #include "http/head_parser.h"
+#include "http/listener.h"
+#include "http/proxy.h"
 #include "http/route.h"
 #include "http/server.h"
+#include "http/tls.h"
 
 /* `refs` and `current` of the server belong to the network thread while it runs. */
 struct hs_http_revision {
@@ -47,7 +50,8 @@ struct hs_http_server {
     struct hs_event_loop loop;
     struct hs_completion_queue completions;
     struct hs_budget bodies, responses;
-    char address[HS_ADDRESS_SIZE];
+    struct hs_proxies proxies;
+    bool uses_tls; /* a certificate was set before the start */
     atomic_bool draining;
     atomic_size_t connections;
     atomic_ullong requests, cancelled, timed_out;
@@ -57,7 +61,19 @@ struct hs_http_server {
     pthread_cond_t quiet; /* signalled when active becomes 0 */
     size_t active;
     struct hs_http_revision *committed; /* not yet taken; NULL: none */
+
+    pthread_mutex_t tls_lock; /* guards tls */
+    struct hs_tls_context *tls;
 };
+
+/* Returns true if connections of this listening socket use TLS. */
+bool hs_http_uses_tls(const struct hs_http_server *server, const struct hs_listener *listener);
+
+/* Returns the first port with TLS, to which others redirect; 0: none. */
+int hs_http_tls_port(const struct hs_http_server *server);
+
+/* Starts TLS with the present certificate; see hs_tls_session_create. */
+struct hs_tls_session *hs_http_create_tls_session(struct hs_http_server *server, int fd);
 
 enum hs_http_stage {
     HS_HTTP_RECEIVING, /* on the network thread; a body may follow */
@@ -117,7 +133,9 @@ struct hs_http_request {
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
     char actor[HS_HTTP_ACTOR_SIZE]; /* "key:ID"; "": no API key */
     bool unknown;                   /* keys are needed and the client has sent none */
-    char remote[HS_ADDRESS_SIZE];   /* client address; "": unknown */
+    char client[HS_ADDRESS_SIZE];   /* see hs_http_client; "": unknown */
+    bool proxied;                   /* a trusted proxy sent the request */
+    bool secure;                    /* the client used https */
     char *target;                   /* as sent */
     char *authority;                /* host of an absolute target; NULL: none, use Host */
     char *path;                     /* as sent; params point into it */
@@ -146,6 +164,10 @@ void hs_request_destroy(struct hs_http_request *req);
 /* Copies `count` headers. Takes the request id from them, or creates one. HS_ENOMEM. */
 int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
                            struct hs_error *err);
+
+/* Sets the client from the peer of the connection and, if that is a trusted proxy, from the headers.
+ * `secure`: the connection uses TLS. Call it after the headers are set. */
+void hs_request_set_peer(struct hs_http_request *req, const char *peer, bool secure);
 
 /* Runs the handler unless the deadline has passed or the request is cancelled. Unless the handler
  * leaves a continuation, ensures that there is a reply, and charges the reply to the budget. */

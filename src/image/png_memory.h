@@ -1,5 +1,5 @@
-/* Contexts of libspng that report whether memory ran out: libspng itself reports a failed allocation of zlib like damaged
- * data. */
+/* Contexts of libspng that report whether memory ran out: libspng itself reports a failed allocation of zlib like
+ * damaged data. */
 #ifndef HS_IMAGE_PNG_MEMORY_H
 #define HS_IMAGE_PNG_MEMORY_H
 

@@ -24,10 +24,10 @@
 enum kind { ALLOCATION, WRITE, SYNC, SEND, THREAD, OPEN, KINDS };
 
 struct control {
-    _Atomic int64_t kind;  /* that fails */
-    _Atomic int64_t left;  /* calls of this kind up to the failing one, which fails once; 0: none */
-    _Atomic int64_t every; /* each call whose number is a multiple fails; 0: none */
-    _Atomic int64_t error; /* errno of a failure */
+    _Atomic int64_t kind;   /* that fails */
+    _Atomic int64_t left;   /* calls of this kind up to the failing one, which fails once; 0: none */
+    _Atomic int64_t every;  /* each call whose number is a multiple fails; 0: none */
+    _Atomic int64_t error;  /* errno of a failure */
     _Atomic int64_t failed; /* number of failed calls */
     _Atomic int64_t calls[KINDS];
 };
@@ -53,9 +53,9 @@ __attribute__((constructor)) static void open_control(void)
 
 static bool is_excluded(const void *caller)
 {
-    static const char *const names[] = { "libglib", "libgobject", "libgio", "libpango", "libcairo", "libfontconfig",
-                                         "libharfbuzz", "libfribidi", "libthai", "libopenvino", "libtbb", "libstdc++",
-                                         "ld-linux" };
+    static const char *const names[] = { "libglib",       "libgobject",  "libgio",     "libpango", "libcairo",
+                                         "libfontconfig", "libharfbuzz", "libfribidi", "libthai",  "libopenvino",
+                                         "libtbb",        "libstdc++",   "ld-linux" };
     struct dl_find_object found;
     if (_dl_find_object((void *) (uintptr_t) caller, &found) != 0 || !found.dlfo_link_map)
         return true;

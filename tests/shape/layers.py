@@ -21,7 +21,7 @@ NEVER = {'http': {'convert', 'models', 'image', 'infer', 'vision', 'gallery', 's
          'models': {'http', 'infer', 'image'}, 'config': {'image', 'vision'}, 'image': {'vision'},
          'pose': {'face'}, 'face': {'pose'}}
 # A third-party header, or folder of headers, and the modules that may include it.
-THIRD_PARTY = {'sys/epoll.h': {'http'}, 'openvino/': {'backends'}, 'hailo/': {'backends'},
+THIRD_PARTY = {'sys/epoll.h': {'http'}, 'openssl/': {'http'}, 'openvino/': {'backends'}, 'hailo/': {'backends'},
            'sqlite3.h': {'gallery'}, 'libpq-fe.h': {'gallery'}}
 # No JSON and no threads: pure functions.
 THIRD_PARTY_NEVER = {'vision': {'jansson.h', 'pthread.h', 'threads.h', 'curl/', 'yaml.h'}}
