@@ -24,6 +24,7 @@ struct hs_pool {
     size_t queue_max, head, waiting;
     size_t heavy_waiting;
     int heavy_max, heavy_running; /* counted for workers only, not for the deadline thread */
+    size_t running;               /* the same */
     bool ending;
 
     pthread_t *threads;
@@ -68,7 +69,9 @@ static void *work(void *arg)
         if (i < pool->waiting) {
             bool heavy = job_at(pool, i)->heavy;
             pool->heavy_running += heavy;
+            pool->running++;
             run_job(pool, i);
+            pool->running--;
             pool->heavy_running -= heavy;
         } else if (!pool->ending) {
             pthread_cond_wait(&pool->ready, &pool->lock);
@@ -219,4 +222,13 @@ size_t hs_pool_waiting(struct hs_pool *pool)
     size_t waiting = pool->waiting;
     pthread_mutex_unlock(&pool->lock);
     return waiting;
+}
+
+size_t hs_pool_get_load(struct hs_pool *pool, size_t *ret_waiting)
+{
+    pthread_mutex_lock(&pool->lock);
+    size_t running = pool->running;
+    *ret_waiting = pool->waiting;
+    pthread_mutex_unlock(&pool->lock);
+    return running;
 }

@@ -48,4 +48,7 @@ void hs_pool_expire(struct hs_pool *pool, const void *arg);
 
 size_t hs_pool_waiting(struct hs_pool *pool);
 
+/* Returns the number of workers that run a job now, and the number of jobs in the queue. */
+size_t hs_pool_get_load(struct hs_pool *pool, size_t *ret_waiting);
+
 #endif

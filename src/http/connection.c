@@ -131,7 +131,7 @@ void hs_conn_drop_output(struct hs_conn *conn)
 }
 
 /* Logs the pattern of the route, because a path or a query may contain the name of a person. */
-static void log_access(const struct hs_conn *conn, int status, bool completed)
+static void log_access(const struct hs_conn *conn, int status, bool completed, int64_t duration_ns)
 {
     const struct hs_http_request *req = conn->request;
     const char *method = req->method[0] ? req->method : NULL, *route = req->route ? req->route->path : NULL;
@@ -139,7 +139,7 @@ static void log_access(const struct hs_conn *conn, int status, bool completed)
         { .key = "method", .kind = HS_LOG_STRING, .in_message = true, .value.string = method },
         { .key = "route", .kind = HS_LOG_STRING, .in_message = true, .value.string = route },
         { .key = "status", .kind = HS_LOG_INTEGER, .in_message = true, .value.integer = status },
-        HS_LOG_FIELD_DECIMAL("duration_ms", hs_ns_to_ms(hs_clock_now_ns() - req->started_ns)),
+        HS_LOG_FIELD_DECIMAL("duration_ms", hs_ns_to_ms(duration_ns)),
         HS_LOG_FIELD_INTEGER("bytes_in", (int64_t) conn->body_seen),
         HS_LOG_FIELD_INTEGER("bytes_out", (int64_t) conn->sent),
         HS_LOG_FIELD_STRING("client", req->remote),
@@ -158,8 +158,19 @@ void hs_conn_end_request(struct hs_conn *conn, bool completed)
     struct hs_http_request *req = conn->request;
     if (!req)
         return;
-    /* Until the response begins, a worker may be writing the status. */
-    log_access(conn, conn->in_worker && !conn->streams ? 0 : req->reply.status, completed);
+    /* Until the response begins, a worker may be writing it. */
+    int status = conn->in_worker && !conn->streams ? 0 : req->reply.status;
+    const struct hs_http_outcome outcome = {
+        .route = req->route,
+        .method = req->method,
+        .status = status,
+        .error = status == 0 ? HS_ECANCELED : req->reply.error,
+        .duration_ns = hs_clock_now_ns() - req->started_ns,
+        .bytes_in = conn->body_seen,
+        .bytes_out = conn->sent,
+    };
+    hs_http_metrics_record(server->metrics, &outcome);
+    log_access(conn, status, completed, outcome.duration_ns);
     conn->request = NULL;
     req->conn = NULL;
     if (conn->in_worker) { /* freed when the worker finishes */
@@ -378,6 +389,8 @@ void hs_conn_check_time(struct hs_conn *conn, int64_t now_ns)
     if (!is_late(conn, now_ns))
         return;
     atomic_fetch_add(&hs_conn_server(conn)->timed_out, conn->phase != HS_CONN_LINGER);
+    if (conn->phase != HS_CONN_LINGER && conn->phase != HS_CONN_IDLE)
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_TIMEOUT);
     if (conn->phase == HS_CONN_HEAD)
         hs_conn_refuse_head(conn, NULL, HS_ESLOW, "The request did not arrive in time");
     else if (conn->phase == HS_CONN_BODY)
@@ -440,6 +453,7 @@ bool hs_conn_evict(struct hs_conn_list *list)
     if (!conn)
         return false;
     atomic_fetch_add(&list->server->timed_out, 1);
+    hs_count(&hs_http_refusals, HS_HTTP_REFUSED_EVICTED);
     hs_conn_close(conn);
     return true;
 }

@@ -35,6 +35,7 @@ static void take_connection(struct hs_event_loop *loop, int fd, const struct soc
     size_t most = loop->server->options.connections_per_address;
     int on = 1;
     if (most > 0 && hs_conn_count_from(&loop->conns, peer) >= most) {
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_CONNECTIONS);
         close(fd);
         return;
     }

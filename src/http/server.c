@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "http/http_metrics.h"
 #include "http/request_internal.h"
 
 void hs_http_options_init(struct hs_http_options *options)
@@ -69,8 +70,11 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     server->routes = routes;
     server->route_count = count;
     server->ctx = ctx;
-    int r = hs_completion_queue_init(&server->completions, err);
+    server->metrics = hs_http_metrics_create(routes, count);
+    int r = server->metrics ? hs_completion_queue_init(&server->completions, err)
+                            : hs_error_set(err, HS_ENOMEM, "no memory for the server");
     if (r < 0) {
+        free(server->metrics);
         free(server);
         return r;
     }
@@ -192,6 +196,7 @@ void hs_http_destroy(struct hs_http_server *server)
     hs_budget_finish(&server->responses);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);
+    free(server->metrics);
     free(server);
 }
 
@@ -202,7 +207,9 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     stats.active = server->active;
     pthread_mutex_unlock(&server->lock);
     stats.requests = atomic_load(&server->requests);
-    stats.queued = server->pool ? hs_pool_waiting(server->pool) : 0;
+    if (server->pool)
+        stats.workers_busy = hs_pool_get_load(server->pool, &stats.queued);
+    stats.workers = (size_t) server->options.workers;
     stats.connections = atomic_load(&server->connections);
     stats.cancelled = atomic_load(&server->cancelled);
     stats.timed_out = atomic_load(&server->timed_out);
@@ -215,4 +222,9 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
 void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats)
 {
     hs_http_stats(req->server, ret_stats);
+}
+
+void hs_http_put_metrics_of(const struct hs_http_request *req, struct hs_metrics_writer *writer)
+{
+    hs_http_metrics_put(req->server->metrics, writer);
 }
