@@ -9,23 +9,12 @@ static const struct {
     int64_t ns;
     const char *text;
 } bounds[HS_HISTOGRAM_BUCKETS] = {
-    { 100000, "0.0001" },
-    { 250000, "0.00025" },
-    { 500000, "0.0005" },
-    { HS_NS_PER_MS, "0.001" },
-    { 2500000, "0.0025" },
-    { 5 * HS_NS_PER_MS, "0.005" },
-    { 10 * HS_NS_PER_MS, "0.01" },
-    { 25 * HS_NS_PER_MS, "0.025" },
-    { 50 * HS_NS_PER_MS, "0.05" },
-    { 100 * HS_NS_PER_MS, "0.1" },
-    { 250 * HS_NS_PER_MS, "0.25" },
-    { 500 * HS_NS_PER_MS, "0.5" },
-    { HS_NS_PER_S, "1.0" },
-    { 2500 * HS_NS_PER_MS, "2.5" },
-    { 5 * HS_NS_PER_S, "5.0" },
-    { 10 * HS_NS_PER_S, "10.0" },
-    { 30 * HS_NS_PER_S, "30.0" },
+    { 100000, "0.0001" },          { 250000, "0.00025" },          { 500000, "0.0005" },
+    { HS_NS_PER_MS, "0.001" },     { 2500000, "0.0025" },          { 5 * HS_NS_PER_MS, "0.005" },
+    { 10 * HS_NS_PER_MS, "0.01" }, { 25 * HS_NS_PER_MS, "0.025" }, { 50 * HS_NS_PER_MS, "0.05" },
+    { 100 * HS_NS_PER_MS, "0.1" }, { 250 * HS_NS_PER_MS, "0.25" }, { 500 * HS_NS_PER_MS, "0.5" },
+    { HS_NS_PER_S, "1.0" },        { 2500 * HS_NS_PER_MS, "2.5" }, { 5 * HS_NS_PER_S, "5.0" },
+    { 10 * HS_NS_PER_S, "10.0" },  { 30 * HS_NS_PER_S, "30.0" },
 };
 
 static unsigned long long load(const atomic_ullong *value)

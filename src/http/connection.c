@@ -28,6 +28,7 @@
 #include "base/str.h"
 #include "http/connection_internal.h"
 #include "http/request_internal.h"
+#include "http/trace_context.h"
 
 enum {
     LINGER_MS = 5000,
@@ -35,6 +36,7 @@ enum {
     EVICTION_RATE = 32 << 10, /* bytes/s; a body or response at this rate or above is not evicted */
     READS_MAX = 16,           /* reads of a body per turn of a connection */
     STEPS_MAX = 32,           /* send steps per turn of a connection */
+    TRACE_FIELDS = 2,         /* the last fields of a log line, if the client sent a trace */
 };
 
 /* ---- The socket ---- */
@@ -130,10 +132,25 @@ void hs_conn_drop_output(struct hs_conn *conn)
     conn->rate_since_ns = 0;
 }
 
+/* Reads the client's trace. Two headers are as invalid as a malformed one. */
+static bool read_trace(const struct hs_http_request *req, struct hs_trace_context *ret_context)
+{
+    const char *value = NULL;
+    for (size_t i = 0; i < req->header_count; i++) {
+        if (!hs_str_equal_nocase(req->headers[i].name, "traceparent"))
+            continue;
+        if (value)
+            return false;
+        value = req->headers[i].value;
+    }
+    return value && hs_trace_context_read(value, ret_context);
+}
+
 /* Logs the pattern of the route, because a path or a query may contain the name of a person. */
 static void log_access(const struct hs_conn *conn, int status, bool completed, int64_t duration_ns)
 {
     const struct hs_http_request *req = conn->request;
+    struct hs_trace_context trace;
     const char *method = req->method[0] ? req->method : NULL, *route = req->route ? req->route->path : NULL;
     const struct hs_log_field fields[] = {
         { .key = "method", .kind = HS_LOG_STRING, .in_message = true, .value.string = method },
@@ -144,11 +161,14 @@ static void log_access(const struct hs_conn *conn, int status, bool completed, i
         HS_LOG_FIELD_INTEGER("bytes_out", (int64_t) conn->sent),
         HS_LOG_FIELD_STRING("client", req->remote),
         HS_LOG_FIELD_STRING("request_id", req->id),
+        HS_LOG_FIELD_STRING("trace_id", trace.trace_id),
+        HS_LOG_FIELD_STRING("parent_id", trace.parent_id),
     };
+    size_t count = HS_ARRAY_LEN(fields) - (read_trace(req, &trace) ? 0 : TRACE_FIELDS);
     enum hs_log_level level = status >= 500 ? HS_LOG_WARNING : HS_LOG_INFO;
     if (req->route && req->route->flags & HS_HTTP_PROBE && completed && status < 400)
         level = HS_LOG_DEBUG;
-    hs_log_fields(level, fields, HS_ARRAY_LEN(fields), "%s %s %d%s", method ? method : "-", route ? route : "-", status,
+    hs_log_fields(level, fields, count, "%s %s %d%s", method ? method : "-", route ? route : "-", status,
                   completed ? "" : " (cut off)");
 }
 

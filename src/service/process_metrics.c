@@ -142,18 +142,14 @@ static double count_descriptors(void)
 
 void hs_process_put_metrics(struct hs_metrics_writer *writer)
 {
-    static const struct hs_metric cpu = { "process_cpu_seconds_total", "User and system processor time.",
-                                          HS_METRIC_COUNTER, true },
-                                  start = { "process_start_time_seconds", "Start of the process since 1970.",
-                                            HS_METRIC_GAUGE, false },
-                                  open_fds = { "process_open_fds", "Open file descriptors.", HS_METRIC_GAUGE, false },
-                                  max_fds = { "process_max_fds", "Limit of open file descriptors.", HS_METRIC_GAUGE,
-                                              false },
-                                  threads = { "process_threads", "Threads of the process.", HS_METRIC_GAUGE, false },
-                                  resident = { "process_resident_memory_bytes", "Resident memory.", HS_METRIC_GAUGE,
-                                               false },
-                                  virtual = { "process_virtual_memory_bytes", "Virtual memory.", HS_METRIC_GAUGE,
-                                              false };
+    static const struct hs_metric
+        cpu = { "process_cpu_seconds_total", "User and system processor time.", HS_METRIC_COUNTER, true },
+        start = { "process_start_time_seconds", "Start of the process since 1970.", HS_METRIC_GAUGE, false },
+        open_fds = { "process_open_fds", "Open file descriptors.", HS_METRIC_GAUGE, false },
+        max_fds = { "process_max_fds", "Limit of open file descriptors.", HS_METRIC_GAUGE, false },
+        threads = { "process_threads", "Threads of the process.", HS_METRIC_GAUGE, false },
+        resident = { "process_resident_memory_bytes", "Resident memory.", HS_METRIC_GAUGE, false },
+        virtual = { "process_virtual_memory_bytes", "Virtual memory.", HS_METRIC_GAUGE, false };
     struct process_stat stat;
     struct rlimit files;
     hs_metrics_put_single(writer, &cpu, seconds_of(CLOCK_PROCESS_CPUTIME_ID));

@@ -76,12 +76,8 @@ static void test_errors(void **state)
         const char *code;
         int added;
     } rows[] = {
-        { 503, HS_EBUSY, "busy", 1 },
-        { 503, HS_ENOMEM, "out_of_memory", 1 },
-        { 404, 0, "not_found", 1 },
-        { 400, 0, "invalid_argument", 1 },
-        { 400, HS_EDECODE, "undecodable", 1 },
-        { 503, 0, "out_of_memory", 0 },
+        { 503, HS_EBUSY, "busy", 1 },      { 503, HS_ENOMEM, "out_of_memory", 1 }, { 404, 0, "not_found", 1 },
+        { 400, 0, "invalid_argument", 1 }, { 400, HS_EDECODE, "undecodable", 1 },  { 503, 0, "out_of_memory", 0 },
         { 200, 0, "internal", 0 },
     };
     struct hs_http_metrics *metrics = hs_http_metrics_create(routes, HS_ARRAY_LEN(routes));
