@@ -317,6 +317,7 @@ static bool wants_openmetrics(const struct hs_http_request *req)
 
 void hs_app_get_metrics(struct hs_http_request *req)
 {
+    static const struct hs_metric ready = GAUGE("ready", "1 if the service can answer, as /health/ready reports.");
     const struct hs_app_core *core = hs_http_context(req);
     struct hs_http_stats stats;
     struct hs_buf out;
@@ -326,6 +327,8 @@ void hs_app_get_metrics(struct hs_http_request *req)
     struct hs_metrics_writer writer = { .out = &out,
                                         .openmetrics = wants_openmetrics(req),
                                         .created_s = hs_process_start_s() };
+    char detail[HS_ERROR_MESSAGE_SIZE];
+    hs_metrics_put_single(&writer, &ready, hs_app_not_ready(core, detail) == NULL);
     put_server(&writer, &stats);
     hs_http_put_metrics_of(req, &writer);
     for (size_t i = 0; i < HS_ARRAY_LEN(counters); i++)

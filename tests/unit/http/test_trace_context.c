@@ -10,12 +10,8 @@ static void test_valid(void **state)
 {
     (void) state;
     static const char *const values[] = {
-        "00-" TRACE "-" PARENT "-01",
-        "00-" TRACE "-" PARENT "-00",
-        "00-" TRACE "-" PARENT "-ff",
-        "01-" TRACE "-" PARENT "-01",
-        "cc-" TRACE "-" PARENT "-01-",
-        "cc-" TRACE "-" PARENT "-01-more-of-it",
+        "00-" TRACE "-" PARENT "-01", "00-" TRACE "-" PARENT "-00",  "00-" TRACE "-" PARENT "-ff",
+        "01-" TRACE "-" PARENT "-01", "cc-" TRACE "-" PARENT "-01-", "cc-" TRACE "-" PARENT "-01-more-of-it",
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(values); i++) {
         struct hs_trace_context context;
