@@ -116,10 +116,11 @@ struct hs_gallery {
     pthread_cond_t change_ends;
     bool changing;
     struct hs_gallery_conn *writer;
-    uint32_t resets; /* read together with `change` */
-    int64_t change;  /* number of the last change in the file */
-    bool logged;     /* the current change has touched something */
-    bool suspect;    /* another program may have left old content in unused parts of the file */
+    uint32_t resets;         /* read together with `change` */
+    int64_t change;          /* number of the last change in the file */
+    bool logged;             /* the current change has touched something */
+    int64_t change_began_ns; /* of the current change, before its lock */
+    bool suspect;            /* another program may have left old content in unused parts of the file */
 
     pthread_mutex_t readers_lock; /* guards the fields up to reader_count */
     pthread_cond_t reader_is_idle;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "http/base64.h"
+#include "http/http_metrics.h"
 #include "http/json_body.h"
 #include "http/multipart.h"
 
@@ -73,8 +74,10 @@ struct hs_body {
 
 static bool charge(struct hs_body *body, size_t more)
 {
-    if (!hs_budget_try(body->budget, more))
+    if (!hs_budget_try(body->budget, more)) {
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_BODIES);
         return false;
+    }
     body->charged += more;
     return true;
 }

@@ -28,6 +28,7 @@
 #include "base/str.h"
 #include "http/connection_internal.h"
 #include "http/request_internal.h"
+#include "http/trace_context.h"
 
 enum {
     LINGER_MS = 5000,
@@ -35,6 +36,7 @@ enum {
     EVICTION_RATE = 32 << 10, /* bytes/s; a body or response at this rate or above is not evicted */
     READS_MAX = 16,           /* reads of a body per turn of a connection */
     STEPS_MAX = 32,           /* send steps per turn of a connection */
+    TRACE_FIELDS = 2,         /* the last fields of a log line, if the client sent a trace */
 };
 
 /* ---- The socket ---- */
@@ -162,25 +164,43 @@ void hs_conn_drop_output(struct hs_conn *conn)
     conn->rate_since_ns = 0;
 }
 
+/* Reads the client's trace. Two headers are as invalid as a malformed one. */
+static bool read_trace(const struct hs_http_request *req, struct hs_trace_context *ret_context)
+{
+    const char *value = NULL;
+    for (size_t i = 0; i < req->header_count; i++) {
+        if (!hs_str_equal_nocase(req->headers[i].name, "traceparent"))
+            continue;
+        if (value)
+            return false;
+        value = req->headers[i].value;
+    }
+    return value && hs_trace_context_read(value, ret_context);
+}
+
 /* Logs the pattern of the route, because a path or a query may contain the name of a person. */
-static void log_access(const struct hs_conn *conn, int status, bool completed)
+static void log_access(const struct hs_conn *conn, int status, bool completed, int64_t duration_ns)
 {
     const struct hs_http_request *req = conn->request;
+    struct hs_trace_context trace;
     const char *method = req->method[0] ? req->method : NULL, *route = req->route ? req->route->path : NULL;
     const struct hs_log_field fields[] = {
         { .key = "method", .kind = HS_LOG_STRING, .in_message = true, .value.string = method },
         { .key = "route", .kind = HS_LOG_STRING, .in_message = true, .value.string = route },
         { .key = "status", .kind = HS_LOG_INTEGER, .in_message = true, .value.integer = status },
-        HS_LOG_FIELD_DECIMAL("duration_ms", hs_ns_to_ms(hs_clock_now_ns() - req->started_ns)),
+        HS_LOG_FIELD_DECIMAL("duration_ms", hs_ns_to_ms(duration_ns)),
         HS_LOG_FIELD_INTEGER("bytes_in", (int64_t) conn->body_seen),
         HS_LOG_FIELD_INTEGER("bytes_out", (int64_t) conn->sent),
         HS_LOG_FIELD_STRING("client", req->client),
         HS_LOG_FIELD_STRING("request_id", req->id),
+        HS_LOG_FIELD_STRING("trace_id", trace.trace_id),
+        HS_LOG_FIELD_STRING("parent_id", trace.parent_id),
     };
+    size_t count = HS_ARRAY_LEN(fields) - (read_trace(req, &trace) ? 0 : TRACE_FIELDS);
     enum hs_log_level level = status >= 500 ? HS_LOG_WARNING : HS_LOG_INFO;
     if (req->route && req->route->flags & HS_HTTP_PROBE && completed && status < 400)
         level = HS_LOG_DEBUG;
-    hs_log_fields(level, fields, HS_ARRAY_LEN(fields), "%s %s %d%s", method ? method : "-", route ? route : "-", status,
+    hs_log_fields(level, fields, count, "%s %s %d%s", method ? method : "-", route ? route : "-", status,
                   completed ? "" : " (cut off)");
 }
 
@@ -190,8 +210,19 @@ void hs_conn_end_request(struct hs_conn *conn, bool completed)
     struct hs_http_request *req = conn->request;
     if (!req)
         return;
-    /* Until the response begins, a worker may be writing the status. */
-    log_access(conn, conn->in_worker && !conn->streams ? 0 : req->reply.status, completed);
+    /* Until the response begins, a worker may be writing it. */
+    int status = conn->in_worker && !conn->streams ? 0 : req->reply.status;
+    const struct hs_http_outcome outcome = {
+        .route = req->route,
+        .method = req->method,
+        .status = status,
+        .error = status == 0 ? HS_ECANCELED : req->reply.error,
+        .duration_ns = hs_clock_now_ns() - req->started_ns,
+        .bytes_in = conn->body_seen,
+        .bytes_out = conn->sent,
+    };
+    hs_http_metrics_record(server->metrics, &outcome);
+    log_access(conn, status, completed, outcome.duration_ns);
     conn->request = NULL;
     req->conn = NULL;
     if (conn->in_worker) { /* freed when the worker finishes */
@@ -423,6 +454,8 @@ void hs_conn_check_time(struct hs_conn *conn, int64_t now_ns)
     if (!is_late(conn, now_ns))
         return;
     atomic_fetch_add(&hs_conn_server(conn)->timed_out, conn->phase != HS_CONN_LINGER);
+    if (conn->phase != HS_CONN_LINGER && conn->phase != HS_CONN_IDLE)
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_TIMEOUT);
     if (conn->phase == HS_CONN_HEAD)
         hs_conn_refuse_head(conn, NULL, HS_ESLOW, "The request did not arrive in time");
     else if (conn->phase == HS_CONN_BODY)
@@ -488,6 +521,7 @@ bool hs_conn_evict(struct hs_conn_list *list)
     if (!conn)
         return false;
     atomic_fetch_add(&list->server->timed_out, 1);
+    hs_count(&hs_http_refusals, HS_HTTP_REFUSED_EVICTED);
     hs_conn_close(conn);
     return true;
 }

@@ -76,6 +76,7 @@ static enum hs_step start_work(struct hs_conn *conn)
         return HS_STEP_WAIT;
     conn->in_worker = false;
     req->stage = HS_HTTP_RECEIVING;
+    hs_count(&hs_http_refusals, HS_HTTP_REFUSED_QUEUE);
     hs_http_reply_error(req, HS_EBUSY, NULL, "The server is busy, try again");
     return hs_conn_begin_response(conn);
 }

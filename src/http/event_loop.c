@@ -58,6 +58,7 @@ static void take_connection(struct hs_event_loop *loop, const struct hs_listener
     hs_listener_write_peer(fd, address, peer);
     /* A trusted proxy connects for many clients. */
     if (most > 0 && !hs_proxies_trust(&server->proxies, peer) && hs_conn_count_from(&loop->conns, peer) >= most) {
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_CONNECTIONS);
         close(fd);
         return;
     }

@@ -62,6 +62,13 @@ static void reply_problem(struct hs_http_request *req, int code, const char *fie
 
 /* ---- responses ---- */
 
+/* For the metrics, unless the response became a 503 without memory. */
+static void count_error(struct hs_http_request *req, int code)
+{
+    if (req->stage != HS_HTTP_STREAMING && req->reply.status == hs_status_http(code))
+        req->reply.error = code;
+}
+
 void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
 {
     char message[HS_ERROR_MESSAGE_SIZE], seconds[16];
@@ -78,6 +85,7 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
         reply_problem(req, code, field, message, NULL);
     else
         hs_http_reply_json(req, http_status, hs_http_error_json(req, code, field, message));
+    count_error(req, code);
 }
 
 void hs_http_reply_known_error(struct hs_http_request *req, int code, const char *known, const char *detail,
@@ -87,6 +95,7 @@ void hs_http_reply_known_error(struct hs_http_request *req, int code, const char
     if (wants_problem(req)) {
         hs_str_format(message, sizeof(message), "%s%s%s", known, detail ? ": " : "", detail ? detail : "");
         reply_problem(req, code, NULL, message, more);
+        count_error(req, code);
         return;
     }
     json_t *json = req->options->error_shape == HS_HTTP_ERROR_TEXT ? json_pack("{s:s}", "error", known)
@@ -96,6 +105,7 @@ void hs_http_reply_known_error(struct hs_http_request *req, int code, const char
     if (more)
         json = hs_json_with_members(json, more);
     hs_http_reply_json(req, hs_status_http(code), json);
+    count_error(req, code);
 }
 
 /* ---- failures of lower layers ---- */

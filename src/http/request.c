@@ -398,6 +398,7 @@ static void reply_static(struct hs_http_request *req)
         return;
     drop_reply(req);
     req->reply.status = 503;
+    req->reply.error = HS_ENOMEM;
     req->reply.data = (uint8_t *) (uintptr_t) body;
     req->reply.len = strlen(body);
     req->reply.is_static = true;
@@ -413,6 +414,7 @@ void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const cha
     }
     drop_reply(req);
     req->reply.status = http_status;
+    req->reply.error = 0;
     req->reply.data = data;
     req->reply.len = len;
     hs_str_copy(req->reply.content_type, sizeof(req->reply.content_type), content_type);
@@ -464,8 +466,10 @@ static void charge_reply(struct hs_http_request *req)
     if (!req->server || req->stage == HS_HTTP_STREAMING || reply->is_static || reply->len <= HS_HTTP_RESPONSE_FREE)
         return;
     /* The deadline is in the past, so that slow clients do not block the worker. */
-    if (hs_budget_wait(&req->server->responses, reply->len, 0, NULL, &reply->charged) < 0)
+    if (hs_budget_wait(&req->server->responses, reply->len, 0, NULL, &reply->charged) < 0) {
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_RESPONSES);
         hs_http_reply_error(req, HS_EBUSY, NULL, "Too many large answers at once, try again");
+    }
 }
 
 static void end_work(struct hs_http_request *req)
@@ -480,12 +484,14 @@ static void end_work(struct hs_http_request *req)
 
 void hs_request_run(struct hs_http_request *req)
 {
-    if (hs_cancel_is_set(&req->cancel))
+    if (hs_cancel_is_set(&req->cancel)) {
         hs_http_reply_error(req, HS_ECANCELED, NULL, "The client disconnected");
-    else if (hs_clock_now_ns() >= req->deadline_ns)
+    } else if (hs_clock_now_ns() >= req->deadline_ns) {
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_DEADLINE);
         hs_http_reply_error(req, HS_ETIMEOUT, NULL, "The request timed out while it was queued; try again");
-    else
+    } else {
         req->route->handle(req);
+    }
     if (!req->continuation)
         end_work(req);
 }

@@ -19,6 +19,7 @@
 #include "http/connection.h"
 #include "http/event_loop.h"
 #include "http/head_parser.h"
+#include "http/http_metrics.h"
 #include "http/listener.h"
 #include "http/proxy.h"
 #include "http/route.h"
@@ -56,6 +57,7 @@ struct hs_http_server {
     atomic_size_t connections;
     atomic_ullong requests, cancelled, timed_out;
     atomic_uint signs_wanted, signs_given; /* of life, by the network thread: see hs_http_is_alive */
+    struct hs_http_metrics *metrics;
 
     pthread_mutex_t lock; /* guards the fields below; no other lock is taken while it is held */
     pthread_cond_t quiet; /* signalled when active becomes 0 */
@@ -87,6 +89,7 @@ struct hs_http_pair {
 
 struct hs_http_reply {
     int status; /* 0: none yet */
+    int error;  /* HS_E… of an error response; 0: none */
     char content_type[128];
     uint8_t *data;
     size_t len;

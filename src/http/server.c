@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "http/http_metrics.h"
 #include "http/request_internal.h"
 
 void hs_http_options_init(struct hs_http_options *options)
@@ -85,13 +86,17 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     struct hs_http_revision *revision = server ? create_revision(server, options, ctx, NULL) : NULL;
     if (!revision)
         r = hs_error_set(err, HS_ENOMEM, "no memory for the server");
+    if (r == 0 && !(server->metrics = hs_http_metrics_create(routes, count)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the server");
     if (r == 0)
         r = hs_proxies_init(&server->proxies, options->trusted_proxies, err);
     if (r == 0)
         r = hs_completion_queue_init(&server->completions, err);
     if (r < 0) {
-        if (server)
+        if (server) {
             hs_proxies_finish(&server->proxies);
+            free(server->metrics);
+        }
         hs_http_revision_unref(revision);
         free(server);
         return r;
@@ -301,6 +306,7 @@ void hs_http_destroy(struct hs_http_server *server)
     pthread_mutex_destroy(&server->tls_lock);
     hs_tls_context_free(server->tls);
     hs_proxies_finish(&server->proxies);
+    free(server->metrics);
     free(server);
 }
 
@@ -323,7 +329,9 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     stats.active = server->active;
     pthread_mutex_unlock(&server->lock);
     stats.requests = atomic_load(&server->requests);
-    stats.queued = server->pool ? hs_pool_waiting(server->pool) : 0;
+    if (server->pool)
+        stats.workers_busy = hs_pool_get_load(server->pool, &stats.queued);
+    stats.workers = (size_t) server->options.workers;
     stats.connections = atomic_load(&server->connections);
     stats.cancelled = atomic_load(&server->cancelled);
     stats.timed_out = atomic_load(&server->timed_out);
@@ -336,4 +344,9 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
 void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats)
 {
     hs_http_stats(req->server, ret_stats);
+}
+
+void hs_http_put_metrics_of(const struct hs_http_request *req, struct hs_metrics_writer *writer)
+{
+    hs_http_metrics_put(req->server->metrics, writer);
 }

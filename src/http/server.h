@@ -132,6 +132,8 @@ struct hs_http_stats {
     size_t connections;    /* currently open */
     size_t active;         /* requests between the end of their headers and the end of their response */
     size_t queued;         /* of `active`, requests that wait for a worker */
+    size_t workers;        /* threads that run handlers */
+    size_t workers_busy;   /* of these, threads that run one now */
     size_t body_bytes;     /* memory that bodies use now */
     size_t response_bytes; /* of responses_max, memory that responses use now */
     uint64_t cancelled;    /* clients that disconnected during their request */
@@ -140,5 +142,9 @@ struct hs_http_stats {
 void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stats);
 void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats); /* stats of the request's
                                                                                               server */
+
+/* Writes the metrics by route (http/http_metrics.h) of the request's server. */
+struct hs_metrics_writer;
+void hs_http_put_metrics_of(const struct hs_http_request *req, struct hs_metrics_writer *writer);
 
 #endif

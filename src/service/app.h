@@ -4,6 +4,7 @@
 
 #include "base/budget.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "cli/program.h"
 #include "config/common.h"
 #include "http/server.h"
@@ -52,7 +53,8 @@ struct hs_app {
     /* Returns why the state cannot answer although the models can, else NULL, and writes details or
      * "". Called inline. May be NULL. */
     const char *(*not_ready)(const void *state, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
-    void (*metrics)(const void *state, struct hs_buf *out); /* appends lines to /metrics; called inline; may be NULL */
+    void (*metrics)(const void *state, struct hs_metrics_writer *writer); /* writes more families to /metrics; called
+                                                                             inline; may be NULL */
     void (*configure_http)(const void *state,
                            struct hs_http_options *ret); /* adjusts the options; NULL: keeps defaults */
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json_writer.h"
+#include "base/str.h"
 #include "http/failure.h"
 #include "http/param.h"
 #include "service/request_options.h"
@@ -20,21 +21,27 @@ static void reply_ready(struct hs_http_request *req, const char *reason, const c
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
 
-void hs_app_get_ready(struct hs_http_request *req)
+const char *hs_app_not_ready(const struct hs_app_core *core, char ret_detail[HS_ERROR_MESSAGE_SIZE])
 {
-    const struct hs_app_core *core = hs_http_context(req);
-    char text[HS_ERROR_MESSAGE_SIZE] = "";
+    ret_detail[0] = '\0';
     for (size_t i = 0; i < core->cache_count; i++) {
         struct hs_model_pool_status status;
         const char *detail;
         hs_model_pool_get_status(hs_app_core_pool(core, i), &status);
         const char *reason = hs_model_pool_not_ready(&status, &detail);
         if (reason) {
-            reply_ready(req, reason, detail);
-            return;
+            hs_str_copy(ret_detail, HS_ERROR_MESSAGE_SIZE, detail);
+            return reason;
         }
     }
-    reply_ready(req, core->app->not_ready ? core->app->not_ready(core, text) : NULL, text);
+    return core->app->not_ready ? core->app->not_ready(core, ret_detail) : NULL;
+}
+
+void hs_app_get_ready(struct hs_http_request *req)
+{
+    char detail[HS_ERROR_MESSAGE_SIZE];
+    const char *reason = hs_app_not_ready(hs_http_context(req), detail);
+    reply_ready(req, reason, detail);
 }
 
 static json_t *public_json(const char *message)

@@ -9,6 +9,9 @@
 #include "service/heavy.h"
 #include "service/route_docs.h"
 
+/* Returns the reason why requests cannot be answered, with details or ""; NULL if they can. Never waits. */
+const char *hs_app_not_ready(const struct hs_app_core *core, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
+
 /* /health/ready: 503 with `reason` and possibly `detail` if a model cannot answer or app->not_ready
  * returns a reason. */
 void hs_app_get_ready(struct hs_http_request *req);
@@ -16,7 +19,7 @@ void hs_app_get_ready(struct hs_http_request *req);
 /* /openapi.json: hs_openapi_write (service/openapi.h) with the settings of this service. */
 void hs_app_get_openapi(struct hs_http_request *req);
 
-/* /metrics: counters and gauges in the Prometheus text format 0.0.4. */
+/* /metrics in the Prometheus text format 0.0.4, or in OpenMetrics 1.0.0 for clients that prefer it. */
 void hs_app_get_metrics(struct hs_http_request *req);
 
 /* /v1/models: {"data": [{"id", "object", "created", "owned_by", "task", "state"}…], "object":
