@@ -162,6 +162,14 @@ static const struct hs_setting database_rows[] = {
       .choices = hs_enrol_gates,
       .default_val = "off",
       .help = "Quality gate for enrolled pictures; off: every face is accepted" },
+    { .name = "database.encryption_key",
+      .type = HS_SETTING_TEXT,
+      .offset = offsetof(struct hs_database_section, encryption_key),
+      .max = 4095,
+      .default_val = "",
+      .help = "Key that encrypts the face vectors of the gallery: the absolute path of a file of mode 0600, or "
+              "credential:NAME (LoadCredential of systemd); empty: no encryption. `hailo-face db key generate FILE` "
+              "makes a key; without it the gallery cannot be opened again" },
 };
 
 static const struct hs_setting_group groups[] = {
