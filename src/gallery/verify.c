@@ -206,17 +206,23 @@ static int unpack(struct hs_gallery *gallery, const char *path, struct drill *dr
     return r;
 }
 
-/* The counts of the gallery, if the backup has its last change. A change meanwhile makes them unknown. */
-static void compare(struct hs_gallery *gallery, const char *path, struct hs_gallery_verified *found)
+/* Reads the counts and the last change of the gallery in one snapshot. */
+static int compare(struct hs_gallery *gallery, const char *path, struct hs_gallery_verified *found,
+                   struct hs_error *err)
 {
-    struct hs_gallery_version before, after;
-    bool known = hs_gallery_get_version(gallery, &before, NULL) == 0;
-    const struct hs_gallery_counts counts = hs_gallery_get_counts(gallery);
-    known = known && hs_gallery_get_version(gallery, &after, NULL) == 0 && before.change == after.change &&
-            !hs_gallery_is_reset(&before, &after);
-    found->live_identities = counts.identities;
-    found->live_embeddings = counts.embeddings;
-    found->same_change = known && hs_gallery_backup_change(path) == after.change;
+    struct hs_gallery_conn *conn;
+    int64_t change;
+    int r = hs_gallery_begin_read(gallery, &conn, err);
+    if (r < 0)
+        return r;
+    r = hs_sql_int(conn->db, "SELECT count(*) FROM identities", &found->live_identities, err);
+    if (r == 0)
+        r = hs_sql_int(conn->db, "SELECT count(*) FROM embeddings", &found->live_embeddings, err);
+    if (r == 0)
+        r = hs_sql_int(conn->db, "SELECT change FROM gallery", &change, err);
+    hs_gallery_end_read(gallery, conn);
+    found->same_change = r == 0 && hs_gallery_backup_change(path) == change;
+    return r;
 }
 
 int hs_gallery_verify_backup(struct hs_gallery *gallery, const char *backup, struct hs_gallery_verified *ret,
@@ -228,7 +234,9 @@ int hs_gallery_verify_backup(struct hs_gallery *gallery, const char *backup, str
     int r = hs_gallery_path_of_backup(gallery, backup, path, err);
     if (r < 0)
         return r;
-    compare(gallery, path, ret);
+    r = compare(gallery, path, ret, err);
+    if (r < 0)
+        return r;
     int64_t start = hs_clock_now_ns();
     r = unpack(gallery, path, &drill, unpacked, err);
     ret->unpack_s = seconds_since(start);
