@@ -237,7 +237,7 @@ def test_rotation_while_serving(home):
 
 
 def test_running_service_without_the_new_key(home):
-    """If a service is left behind with a former key, it says so, and continues when the key is there."""
+    """A service that is left behind with a former key reports that, and continues when the key is there."""
     with serve(home) as server:
         server.add('Ann', one(0))
         assert db(home, 'rotate-key', '--new-key', 'second').returncode == 0
