@@ -282,6 +282,21 @@ static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, stru
     return hs_sql_exec(db, sql, err);
 }
 
+/* No other process can append to the gallery's log while its replacement has begun. Ends the copy on failure. */
+static int carry_log(struct hs_gallery *gallery, sqlite3 *into, sqlite3_backup *copy, int64_t change,
+                     struct hs_error *err)
+{
+    struct hs_gallery_conn *conn;
+    int r = hs_gallery_begin_read(gallery, &conn, err);
+    if (r == 0) {
+        r = hs_audit_carry(gallery, conn, into, change, err);
+        hs_gallery_end_read(gallery, conn);
+    }
+    if (r < 0)
+        sqlite3_backup_finish(copy);
+    return r;
+}
+
 /* The copy begins before the backup is made, so no other process can change anything between backup
  * and replacement. */
 static int replace_content(struct hs_gallery *gallery, const char *unpacked, struct hs_error *err)
@@ -297,10 +312,14 @@ static int replace_content(struct hs_gallery *gallery, const char *unpacked, str
     if (r == 0)
         r = begin_copy(from->db, gallery->writer->db, &copy, err);
     if (r == 0)
+        r = carry_log(gallery, from->db, copy, change + RESTORE_CHANGES, err);
+    if (r == 0)
         r = end_copy(copy, gallery->backup_dir ? hs_gallery_backup_locked(gallery, NULL, err) : 0, err);
     hs_gallery_disconnect(from);
-    if (r == 0)
+    if (r == 0) {
+        hs_audit_committed(gallery);
         hs_gallery_empty_log(gallery, false, NULL);
+    }
     return r;
 }
 

@@ -89,6 +89,12 @@ static int erase(struct hs_gallery *gallery, const char *name, int64_t embedding
         return r;
     r = name ? remove_identity(gallery, name, &erased, &since, err)
              : remove_embedding(gallery, embedding_id, &erased, &since, err);
+    hs_audit_draft(gallery, name ? "remove" : "remove_embedding");
+    hs_audit_number(gallery, "identity", erased.identity_id);
+    if (name)
+        hs_audit_number(gallery, "embeddings", erased.embeddings);
+    else
+        hs_audit_number(gallery, "embedding", embedding_id);
     r = hs_gallery_end(gallery, r, true, err);
     if (r == 0 && !gallery->erase_later)
         hs_gallery_finish_erasing(gallery, NULL);

@@ -391,6 +391,10 @@ int hs_gallery_import(struct hs_gallery *gallery, const char *data, size_t len,
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         r = import_lines(&importer, data, content_len, err);
+        hs_audit_draft(gallery, "import");
+        hs_audit_number(gallery, "identities", (int64_t) done.identities);
+        hs_audit_number(gallery, "embeddings", (int64_t) done.added);
+        hs_audit_number(gallery, "refused", (int64_t) done.refused_count);
         r = hs_gallery_end(gallery, r, importer.dropped, err);
     }
     if (r == 0)

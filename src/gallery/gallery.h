@@ -45,6 +45,9 @@ struct hs_gallery_options {
     const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
     bool must_exist;                 /* fail with HS_ENOTFOUND instead of creating the file */
     bool erase_later;                /* see hs_gallery_finish_erasing */
+    bool no_audit;                   /* append no entries to the audit log (audit_log.h) */
+    int audit_keep;                  /* the newest this many entries are kept; 0: HS_AUDIT_KEEP */
+    const char *actor;               /* of changes without hs_audit_act_as; NULL: "library" */
 };
 
 /* The result of hs_gallery_open. A text is empty if its event did not happen. */

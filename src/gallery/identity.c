@@ -289,6 +289,17 @@ int hs_gallery_has_in_txn(struct hs_gallery *gallery, const char *name,
     return 0;
 }
 
+static void draft_added(struct hs_gallery *gallery, const struct hs_gallery_added *added, bool metadata)
+{
+    hs_audit_draft(gallery, added->identity_created ? "add_identity" : "add");
+    hs_audit_number(gallery, "identity", added->identity_id);
+    hs_audit_number(gallery, "embedding", added->embedding_id);
+    if (added->embedding_dropped)
+        hs_audit_number(gallery, "embedding_dropped", added->embedding_dropped);
+    if (metadata)
+        hs_audit_number(gallery, "metadata", 1);
+}
+
 /* Inside a change: stores the request with its result. */
 static int store_request(struct hs_gallery *gallery, const struct hs_gallery_request *request,
                          const struct hs_gallery_added *added, struct hs_error *err)
@@ -323,6 +334,7 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
     r = hs_gallery_add_in_txn(gallery, name, metadata, embedding, &added, err);
     if (r == 0 && request)
         r = store_request(gallery, request, &added, err);
+    draft_added(gallery, &added, metadata);
     r = hs_gallery_end(gallery, r, added.embedding_dropped != 0, err);
     if (r == 0 && ret_added)
         *ret_added = added;
@@ -378,7 +390,13 @@ static int update_in_txn(struct hs_gallery *gallery, const char *name, const cha
         if (r == HS_ECONFLICT)
             hs_error_set(err, r, "Identity '%s' already exists", new_name);
     }
-    return r < 0 ? r : hs_gallery_touch(gallery, id, err);
+    if (r < 0)
+        return r;
+    hs_audit_draft(gallery, new_name ? "rename" : "set_metadata");
+    hs_audit_number(gallery, "identity", id);
+    if (new_name && update->metadata)
+        hs_audit_number(gallery, "metadata", 1);
+    return hs_gallery_touch(gallery, id, err);
 }
 
 int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
@@ -410,8 +428,16 @@ static int merge_in_txn(struct hs_gallery *gallery, const char *from, const char
         r = hs_gallery_find(gallery, into, &into_id, err);
     if (r == 0 && from_id == into_id)
         r = hs_error_set(err, HS_EINVAL, "an identity cannot be merged into itself");
-    for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(moves); i++)
+    hs_audit_draft(gallery, "merge");
+    for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(moves); i++) {
         r = HS_GALLERY_RUN(gallery, moves[i], err, HS_NUMBER(from_id), HS_NUMBER(into_id));
+        if (r == 0 && moves[i] == HS_STMT_MOVE_EMBEDDINGS)
+            hs_audit_number(gallery, "embeddings", sqlite3_changes64(gallery->writer->db));
+    }
+    if (r == 0) {
+        hs_audit_number(gallery, "identity", from_id);
+        hs_audit_number(gallery, "into", into_id);
+    }
     if (r == 0)
         r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_IDENTITY, err, HS_NUMBER(from_id));
     if (r == 0)
