@@ -50,11 +50,11 @@
     X(MOVE_METADATA, "UPDATE identities SET updated_at = CURRENT_TIMESTAMP, metadata = coalesce(metadata,"             \
                      " (SELECT metadata FROM identities WHERE id = ?1)) WHERE id = ?2")                                \
     X(LIST, "SELECT id, name, " HS_GALLERY_METADATA ", coalesce(created_at, ''), coalesce(updated_at, ''),"            \
-            " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id)"                                          \
+            " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id), coalesce(expires_at, '')"                \
             " FROM identities i WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2")                                 \
     X(GET, "SELECT id, name, " HS_GALLERY_METADATA ", coalesce(created_at, ''), coalesce(updated_at, ''),"             \
-           " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id) FROM identities i"                         \
-           " WHERE name IN (?1, ?2) ORDER BY name = ?1 DESC LIMIT 1")                                                  \
+           " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id), coalesce(expires_at, '')"                 \
+           " FROM identities i WHERE name IN (?1, ?2) ORDER BY name = ?1 DESC LIMIT 1")                                \
     X(EMBEDDINGS_OF,                                                                                                   \
       "SELECT id, embedding, coalesce(space, ?9), model, quality, source_sha256, coalesce(created_at, '')"             \
       " FROM embeddings WHERE identity_id = ?1 ORDER BY id")                                                           \
@@ -81,6 +81,14 @@
       " JOIN identities i ON i.id = r.identity_id WHERE key_sha256 = ?1"                                               \
       " AND r.created_at > datetime('now', '-24 hours')")                                                              \
     X(MOVE_REQUESTS, "UPDATE requests SET identity_id = ?2 WHERE identity_id = ?1")                                    \
+    X(SET_EXPIRY, "UPDATE identities SET expires_at = nullif(?2, ''), updated_at = CURRENT_TIMESTAMP WHERE id = ?1")   \
+    X(MERGE_EXPIRY,                                                                                                    \
+      "UPDATE identities SET expires_at = nullif(min(coalesce(expires_at, 'd'), coalesce((SELECT expires_at"           \
+      " FROM identities WHERE id = ?1), 'd')), 'd') WHERE id = ?2")                                                    \
+    X(HAS_EXPIRY, "SELECT EXISTS (SELECT 1 FROM identities WHERE expires_at IS NOT NULL)")                             \
+    X(EXPIRED, "SELECT id FROM identities i WHERE (?3 = 0 OR id = ?3) AND CASE WHEN expires_at IS NULL THEN ?2 <> ''"  \
+               " AND coalesce((SELECT max(created_at) FROM embeddings e WHERE e.identity_id = i.id), created_at)"      \
+               " BETWEEN '0' AND ?2 ELSE expires_at BETWEEN '0' AND ?1 END")                                           \
     X(AUDIT_INSERT, HS_AUDIT_INSERT)                                                                                   \
     X(AUDIT_HEAD, "SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1")                                         \
     X(AUDIT_ENTRY, "SELECT seq, hash FROM audit_log WHERE seq = ?1")                                                   \
@@ -251,6 +259,18 @@ int hs_gallery_add_in_txn(struct hs_gallery *gallery, const char *name, const ch
                           struct hs_error *err);
 int hs_gallery_has_in_txn(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err);
+
+/* hs_gallery_remove, with another action in the audit log. */
+int hs_gallery_remove_as(struct hs_gallery *gallery, const char *action, const char *name,
+                         struct hs_gallery_erased *ret_erased, struct hs_error *err);
+
+/* Erases the identity if its time is over (STMT_EXPIRED), as hs_gallery_remove does, else HS_ENOTFOUND. */
+struct hs_gallery_due {
+    char now[HS_GALLERY_TIME_SIZE];
+    char since[HS_GALLERY_TIME_SIZE]; /* an identity without a time of its own needs a newer embedding; "": none */
+};
+int hs_gallery_erase_due(struct hs_gallery *gallery, const struct hs_gallery_due *due, int64_t id,
+                         struct hs_gallery_erased *ret_erased, struct hs_error *err);
 
 /* Inside a change: finds the identity with exactly this name, or else with the normalized name.
  * HS_ENOTFOUND; the message contains the name. */
