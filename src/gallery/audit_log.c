@@ -45,7 +45,7 @@ void hs_audit_hash(const uint8_t before[HS_AUDIT_HASH_SIZE], const void *text, s
     crypto_generichash_final(&state, ret_hash, HS_AUDIT_HASH_SIZE);
 }
 
-static void to_hex(const uint8_t hash[HS_AUDIT_HASH_SIZE], char ret_hex[HS_AUDIT_HEX_SIZE])
+void hs_audit_to_hex(const uint8_t hash[HS_AUDIT_HASH_SIZE], char ret_hex[HS_AUDIT_HEX_SIZE])
 {
     sodium_bin2hex(ret_hex, HS_AUDIT_HEX_SIZE, hash, HS_AUDIT_HASH_SIZE);
 }
@@ -103,7 +103,7 @@ static void store_head(const struct hs_gallery *gallery, const struct hs_audit_h
                  : -1;
     if (fd < 0)
         return;
-    to_hex(head->hash, hex);
+    hs_audit_to_hex(head->hash, hex);
     hs_str_format(text, sizeof(text), "%020lld %s\n", (long long) head->seq, hex);
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && hs_file_lock(fd, true) == 0) {
         if (st.st_size == 0)
@@ -120,10 +120,18 @@ static void store_head(const struct hs_gallery *gallery, const struct hs_audit_h
 /* ---- drafts: the content of the next entry ---- */
 
 static _Thread_local const struct hs_audit_actor *current_actor;
+static _Thread_local struct hs_audit_head last_appended;
+
+bool hs_audit_last(struct hs_audit_head *ret_head)
+{
+    *ret_head = last_appended;
+    return last_appended.seq > 0;
+}
 
 void hs_audit_act_as(const struct hs_audit_actor *actor)
 {
     current_actor = actor;
+    last_appended.seq = 0;
 }
 
 void hs_audit_draft(struct hs_gallery *gallery, const char *action)
@@ -289,7 +297,7 @@ static int append_gap(struct log *log, const struct hs_audit_head *expected, str
     m[draft.count++] = (struct hs_audit_member) { .name = "found_seq", .number = log->head.seq };
     m[draft.count++] = (struct hs_audit_member) { .name = "expected_seq", .number = expected->seq };
     m[draft.count] = (struct hs_audit_member) { .name = "expected_hash", .is_text = true };
-    to_hex(expected->hash, m[draft.count++].text);
+    hs_audit_to_hex(expected->hash, m[draft.count++].text);
     int64_t last = log->head.seq > expected->seq ? log->head.seq : expected->seq;
     return append_draft(log, &draft, last + 1, err);
 }
@@ -313,7 +321,7 @@ static int rotate(struct log *log, struct hs_error *err)
     m[draft.count++] = (struct hs_audit_member) { .name = "dropped_from", .number = first };
     m[draft.count++] = (struct hs_audit_member) { .name = "dropped_until", .number = until.seq };
     m[draft.count] = (struct hs_audit_member) { .name = "dropped_hash", .is_text = true };
-    to_hex(until.hash, m[draft.count++].text);
+    hs_audit_to_hex(until.hash, m[draft.count++].text);
     r = append_draft(log, &draft, log->head.seq + 1, err);
     return r < 0 ? r : HS_GALLERY_RUN(gallery, HS_STMT_AUDIT_DELETE, err, HS_NUMBER(until.seq));
 }
@@ -350,7 +358,7 @@ void hs_audit_committed(struct hs_gallery *gallery)
 {
     if (!gallery->audit || gallery->audit_next.seq == 0)
         return;
-    gallery->audit_seen = gallery->audit_next;
+    gallery->audit_seen = last_appended = gallery->audit_next;
     gallery->audit_next = (struct hs_audit_head) { 0 };
     store_head(gallery, &gallery->audit_seen);
 }
@@ -440,7 +448,7 @@ static int carry_in_txn(struct log *log, struct hs_gallery_conn *from, sqlite3 *
         r = append_gap(log, &log->gallery->audit_seen, err);
     if (r < 0)
         return r;
-    to_hex(backup.hash, hex);
+    hs_audit_to_hex(backup.hash, hex);
     hs_audit_draft(log->gallery, "restore");
     hs_audit_number(log->gallery, "backup_seq", backup.seq);
     hs_audit_text(log->gallery, "backup_hash", hex);
@@ -489,7 +497,7 @@ static int read_entry(sqlite3_stmt *stmt, struct hs_audit_entry *entry, uint8_t 
     entry->text = entry->text ? entry->text : "";
     if (!column_hash(stmt, 2, ret_hash))
         memset(ret_hash, 0, HS_AUDIT_HASH_SIZE);
-    to_hex(ret_hash, entry->hash);
+    hs_audit_to_hex(ret_hash, entry->hash);
     return 0;
 }
 
@@ -583,7 +591,7 @@ static int verify_entry(void *arg, const struct hs_audit_entry *entry)
     char hex[HS_AUDIT_HEX_SIZE];
     json_t *object = NULL;
     hs_audit_hash(v->before.hash, entry->text, entry->len, hash);
-    to_hex(hash, hex);
+    hs_audit_to_hex(hash, hex);
     if (strcmp(hex, entry->hash) != 0) {
         set_broken(v, entry->seq,
                    !v->started && entry->seq != v->before.seq + 1

@@ -53,6 +53,9 @@ struct hs_audit_head {
     uint8_t hash[HS_AUDIT_HASH_SIZE];
 };
 
+/* Returns false if no change by this thread has appended an entry since hs_audit_act_as, else the newest one. */
+bool hs_audit_last(struct hs_audit_head *ret_head);
+
 int hs_audit_head_of(struct hs_gallery *gallery, struct hs_audit_head *ret_head, struct hs_error *err);
 
 /* One entry, valid during the callback. */
@@ -84,6 +87,8 @@ struct hs_audit_report {
  * is 0 also if an entry is broken. */
 int hs_audit_verify(struct hs_gallery *gallery, int64_t after, struct hs_audit_report *ret_report,
                     struct hs_error *err);
+
+void hs_audit_to_hex(const uint8_t hash[HS_AUDIT_HASH_SIZE], char ret_hex[HS_AUDIT_HEX_SIZE]);
 
 /* Parts of the verification, for programs that verify an exported log. */
 void hs_audit_genesis(const char *uid, uint8_t ret_hash[HS_AUDIT_HASH_SIZE]);

@@ -358,6 +358,16 @@ static bool has_backup(const struct hs_gallery_backups *files)
     return false;
 }
 
+static int log_purge(struct hs_gallery *gallery, size_t count, struct hs_error *err)
+{
+    int r = hs_gallery_begin(gallery, err);
+    if (r < 0)
+        return r;
+    hs_audit_draft(gallery, "purge_backups");
+    hs_audit_number(gallery, "files", (int64_t) count);
+    return hs_gallery_end(gallery, hs_gallery_touch(gallery, HS_GALLERY_NO_IDENTITY, err), false, err);
+}
+
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err)
 {
@@ -374,6 +384,9 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
         r = hs_gallery_find_files(gallery, false, &files, err);
     if (r == 0 && has_backup(files))
         r = hs_gallery_backup_locked(gallery, backup, err);
+    /* Before the files are gone, so that a crash leaves no deletion without an entry. */
+    if (r == 0 && files->count > 0)
+        r = log_purge(gallery, files->count, err);
     for (size_t i = 0; r == 0 && i < files->count; i++)
         r = hs_gallery_delete_file(&files->items[i], err);
     hs_gallery_unlock_folder(lock);

@@ -390,7 +390,7 @@ static void test_import(void **state)
     hs_buf_init(&buf, 1 << 20);
     add(g, "a", 1);
     add(g, "a", 2);
-    assert_int_equal(hs_gallery_export(g, append, &buf, NULL), 0);
+    assert_int_equal(hs_gallery_export(g, NULL, append, &buf, NULL), 0);
     assert_int_equal(hs_gallery_remove(g, "a", NULL, NULL), 0);
     assert_int_equal(hs_gallery_import(g, (const char *) buf.data, buf.len, &done, NULL), 0);
     hs_buf_finish(&buf);

@@ -198,7 +198,7 @@ static int run_import(struct fixture *f)
     struct hs_buf buf;
     struct hs_gallery_imported done = { 0 };
     hs_buf_init(&buf, 1 << 20);
-    int r = hs_gallery_export(f->gallery, append, &buf, NULL);
+    int r = hs_gallery_export(f->gallery, NULL, append, &buf, NULL);
     if (r == 0)
         r = hs_gallery_rename(f->gallery, "a", "c", NULL);
     if (r == 0) {
