@@ -353,6 +353,21 @@ void hs_face_maintenance_get_status(struct hs_face_maintenance *maintenance,
 
 /* ---- opening ---- */
 
+static void log_encryption(const struct hs_gallery_opened *opened)
+{
+    char faces[40];
+    if (opened->key_added)
+        hs_log_info("new faces of the gallery are encrypted from now on, with the key %s", opened->key_id);
+    if (opened->keys_removed)
+        hs_log_info("the gallery can no longer be opened with former keys, only with %s", opened->key_id);
+    if (opened->key_pending[0])
+        hs_log_warning("the key of the gallery was changed: set database.encryption_key to the key %s, and restart",
+                       opened->key_pending);
+    if (opened->plain)
+        hs_log_warning("%s in the gallery %s not encrypted. `hailo-face db encrypt` encrypts all",
+                       hs_face_count_faces(opened->plain, faces), opened->plain == 1 ? "is" : "are");
+}
+
 static void log_opened(const struct hs_gallery_opened *opened)
 {
     char faces[40];
@@ -366,10 +381,15 @@ static void log_opened(const struct hs_gallery_opened *opened)
                     opened->backed_up_to[0] ? "; backup of the old version: " : "", opened->backed_up_to);
     if (opened->tightened)
         hs_log_warning("the gallery file was readable by other users; its permissions are now limited to the owner");
+    if (opened->tightened_backups)
+        hs_log_warning("%lld of the gallery's backups and damaged files were readable by other users; their "
+                       "permissions are now limited to the owner",
+                       (long long) opened->tightened_backups);
     if (opened->foreign[0])
         hs_log_warning("%s; it has no effect", opened->foreign);
     if (opened->orphans_erased)
         hs_log_warning("erased %s that belonged to no identity", hs_face_count_faces(opened->orphans_erased, faces));
+    log_encryption(opened);
 }
 
 int hs_face_open_gallery(const struct hs_database_section *settings, unsigned flags, struct hs_gallery **ret_gallery,
@@ -388,6 +408,8 @@ int hs_face_open_gallery(const struct hs_database_section *settings, unsigned fl
         .no_audit = !settings->audit,
         .audit_keep = settings->audit_keep,
         .actor = actor,
+        .key = settings->encryption_key,
+        .encrypt = flags & HS_FACE_ENCRYPT && settings->encryption_key[0],
     };
     struct hs_error why;
     int r = options.must_exist ? 0 : hs_dir_make_parent(settings->db_file, &why);

@@ -11,6 +11,7 @@
 
 enum {
     HS_FACE_ERASE_LATER = 1, /* leave pending erasures to the thread below */
+    HS_FACE_ENCRYPT = 4,     /* see `encrypt` of struct hs_gallery_options */
     HS_FACE_MUST_EXIST = 2,  /* create neither file nor folder: HS_ENOTFOUND */
 };
 

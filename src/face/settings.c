@@ -184,6 +184,14 @@ static const struct hs_setting database_rows[] = {
       .default_val = "50000",
       .unit = "entries",
       .help = "Number of entries of the audit log to keep; older ones are deleted" },
+    { .name = "database.encryption_key",
+      .type = HS_SETTING_TEXT,
+      .offset = offsetof(struct hs_database_section, encryption_key),
+      .max = 4095,
+      .default_val = "",
+      .help = "Key that encrypts the face vectors of the gallery: the absolute path of a file of mode 0600, or "
+              "credential:NAME (LoadCredential of systemd); empty: no encryption. `hailo-face db key generate FILE` "
+              "makes a key; without it the gallery cannot be opened again" },
 };
 
 static const struct hs_setting_group groups[] = {

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "gallery/convert.h"
 #include "gallery/files.h"
 
 /* A restore increases the change number by this much. No other process can make so many changes
@@ -201,6 +202,8 @@ static int check_unpacked(const struct hs_gallery *gallery, const char *path, co
         r = hs_gallery_schema_of(db, &version, &why);
     if (r == 0 && version == HS_GALLERY_SCHEMA)
         r = hs_gallery_check_schema(db, &why);
+    if (r == 0)
+        r = hs_gallery_keys_load(gallery->keys, db, &why);
     sqlite3_close(db);
     if (r == 0 && version < 0)
         r = hs_error_set(&why, HS_EDECODE, "it has no table of identities");
@@ -262,6 +265,8 @@ static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, stru
     int r = hs_gallery_migrate(db, gallery->legacy_space, gallery->uid, &orphans, err);
     if (r == 0)
         r = hs_gallery_check_schema(db, err);
+    if (r == 0)
+        r = hs_gallery_keep_encryption(gallery, db, err);
     hs_str_format(sql, sizeof(sql), "SELECT count(*) FROM gallery WHERE uid = '%s'", gallery->uid);
     if (r == 0)
         r = hs_sql_int(db, sql, &same, err);
@@ -323,14 +328,21 @@ static int replace_content(struct hs_gallery *gallery, const char *unpacked, str
     return r;
 }
 
+int hs_gallery_path_of_backup(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
+                              struct hs_error *err)
+{
+    bool inside = gallery->backup_dir && !strchr(backup, '/');
+    bool fits = inside ? hs_path_join(ret_path, PATH_MAX, gallery->backup_dir, backup)
+                       : hs_str_copy(ret_path, PATH_MAX, backup);
+    return fits ? 0 : hs_error_set(err, HS_EINVAL, "the path is too long: %s", backup);
+}
+
 int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs_error *err)
 {
     char path[PATH_MAX], unpacked[PATH_MAX];
-    bool inside = gallery->backup_dir && !strchr(backup, '/');
-    if (!(inside ? hs_path_join(path, sizeof(path), gallery->backup_dir, backup)
-                 : hs_str_copy(path, sizeof(path), backup)))
-        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", backup);
-    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
+    int lock, r = hs_gallery_path_of_backup(gallery, backup, path, err);
+    if (r == 0)
+        r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
     r = hs_gallery_lock_change(gallery, err);

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "gallery/audit_log.h"
+#include "gallery/crypt_keys.h"
 #include "gallery/gallery.h"
 #include "gallery/scrub.h"
 #include "gallery/sql.h"
@@ -46,6 +47,7 @@
     X(DELETE_EMBEDDING, "DELETE FROM embeddings WHERE id = ?1")                                                        \
     X(DELETE_EMBEDDINGS_OF, "DELETE FROM embeddings WHERE identity_id = ?1")                                           \
     X(OWNER_OF_EMBEDDING, "SELECT identity_id FROM embeddings WHERE id = ?1")                                          \
+    X(SET_VECTOR, "UPDATE embeddings SET embedding = ?2 WHERE id = ?1")                                                \
     X(MOVE_EMBEDDINGS, "UPDATE embeddings SET identity_id = ?2 WHERE identity_id = ?1")                                \
     X(MOVE_METADATA, "UPDATE identities SET updated_at = CURRENT_TIMESTAMP, metadata = coalesce(metadata,"             \
                      " (SELECT metadata FROM identities WHERE id = ?1)) WHERE id = ?2")                                \
@@ -69,9 +71,8 @@
     X(DELETE_CHANGES, "DELETE FROM changes WHERE number <= ?1")                                                        \
     X(GET_CHANGE, "SELECT change FROM gallery")                                                                        \
     X(SET_CHANGE, "UPDATE gallery SET change = ?1")                                                                    \
-    X(VALUES_OF, "SELECT embedding FROM embeddings WHERE id = ?1")                                                     \
-    X(HAS_EMBEDDING, "SELECT EXISTS (SELECT 1 FROM embeddings WHERE identity_id = ?1 AND embedding = ?2"               \
-                     " AND coalesce(space, ?9) = ?3)")                                                                 \
+    X(GET_DATA_KEY, "SELECT coalesce(data_key, 0) FROM gallery")                                                       \
+    X(VALUES_OF, "SELECT embedding, identity_id FROM embeddings WHERE id = ?1")                                        \
     X(DELETE_REQUESTS, "DELETE FROM requests WHERE created_at <= datetime('now', '-24 hours')"                         \
                        " OR rowid <= (SELECT max(rowid) FROM requests) - ?1")                                          \
     X(INSERT_REQUEST, "INSERT INTO requests (key_sha256, body_sha256, identity_id, embedding_id, identity_created,"    \
@@ -114,7 +115,8 @@ enum {
 
 struct hs_gallery_conn {
     sqlite3 *db;
-    const char *legacy_space; /* borrowed from the gallery */
+    const char *legacy_space; /* both borrowed from the gallery */
+    struct hs_gallery_keys *keys;
     sqlite3_stmt *statements[HS_STMT_COUNT];
     struct hs_gallery_conn *next; /* next idle reader */
     unsigned erasures;            /* the gallery's count when this connection last dropped its cached pages */
@@ -143,6 +145,7 @@ struct hs_gallery {
     bool audit;
     int audit_keep; /* number of entries */
     char *actor;
+    struct hs_gallery_keys *keys;  /* thread-safe */
     char uid[HS_GALLERY_UID_SIZE]; /* unique id of the gallery, also stored in the file; set when opening */
     dev_t dev;                     /* of the file */
     ino_t ino;
@@ -155,6 +158,7 @@ struct hs_gallery {
     struct hs_gallery_conn *writer;
     uint32_t resets;         /* read together with `change` */
     int64_t change;          /* number of the last change in the file */
+    int64_t data_key;        /* number of the data key for new vectors; 0: they are plain */
     bool logged;             /* the current change has touched something */
     int64_t change_began_ns; /* of the current change, before its lock */
     struct hs_audit_draft draft;
@@ -285,16 +289,16 @@ sqlite3_stmt *hs_gallery_bind_name(struct hs_gallery_conn *conn, enum hs_gallery
 
 /* ---- statements ---- */
 
-/* The value of a parameter. Texts (may be NULL) and floats are borrowed until the statement is released. */
+/* The value of a parameter. Texts (may be NULL) and bytes are borrowed until the statement is released. */
 struct hs_gallery_value {
-    enum { HS_VALUE_NUMBER, HS_VALUE_TEXT, HS_VALUE_FLOATS } kind;
+    enum { HS_VALUE_NUMBER, HS_VALUE_TEXT, HS_VALUE_BYTES } kind;
     int64_t number;
-    const void *data;
-    size_t count; /* number of floats */
+    const void *data; /* NULL in HS_VALUE_BYTES: zeros */
+    size_t size;
 };
 #define HS_NUMBER(n) ((struct hs_gallery_value) { .kind = HS_VALUE_NUMBER, .number = (n) })
 #define HS_TEXT(text) ((struct hs_gallery_value) { .kind = HS_VALUE_TEXT, .data = (text) })
-#define HS_FLOATS(values, n) ((struct hs_gallery_value) { .kind = HS_VALUE_FLOATS, .data = (values), .count = (n) })
+#define HS_BYTES(data_, n) ((struct hs_gallery_value) { .kind = HS_VALUE_BYTES, .data = (data_), .size = (n) })
 #define HS_GALLERY_VALUES(...)                                                                                         \
     (const struct hs_gallery_value[]){ __VA_ARGS__ },                                                                  \
         sizeof((const struct hs_gallery_value[]) { __VA_ARGS__ }) / sizeof(struct hs_gallery_value)
@@ -311,13 +315,13 @@ sqlite3_stmt *hs_gallery_bind(struct hs_gallery_conn *conn, enum hs_gallery_stat
  * if the result is empty. */
 int hs_gallery_read_number(sqlite3_stmt *stmt, int64_t *ret, struct hs_error *err);
 
-/* Copies the floats of a blob. Returns their number, or 0 if the blob is NULL, longer than `max`
- * floats, or not a whole number of floats. */
-size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max);
+/* Inside a change: stores the vector of an existing embedding, sealed if the gallery is encrypted. */
+int hs_gallery_store_vector(struct hs_gallery *gallery, struct hs_crypt_row row, const float *values, size_t dimension,
+                            struct hs_error *err);
 
 /* ---- schema: PRAGMA user_version is its number; 0 is the two-table file of the first programs ---- */
 
-enum { HS_GALLERY_SCHEMA = 7 };
+enum { HS_GALLERY_SCHEMA = 8 };
 
 /* Reads the schema version; -1 for a file without our tables. HS_EVERSION: newer than this program supports. */
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err);

@@ -116,10 +116,12 @@ void hs_gallery_person_destroy(struct hs_gallery_person *person)
 }
 
 /* Reads a row of EMBEDDINGS_OF. After a failure *e holds what was read so far. */
-static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_gallery_embedding *e, struct hs_error *err)
+static int read_embedding(struct hs_gallery_conn *conn, sqlite3_stmt *stmt, int64_t identity_id, bool with_values,
+                          struct hs_gallery_embedding *e, struct hs_error *err)
 {
     e->id = sqlite3_column_int64(stmt, 0);
-    e->dimension = (size_t) sqlite3_column_bytes(stmt, 1) / sizeof(float);
+    const void *blob = sqlite3_column_blob(stmt, 1);
+    e->dimension = hs_crypt_dimension(blob, (size_t) sqlite3_column_bytes(stmt, 1));
     copy_time(stmt, 6, e->created_at);
     if (!column_text(stmt, 2, &e->space) || !column_text(stmt, 3, &e->model) || !column_text(stmt, 4, &e->quality) ||
         !column_text(stmt, 5, &e->source_sha256))
@@ -129,8 +131,10 @@ static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_galler
     e->values = calloc(e->dimension ? e->dimension : 1, sizeof(float));
     if (!e->values)
         return hs_gallery_no_memory(err);
-    hs_gallery_column_floats(stmt, 1, e->values, e->dimension);
-    return 0;
+    const struct hs_crypt_row row = { e->id, identity_id };
+    size_t dimension;
+    int r = hs_gallery_read_floats(conn->keys, stmt, 1, row, e->values, e->dimension, &dimension, err);
+    return r < 0 ? r : 0;
 }
 
 static int read_embeddings(struct hs_gallery_conn *conn, bool with_values, struct hs_gallery_person *person,
@@ -143,7 +147,7 @@ static int read_embeddings(struct hs_gallery_conn *conn, bool with_values, struc
     sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(person->identity.id));
     int r = 0;
     while (r == 0 && person->count < room && (r = hs_sql_step(stmt, err)) > 0)
-        r = read_embedding(stmt, with_values, &person->embeddings[person->count++], err);
+        r = read_embedding(conn, stmt, person->identity.id, with_values, &person->embeddings[person->count++], err);
     hs_sql_release(stmt);
     return r;
 }
@@ -220,15 +224,22 @@ static int enforce_limit(struct hs_gallery *gallery, int64_t identity_id, int64_
     sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(identity_id));
     int r;
     while ((r = hs_sql_step(stmt, err)) > 0) {
-        size_t dimension = hs_gallery_column_floats(stmt, 1, values, HS_GALLERY_DIMENSION_MAX);
+        const struct hs_crypt_row row = { sqlite3_column_int64(stmt, 0), identity_id };
+        size_t dimension;
+        int read =
+            hs_gallery_read_floats(gallery->keys, stmt, 1, row, values, HS_GALLERY_DIMENSION_MAX, &dimension, err);
+        if (read < 0) {
+            r = read;
+            break;
+        }
         const char *space = (const char *) sqlite3_column_text(stmt, 2);
         bool no_quality = sqlite3_column_type(stmt, 4) == SQLITE_NULL; /* before conversion to text */
         const char *quality = (const char *) sqlite3_column_text(stmt, 4);
         double score;
-        if (!hs_gallery_is_unit_vector(values, dimension))
+        if (read == 0 || !hs_gallery_is_unit_vector(values, dimension))
             dimension = 0;
         if (!space || (!quality && !no_quality) || hs_gallery_quality_score(quality, &score) < 0 ||
-            hs_prune_add(&kept, sqlite3_column_int64(stmt, 0), space, values, dimension, score) < 0) {
+            hs_prune_add(&kept, row.id, space, values, dimension, score) < 0) {
             r = hs_gallery_no_memory(err);
             break;
         }
@@ -241,6 +252,22 @@ static int enforce_limit(struct hs_gallery *gallery, int64_t identity_id, int64_
     }
     hs_prune_finish(&kept);
     return r;
+}
+
+/* A sealed vector is bound to its id, which exists only after the insertion; until then the row holds zeros. */
+static int insert_embedding(struct hs_gallery *gallery, int64_t identity_id,
+                            const struct hs_gallery_new_embedding *embedding, int64_t *ret_id, struct hs_error *err)
+{
+    size_t size = embedding->dimension * sizeof(float);
+    bool sealed = gallery->data_key != 0;
+    int r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_EMBEDDING, err, HS_NUMBER(identity_id),
+                           sealed ? HS_BYTES(NULL, HS_CRYPT_OVERHEAD + size) : HS_BYTES(embedding->values, size),
+                           HS_TEXT(embedding->space), HS_TEXT(embedding->model), HS_TEXT(embedding->quality),
+                           HS_TEXT(embedding->source_sha256), HS_NUMBER(gallery->change + 1),
+                           HS_TEXT(embedding->created_at));
+    *ret_id = sqlite3_last_insert_rowid(gallery->writer->db);
+    const struct hs_crypt_row row = { *ret_id, identity_id };
+    return r < 0 || !sealed ? r : hs_gallery_store_vector(gallery, row, embedding->values, embedding->dimension, err);
 }
 
 int hs_gallery_add_in_txn(struct hs_gallery *gallery, const char *name, const char *metadata,
@@ -264,30 +291,44 @@ int hs_gallery_add_in_txn(struct hs_gallery *gallery, const char *name, const ch
     if (r == 0)
         r = hs_gallery_touch(gallery, added->identity_id, err);
     if (r == 0)
-        r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_EMBEDDING, err, HS_NUMBER(added->identity_id),
-                           HS_FLOATS(embedding->values, embedding->dimension), HS_TEXT(embedding->space),
-                           HS_TEXT(embedding->model), HS_TEXT(embedding->quality), HS_TEXT(embedding->source_sha256),
-                           HS_NUMBER(gallery->change + 1), HS_TEXT(embedding->created_at));
-    if (r < 0)
-        return r;
-    added->embedding_id = sqlite3_last_insert_rowid(gallery->writer->db);
-    return enforce_limit(gallery, added->identity_id, &added->embedding_dropped, err);
+        r = insert_embedding(gallery, added->identity_id, embedding, &added->embedding_id, err);
+    return r < 0 ? r : enforce_limit(gallery, added->identity_id, &added->embedding_dropped, err);
+}
+
+/* Compares the vectors here and not in SQL, because stored ones may be sealed. */
+static int find_equal(struct hs_gallery *gallery, int64_t identity_id, const struct hs_gallery_new_embedding *embedding,
+                      bool *ret_present, struct hs_error *err)
+{
+    float values[HS_GALLERY_DIMENSION_MAX];
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(identity_id));
+    int r = 0;
+    while (!*ret_present && r >= 0 && (r = hs_sql_step(stmt, err)) > 0) {
+        const struct hs_crypt_row row = { sqlite3_column_int64(stmt, 0), identity_id };
+        const char *space = (const char *) sqlite3_column_text(stmt, 2);
+        size_t dimension;
+        if (!space)
+            r = hs_gallery_no_memory(err);
+        else if (strcmp(space, embedding->space) == 0)
+            r = hs_gallery_read_floats(gallery->keys, stmt, 1, row, values, HS_GALLERY_DIMENSION_MAX, &dimension, err);
+        else
+            continue;
+        *ret_present = r > 0 && dimension == embedding->dimension &&
+                       memcmp(values, embedding->values, dimension * sizeof(float)) == 0;
+    }
+    hs_sql_release(stmt);
+    sodium_memzero(values, sizeof(values));
+    return r < 0 ? r : 0;
 }
 
 int hs_gallery_has_in_txn(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err)
 {
-    int64_t id, present = 0;
+    int64_t id;
+    *ret_present = false;
     int r = hs_gallery_find(gallery, name, &id, err);
     if (r == 0)
-        r = hs_gallery_read_number(HS_GALLERY_BIND(gallery->writer, HS_STMT_HAS_EMBEDDING, HS_NUMBER(id),
-                                                   HS_FLOATS(embedding->values, embedding->dimension),
-                                                   HS_TEXT(embedding->space)),
-                                   &present, err);
-    if (r < 0 && r != HS_ENOTFOUND)
-        return r;
-    *ret_present = present;
-    return 0;
+        r = find_equal(gallery, id, embedding, ret_present, err);
+    return r == HS_ENOTFOUND ? 0 : r;
 }
 
 /* NULL: unchanged. */
@@ -443,6 +484,30 @@ int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *
     return hs_gallery_update(gallery, name, &(struct hs_gallery_update) { .new_name = new_name }, err);
 }
 
+/* Sealed vectors are bound to their identity, so they are sealed again for the identity that they move to. One that
+ * cannot be opened stays as it is. */
+static int reseal(struct hs_gallery *gallery, int64_t from_id, int64_t into_id, struct hs_error *err)
+{
+    float values[HS_GALLERY_DIMENSION_MAX];
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(from_id));
+    int r;
+    while ((r = hs_sql_step(stmt, err)) > 0) {
+        const struct hs_crypt_row row = { sqlite3_column_int64(stmt, 0), from_id };
+        const void *blob = sqlite3_column_blob(stmt, 1);
+        size_t dimension;
+        if (!hs_crypt_is_sealed(blob, (size_t) sqlite3_column_bytes(stmt, 1), NULL))
+            continue;
+        r = hs_gallery_read_floats(gallery->keys, stmt, 1, row, values, HS_GALLERY_DIMENSION_MAX, &dimension, err);
+        if (r > 0)
+            r = hs_gallery_store_vector(gallery, (struct hs_crypt_row) { row.id, into_id }, values, dimension, err);
+        if (r < 0)
+            break;
+    }
+    hs_sql_release(stmt);
+    sodium_memzero(values, sizeof(values));
+    return r;
+}
+
 static int merge_in_txn(struct hs_gallery *gallery, const char *from, const char *into, int64_t *ret_dropped,
                         struct hs_error *err)
 {
@@ -454,6 +519,8 @@ static int merge_in_txn(struct hs_gallery *gallery, const char *from, const char
         r = hs_gallery_find(gallery, into, &into_id, err);
     if (r == 0 && from_id == into_id)
         r = hs_error_set(err, HS_EINVAL, "an identity cannot be merged into itself");
+    if (r == 0)
+        r = reseal(gallery, from_id, into_id, err);
     hs_audit_draft(gallery, "merge");
     for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(moves); i++) {
         r = HS_GALLERY_RUN(gallery, moves[i], err, HS_NUMBER(from_id), HS_NUMBER(into_id));

@@ -249,7 +249,7 @@ static int audit_file(void *arg)
 {
     static struct hs_gallery_audit found;
     const struct fixture *f = arg;
-    return check_audit(hs_gallery_audit_file(f->path, 1000, "test", DIMENSION, &found, NULL), &found);
+    return check_audit(hs_gallery_audit_file(f->path, NULL, 1000, "test", DIMENSION, &found, NULL), &found);
 }
 
 static int resolve(void *arg)
