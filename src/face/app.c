@@ -80,6 +80,7 @@ int hs_face_app_open(void *state, struct hs_error *err)
         .dimension = (size_t) embedding->dimension,
         .backups = s->backup_enabled,
         .backup_interval_s = s->backup_interval,
+        .retention_s = (int64_t) s->retention,
     };
     return hs_face_maintenance_create(&options, &app->maintenance, err);
 }

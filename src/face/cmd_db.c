@@ -572,7 +572,7 @@ static int write_piece(void *arg, const char *data, size_t len)
 static int export_to(struct db *db, const char *path, int fd)
 {
     struct export_target target = { .fd = fd };
-    int r = hs_gallery_export(db->gallery, write_piece, &target, &db->err);
+    int r = hs_gallery_export(db->gallery, NULL, write_piece, &target, &db->err);
     return target.reason ? hs_error_set(&db->err, HS_EIO, "%s: %s", path, strerror(target.reason)) : r;
 }
 

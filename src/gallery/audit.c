@@ -269,7 +269,11 @@ int hs_gallery_set_space(struct hs_gallery *gallery, const char *space, const ch
     if (r < 0)
         return r;
     /* Updated vectors leave old copies in the file, as erased ones do. */
-    r = hs_gallery_end(gallery, assign_all(&a, err), true, err);
+    r = assign_all(&a, err);
+    hs_audit_draft(gallery, "set_space");
+    hs_audit_number(gallery, "identities", a.done.identities);
+    hs_audit_number(gallery, "embeddings", a.done.embeddings);
+    r = hs_gallery_end(gallery, r, true, err);
     if (r == 0)
         *ret_assigned = a.done;
     return r;

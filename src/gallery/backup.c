@@ -287,6 +287,21 @@ static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, stru
     return hs_sql_exec(db, sql, err);
 }
 
+/* No other process can append to the gallery's log while its replacement has begun. Ends the copy on failure. */
+static int carry_log(struct hs_gallery *gallery, sqlite3 *into, sqlite3_backup *copy, int64_t change,
+                     struct hs_error *err)
+{
+    struct hs_gallery_conn *conn;
+    int r = hs_gallery_begin_read(gallery, &conn, err);
+    if (r == 0) {
+        r = hs_audit_carry(gallery, conn, into, change, err);
+        hs_gallery_end_read(gallery, conn);
+    }
+    if (r < 0)
+        sqlite3_backup_finish(copy);
+    return r;
+}
+
 /* The copy begins before the backup is made, so no other process can change anything between backup
  * and replacement. */
 static int replace_content(struct hs_gallery *gallery, const char *unpacked, struct hs_error *err)
@@ -302,10 +317,14 @@ static int replace_content(struct hs_gallery *gallery, const char *unpacked, str
     if (r == 0)
         r = begin_copy(from->db, gallery->writer->db, &copy, err);
     if (r == 0)
+        r = carry_log(gallery, from->db, copy, change + RESTORE_CHANGES, err);
+    if (r == 0)
         r = end_copy(copy, gallery->backup_dir ? hs_gallery_backup_locked(gallery, NULL, err) : 0, err);
     hs_gallery_disconnect(from);
-    if (r == 0)
+    if (r == 0) {
+        hs_audit_committed(gallery);
         hs_gallery_empty_log(gallery, false, NULL);
+    }
     return r;
 }
 
@@ -351,6 +370,16 @@ static bool has_backup(const struct hs_gallery_backups *files)
     return false;
 }
 
+static int log_purge(struct hs_gallery *gallery, size_t count, struct hs_error *err)
+{
+    int r = hs_gallery_begin(gallery, err);
+    if (r < 0)
+        return r;
+    hs_audit_draft(gallery, "purge_backups");
+    hs_audit_number(gallery, "files", (int64_t) count);
+    return hs_gallery_end(gallery, hs_gallery_touch(gallery, HS_GALLERY_NO_IDENTITY, err), false, err);
+}
+
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err)
 {
@@ -367,6 +396,9 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
         r = hs_gallery_find_files(gallery, false, &files, err);
     if (r == 0 && has_backup(files))
         r = hs_gallery_backup_locked(gallery, backup, err);
+    /* Before the files are gone, so that a crash leaves no deletion without an entry. */
+    if (r == 0 && files->count > 0)
+        r = log_purge(gallery, files->count, err);
     for (size_t i = 0; r == 0 && i < files->count; i++)
         r = hs_gallery_delete_file(&files->items[i], err);
     hs_gallery_unlock_folder(lock);

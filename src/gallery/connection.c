@@ -303,6 +303,8 @@ int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
     if (r == 0)
         r = read_change_in_txn(gallery, err);
     gallery->logged = false;
+    hs_audit_draft(gallery, "change");
+    gallery->audit_next.seq = 0;
     if (r < 0) {
         record_outcome(gallery, r);
         roll_back(conn);
@@ -325,6 +327,8 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
         r = HS_GALLERY_RUN(gallery, HS_STMT_SET_CHANGE, err, HS_NUMBER(change));
     if (r == 0 && gallery->logged)
         r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_CHANGES, err, HS_NUMBER(change - HS_GALLERY_CHANGES_MAX));
+    if (r == 0 && gallery->logged)
+        r = hs_audit_append(gallery, err);
     if (r == 0)
         r = hs_sql_run(gallery->writer->statements[HS_STMT_COMMIT], err);
     record_outcome(gallery, r);
@@ -332,6 +336,7 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
         roll_back(gallery->writer);
     } else {
         gallery->change += gallery->logged;
+        hs_audit_committed(gallery);
         gallery->erasures += erases;
         if (erases || gallery->erase_pending)
             hs_gallery_empty_log(gallery, false, NULL);

@@ -48,6 +48,9 @@ struct hs_gallery_options {
     const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
     bool must_exist;                 /* fail with HS_ENOTFOUND instead of creating the file */
     bool erase_later;                /* see hs_gallery_finish_erasing */
+    bool no_audit;                   /* append no entries to the audit log (audit_log.h) */
+    int audit_keep;                  /* the newest this many entries are kept; 0: HS_AUDIT_KEEP */
+    const char *actor;               /* of changes without hs_audit_act_as; NULL: "library" */
 };
 
 /* The result of hs_gallery_open. A text is empty if its event did not happen. */
@@ -123,6 +126,12 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
                    const char *metadata, const struct hs_gallery_new_embedding *embedding,
                    struct hs_gallery_added *ret_added, struct hs_error *err);
 
+/* The same, and sets the identity's expires_at: a time, "never", or "" for the general retention (retention.h); NULL:
+ * unchanged. HS_EINVAL: also expires_at. */
+int hs_gallery_add_until(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+                         const char *metadata, const char *expires_at, const struct hs_gallery_new_embedding *embedding,
+                         struct hs_gallery_added *ret_added, struct hs_error *err);
+
 /* Returns the name of the identity that hs_gallery_add would add to or create. HS_EINVAL: invalid name. */
 int hs_gallery_resolve_name(struct hs_gallery *gallery, const char *name, char ret_name[HS_GALLERY_NAME_MAX + 1],
                             struct hs_error *err);
@@ -145,6 +154,7 @@ struct hs_gallery_identity {
     char *metadata; /* JSON object; NULL: none */
     int64_t embedding_count;
     char created_at[HS_GALLERY_TIME_SIZE], updated_at[HS_GALLERY_TIME_SIZE];
+    char expires_at[HS_GALLERY_TIME_SIZE]; /* a time, or "never"; "": by the general retention (retention.h) */
 };
 
 /* Calls `each` for at most `limit` identities whose names follow `after` (NULL: from the first), in
@@ -244,17 +254,19 @@ int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err);
 /* Renames an identity. HS_ENOTFOUND; HS_EINVAL: invalid new_name; HS_ECONFLICT: new_name is taken. */
 int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err);
 
-/* Changes name and metadata in one transaction. A NULL field leaves its value unchanged. Errors as
- * for hs_gallery_rename; also HS_EINVAL: invalid metadata. */
+/* Changes name, metadata and time of expiry in one transaction. A NULL field leaves its value
+ * unchanged. Errors as for hs_gallery_rename; also HS_EINVAL: invalid metadata or expires_at. */
 struct hs_gallery_update {
     const char *new_name;
-    const char *metadata; /* a JSON object; "" removes the metadata */
+    const char *metadata;   /* a JSON object; "" removes the metadata */
+    const char *expires_at; /* as for hs_gallery_add_until */
 };
 int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
                       struct hs_error *err);
 
 /* Moves the embeddings of `from` to `into`, within the limit described at hs_gallery_add, and
- * removes `from`. If `into` has no metadata, it gets that of `from`. HS_ENOTFOUND; HS_EINVAL: both
+ * removes `from`. If `into` has no metadata, it gets that of `from`. It gets the earlier expires_at
+ * of both; the general retention counts as later than any time, and earlier than "never". HS_ENOTFOUND; HS_EINVAL: both
  * names are the same identity. */
 int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err);
 

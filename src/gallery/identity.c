@@ -39,6 +39,7 @@ static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identit
     identity->embedding_count = sqlite3_column_int64(stmt, 5);
     copy_time(stmt, 3, identity->created_at);
     copy_time(stmt, 4, identity->updated_at);
+    copy_time(stmt, 6, identity->expires_at);
     if (!column_text(stmt, 1, &identity->name) || !column_text(stmt, 2, &identity->metadata))
         return hs_gallery_no_memory(err);
     return 0;
@@ -330,6 +331,26 @@ int hs_gallery_has_in_txn(struct hs_gallery *gallery, const char *name,
     return r == HS_ENOTFOUND ? 0 : r;
 }
 
+/* NULL: unchanged. */
+static void draft_expiry(struct hs_gallery *gallery, const char *expires_at)
+{
+    if (expires_at)
+        hs_audit_text(gallery, "expires_at", expires_at[0] ? expires_at : "default");
+}
+
+static void draft_added(struct hs_gallery *gallery, const struct hs_gallery_added *added, bool metadata,
+                        const char *expires_at)
+{
+    hs_audit_draft(gallery, added->identity_created ? "add_identity" : "add");
+    hs_audit_number(gallery, "identity", added->identity_id);
+    hs_audit_number(gallery, "embedding", added->embedding_id);
+    if (added->embedding_dropped)
+        hs_audit_number(gallery, "embedding_dropped", added->embedding_dropped);
+    if (metadata)
+        hs_audit_number(gallery, "metadata", 1);
+    draft_expiry(gallery, expires_at);
+}
+
 /* Inside a change: stores the request with its result. */
 static int store_request(struct hs_gallery *gallery, const struct hs_gallery_request *request,
                          const struct hs_gallery_added *added, struct hs_error *err)
@@ -346,6 +367,13 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
                    const char *metadata, const struct hs_gallery_new_embedding *embedding,
                    struct hs_gallery_added *ret_added, struct hs_error *err)
 {
+    return hs_gallery_add_until(gallery, request, name, metadata, NULL, embedding, ret_added, err);
+}
+
+int hs_gallery_add_until(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+                         const char *metadata, const char *expires_at, const struct hs_gallery_new_embedding *embedding,
+                         struct hs_gallery_added *ret_added, struct hs_error *err)
+{
     int r = hs_gallery_check_name(name, err);
     if (r == 0 && request)
         r = hs_gallery_check_sha256("key_sha256", request->key_sha256, err);
@@ -353,6 +381,8 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
         r = hs_gallery_check_sha256("body_sha256", request->body_sha256, err);
     if (r == 0)
         r = hs_gallery_check_metadata(metadata, err);
+    if (r == 0)
+        r = hs_gallery_check_expiry(expires_at, err);
     if (r == 0)
         r = hs_gallery_check_embedding(embedding, err);
     if (r < 0)
@@ -362,8 +392,11 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
     if (r < 0)
         return r;
     r = hs_gallery_add_in_txn(gallery, name, metadata, embedding, &added, err);
+    if (r == 0 && expires_at)
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_EXPIRY, err, HS_NUMBER(added.identity_id), HS_TEXT(expires_at));
     if (r == 0 && request)
         r = store_request(gallery, request, &added, err);
+    draft_added(gallery, &added, metadata, expires_at);
     r = hs_gallery_end(gallery, r, added.embedding_dropped != 0, err);
     if (r == 0 && ret_added)
         *ret_added = added;
@@ -419,7 +452,16 @@ static int update_in_txn(struct hs_gallery *gallery, const char *name, const cha
         if (r == HS_ECONFLICT)
             hs_error_set(err, r, "Identity '%s' already exists", new_name);
     }
-    return r < 0 ? r : hs_gallery_touch(gallery, id, err);
+    if (r == 0 && update->expires_at)
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_EXPIRY, err, HS_NUMBER(id), HS_TEXT(update->expires_at));
+    if (r < 0)
+        return r;
+    hs_audit_draft(gallery, new_name ? "rename" : update->metadata ? "set_metadata" : "set_expiry");
+    hs_audit_number(gallery, "identity", id);
+    if (new_name && update->metadata)
+        hs_audit_number(gallery, "metadata", 1);
+    draft_expiry(gallery, update->expires_at);
+    return hs_gallery_touch(gallery, id, err);
 }
 
 int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
@@ -430,6 +472,8 @@ int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct
     int r = new_name ? hs_gallery_clean_name(update->new_name, clean, err) : 0;
     if (r == 0 && update->metadata && update->metadata[0])
         r = hs_gallery_check_metadata(update->metadata, err);
+    if (r == 0)
+        r = hs_gallery_check_expiry(update->expires_at, err);
     if (r == 0)
         r = hs_gallery_begin(gallery, err);
     return r < 0 ? r : hs_gallery_end(gallery, update_in_txn(gallery, name, new_name, update, err), false, err);
@@ -468,7 +512,7 @@ static int merge_in_txn(struct hs_gallery *gallery, const char *from, const char
                         struct hs_error *err)
 {
     static const enum hs_gallery_statement moves[] = { HS_STMT_MOVE_EMBEDDINGS, HS_STMT_MOVE_METADATA,
-                                                       HS_STMT_MOVE_REQUESTS };
+                                                       HS_STMT_MOVE_REQUESTS, HS_STMT_MERGE_EXPIRY };
     int64_t from_id, into_id;
     int r = hs_gallery_find(gallery, from, &from_id, err);
     if (r == 0)
@@ -477,8 +521,16 @@ static int merge_in_txn(struct hs_gallery *gallery, const char *from, const char
         r = hs_error_set(err, HS_EINVAL, "an identity cannot be merged into itself");
     if (r == 0)
         r = reseal(gallery, from_id, into_id, err);
-    for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(moves); i++)
+    hs_audit_draft(gallery, "merge");
+    for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(moves); i++) {
         r = HS_GALLERY_RUN(gallery, moves[i], err, HS_NUMBER(from_id), HS_NUMBER(into_id));
+        if (r == 0 && moves[i] == HS_STMT_MOVE_EMBEDDINGS)
+            hs_audit_number(gallery, "embeddings", sqlite3_changes64(gallery->writer->db));
+    }
+    if (r == 0) {
+        hs_audit_number(gallery, "identity", from_id);
+        hs_audit_number(gallery, "into", into_id);
+    }
     if (r == 0)
         r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_IDENTITY, err, HS_NUMBER(from_id));
     if (r == 0)

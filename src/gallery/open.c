@@ -101,6 +101,8 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     gallery->keep_backups = options->keep_backups;
     gallery->max_embeddings_per_identity = options->max_embeddings_per_identity;
     gallery->busy_timeout_ms = options->busy_timeout_ms;
+    gallery->audit = !options->no_audit;
+    gallery->audit_keep = options->audit_keep > 0 ? options->audit_keep : HS_AUDIT_KEEP;
     int r = hs_gallery_keys_create(options->key, &gallery->keys, err);
     if (r < 0) {
         hs_gallery_close(gallery);
@@ -108,7 +110,8 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     }
     if (!copy_text(&gallery->path, options->path) || !copy_text(&gallery->backup_dir, options->backup_dir) ||
         !copy_text(&gallery->legacy_space, options->legacy_space ? options->legacy_space : HS_GALLERY_NO_SPACE) ||
-        !copy_text(&gallery->vfs, options->vfs)) {
+        !copy_text(&gallery->vfs, options->vfs) ||
+        !copy_text(&gallery->actor, options->actor ? options->actor : "library")) {
         hs_gallery_close(gallery);
         return hs_gallery_no_memory(err);
     }
@@ -139,6 +142,7 @@ void hs_gallery_close(struct hs_gallery *gallery)
     free(gallery->backup_dir);
     free(gallery->legacy_space);
     free(gallery->vfs);
+    free(gallery->actor);
     free(gallery);
 }
 
@@ -251,6 +255,22 @@ static bool has_log(const char *path)
     return !hs_str_format(log, sizeof(log), "%s-wal", path) || (stat(log, &st) == 0 && st.st_size > 0);
 }
 
+/* Drafts the entry of the audit log for what opening has changed. */
+static void draft_opening(struct hs_gallery *gallery, const struct hs_gallery_opened *opened)
+{
+    hs_audit_draft(gallery, NULL);
+    if (opened->restored_from[0])
+        hs_audit_draft(gallery, "restore_damaged");
+    else if (opened->set_aside[0])
+        hs_audit_draft(gallery, "replace_damaged");
+    else if (opened->migrated_from >= 0 || opened->orphans_erased)
+        hs_audit_draft(gallery, opened->migrated_from >= 0 ? "migrate" : "erase_orphans");
+    if (opened->migrated_from >= 0)
+        hs_audit_number(gallery, "from_schema", opened->migrated_from);
+    if (opened->orphans_erased)
+        hs_audit_number(gallery, "embeddings", opened->orphans_erased);
+}
+
 /* A file of the current schema version whose tables are not ours is damaged, even if SQLite finds
  * every page intact. */
 static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
@@ -284,7 +304,8 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
     gallery->suspect = hs_scrub_is_needed(gallery->writer->db);
     if (gallery->suspect || has_log(gallery->path))
         hs_gallery_empty_log(gallery, false, NULL);
-    return 0;
+    draft_opening(gallery, opened);
+    return hs_audit_open(gallery, err);
 }
 
 /* Some file systems cannot refuse to replace; then the folder's lock excludes other instances of

@@ -409,7 +409,7 @@ static void test_changes(void **state)
     assert_vectors(g, "a", 1, 3);
     assert_int_equal(add(g, "a", 1).embedding_dropped, 1); /* an equal vector: the older one is dropped */
     hs_buf_init(&file, 1 << 20);
-    assert_int_equal(hs_gallery_export(g, append, &file, NULL), 0);
+    assert_int_equal(hs_gallery_export(g, NULL, append, &file, NULL), 0);
     assert_int_equal(hs_gallery_import(g, (const char *) file.data, file.len, &done, NULL), 0);
     assert_int_equal(done.present, 3);
     assert_int_equal(hs_gallery_rename(g, "a", "c", NULL), 0);
