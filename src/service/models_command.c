@@ -336,8 +336,8 @@ static int do_verify(void *arg)
 
 /* ---- ready ---- */
 
-/* Exit code of `ready` if the settings cannot be read. systemd skips a unit if its ExecCondition= exits with 1 to 254, so
- * the unit fails only with this one. */
+/* Exit code of `ready` if the settings cannot be read. systemd skips a unit if its ExecCondition= exits with 1 to 254,
+ * so the unit fails only with this one. */
 enum { SETTINGS_UNREADABLE = 255 };
 
 /* Makes the same checks as `serve` before it loads a model. */

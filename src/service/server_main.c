@@ -26,10 +26,11 @@
 void hs_startup_error(const char *what, const char *solution)
 {
     const struct hs_log_field fields[] = { HS_LOG_FIELD_STRING("solution", solution) };
+    const char *prefix = hs_log_journal_prefix(HS_LOG_ERROR);
     if (hs_log_get_format() == HS_LOG_JSON)
         hs_log_fields(HS_LOG_ERROR, fields, HS_ARRAY_LEN(fields), "%s", what);
     else
-        fprintf(stderr, "Error: %s\n→ Solution: %s\n", what, solution);
+        fprintf(stderr, "%sError: %s\n%s→ Solution: %s\n", prefix, what, prefix, solution);
 }
 
 void hs_startup_log_holders(void)
@@ -387,8 +388,7 @@ static void guess_log_format(const struct hs_program *program)
     char name[HS_VARIABLE_SIZE];
     hs_schema_variable(program->schema, "logging.format", name);
     const char *format = getenv(name);
-    if (format && strcmp(format, "json") == 0)
-        hs_log_setup(program->name, HS_LOG_INFO, HS_LOG_JSON);
+    hs_log_setup(program->name, HS_LOG_INFO, format && strcmp(format, "json") == 0 ? HS_LOG_JSON : HS_LOG_TEXT);
 }
 
 static int run_service(const struct hs_invocation *call, const struct hs_config_override *given, size_t given_count)
