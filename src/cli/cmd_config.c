@@ -138,14 +138,19 @@ static int check_doc(const struct config_call *config, struct hs_doc *doc, const
         return r;
     }
     hs_settings_apply_doc(settings, doc, name, &problems);
+    size_t before = problems.errors;
     if (complete)
         check_required(config->schema, hs_doc_root(doc), name, &problems);
+    bool missing = problems.errors > before && before == 0 && config->schema->yaml_path;
     hs_print_problems(&problems);
     if (problems.no_memory)
         r = hs_error_set(err, HS_ENOMEM, "out of memory");
     else if (problems.errors)
-        r = hs_error_set(err, HS_EINVAL, "%s: %zu error%s, nothing was written", name, problems.errors,
-                         problems.errors == 1 ? "" : "s");
+        r = hs_error_set(err, HS_EINVAL, "%s: %zu error%s, nothing was written%s", name, problems.errors,
+                         problems.errors == 1 ? "" : "s",
+                         missing ? "; to use the file without the missing parts, do not render it: the service reads "
+                                   "it directly"
+                                 : "");
     hs_problems_finish(&problems);
     if (r == 0)
         *ret_settings = settings;
