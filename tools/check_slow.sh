@@ -2,13 +2,13 @@
 # Runs the tests that are too slow for every change: an hour or two on two cores. Prints the measurements of each test.
 # The exit code is 0 only if all tests pass.
 #
-#   tools/check_slow.sh BUILD [NAME…]    names: answers kills stress memory proxies mutation
+#   tools/check_slow.sh BUILD [NAME…]    names: answers kills stress failures soak memory proxies mutation
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
 build=$(cd "${1:?which build folder?}" && pwd) || exit 2
 shift
-test $# -gt 0 || set -- answers kills stress memory proxies mutation
+test $# -gt 0 || set -- answers kills stress failures soak memory proxies mutation
 export HS_BIN=$build/hailo-pose HS_MODELS_DIR=${HS_MODELS_DIR:-$PWD/.deps/models}
 export TBB_ENABLE_SANITIZERS=1 ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1:use_sigaltstack=0
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
@@ -30,6 +30,16 @@ stress() {
     test -f "$sanitized/build.ninja" ||
         meson setup "$sanitized" -Db_sanitize=address,undefined -Db_lundef=false > /dev/null || return 1
     ninja --quiet -C "$sanitized" programs && tests/hostile/stress.py --seconds 600 --build "$sanitized"
+}
+
+# Fails each call of the C library that a request causes, one at a time.
+failures() {
+    tests/hostile/failure_sweep.py --build "$build"
+}
+
+# Half an hour of ordinary load: memory, descriptors and threads must stay level.
+soak() {
+    tests/hostile/soak.py --build "$build"
 }
 
 memory() {

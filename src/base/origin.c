@@ -105,6 +105,8 @@ bool hs_address_is_loopback(const char *address)
 {
     struct in_addr four;
     struct in6_addr six;
+    if (hs_str_starts(address, "unix:"))
+        return true;
     if (inet_pton(AF_INET, address, &four) == 1)
         return ntohl(four.s_addr) >> 24 == 127;
     return inet_pton(AF_INET6, address, &six) == 1 &&

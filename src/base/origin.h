@@ -27,7 +27,8 @@ bool hs_host_is_address(const struct hs_origin *host);
 
 bool hs_host_is_loopback(const struct hs_origin *host); /* as hs_address_is_loopback; false for names */
 
-/* Returns true for 127.0.0.0/8, ::1 and IPv4-mapped 127.0.0.0/8; `address` is in the form of inet_ntop. */
+/* Returns true for 127.0.0.0/8, ::1 and IPv4-mapped 127.0.0.0/8, and for clients of unix sockets ("unix:1000");
+ * `address` is otherwise in the form of inet_ntop. */
 bool hs_address_is_loopback(const char *address);
 
 /* Return the reason why an item of a setting is invalid ("holds something else than origins such as …"), or NULL if it

@@ -24,6 +24,7 @@ struct hs_pool {
     size_t queue_max, head, waiting;
     size_t heavy_waiting;
     int heavy_max, heavy_running; /* counted for workers only, not for the deadline thread */
+    size_t running;               /* the same */
     bool ending;
     int64_t *deadlines_ns; /* of the job that each thread runs; HS_NO_DEADLINE if it has none */
     int workers;           /* threads without the deadline thread, which has no entry in deadlines_ns */
@@ -73,7 +74,9 @@ static void *work(void *arg)
             bool heavy = job_at(pool, i)->heavy;
             *deadline_ns = job_at(pool, i)->deadline_ns;
             pool->heavy_running += heavy;
+            pool->running++;
             run_job(pool, i);
+            pool->running--;
             pool->heavy_running -= heavy;
             *deadline_ns = HS_NO_DEADLINE;
         } else if (!pool->ending) {
@@ -241,4 +244,13 @@ size_t hs_pool_waiting(struct hs_pool *pool)
     size_t waiting = pool->waiting;
     pthread_mutex_unlock(&pool->lock);
     return waiting;
+}
+
+size_t hs_pool_get_load(struct hs_pool *pool, size_t *ret_waiting)
+{
+    pthread_mutex_lock(&pool->lock);
+    size_t running = pool->running;
+    *ret_waiting = pool->waiting;
+    pthread_mutex_unlock(&pool->lock);
+    return running;
 }

@@ -52,4 +52,7 @@ bool hs_pool_is_stuck(struct hs_pool *pool, int64_t grace_ns);
 
 size_t hs_pool_waiting(struct hs_pool *pool);
 
+/* Returns the number of workers that run a job now, and the number of jobs in the queue. */
+size_t hs_pool_get_load(struct hs_pool *pool, size_t *ret_waiting);
+
 #endif

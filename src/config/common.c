@@ -2,21 +2,84 @@
 
 #include <math.h>
 
+#include <string.h>
+
+#include "base/address.h"
+#include "base/credential.h"
 #include "base/origin.h"
+#include "base/str.h"
 
 #define MIB 1048576.0
 
 #define ROW(key, kind, field) .name = key, .type = HS_SETTING_##kind, .offset = offsetof(struct S, field)
 
+/* The path of a unix socket has at most 107 bytes (unix(7)). */
+static const char *host_error(const char *host)
+{
+    if (!hs_str_starts(host, "unix:") || (host[5] == '/' && strlen(host + 5) <= 107))
+        return NULL;
+    return "must have an absolute path of at most 107 bytes after \"unix:\"";
+}
+
+static const char *prefix_error(const char *prefix)
+{
+    static const char allowed[] = "/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
+    size_t len = strlen(prefix);
+    if (prefix[0] == '/' && prefix[len - 1] != '/' && !strstr(prefix, "//") && strspn(prefix, allowed) == len)
+        return NULL;
+    return "is not a path such as /pose, of letters, digits and ._~- without a final /";
+}
+
+static const char *proxy_error(const char *item)
+{
+    struct hs_address_range range;
+    if (strcmp(item, "unix") == 0 || hs_address_range_parse(item, &range))
+        return NULL;
+    return "contains an item that is not an address, a range such as 10.0.0.0/8, or unix";
+}
+
+/* A relative path becomes an absolute one when the service starts. */
+static const char *secret_error(const char *source)
+{
+    return hs_str_starts(source, "credential:") ? hs_credential_error(source) : NULL;
+}
+
+static const char *const socket_modes[] = { "0600", "0660", "0666", NULL };
+
+unsigned hs_socket_mode(const struct hs_server_settings *server)
+{
+    static const unsigned modes[] = { 0600, 0660, 0666 };
+    return modes[server->socket_mode];
+}
+
 /* In the order of enum hs_http_admin. */
 static const char *const admins[] = { "off", "local", "all", NULL };
 
 #define S hs_server_settings
-const struct hs_setting hs_server_rows[17] = {
-    { ROW("server.host", TEXT, host), .min = 1, .max = 255, .default_val = "0.0.0.0",
-      .help = "Address or host name to listen on; 0.0.0.0: all IPv4 addresses, \"::\": all IPv6 and IPv4 addresses" },
+const struct hs_setting hs_server_rows[23] = {
+    { ROW("server.host", TEXT, host), .min = 1, .max = 255, .default_val = "0.0.0.0", .item_error = host_error,
+      .help = "Address or host name to listen on; 0.0.0.0: all IPv4 addresses, \"::\": all IPv6 and IPv4 addresses, "
+              "\"unix:/path\": a unix socket (sockets that systemd passes are used instead)" },
     { ROW("server.port", INT, port), .min = 0, .max = 65535, .default_val = "8080",
       .help = "TCP port to listen on; 0: the system selects a free port" },
+    { ROW("server.socket_mode", CHOICE, socket_mode), .choices = socket_modes, .default_val = "0660",
+      .help = "Permissions of the unix socket of server.host" },
+    { ROW("server.tls_certificate", TEXT, tls_certificate), .flags = HS_SETTING_PATH | HS_SETTING_RELOAD, .max = 4095,
+      .default_val = "", .item_error = secret_error,
+      .help = "File of the TLS certificate and its chain (PEM), or credential:NAME; empty: no TLS. Read again on "
+              "SIGHUP" },
+    { ROW("server.tls_key", TEXT, tls_key), .flags = HS_SETTING_PATH | HS_SETTING_RELOAD, .max = 4095,
+      .default_val = "", .item_error = secret_error,
+      .help = "File of the private key of the TLS certificate (PEM, without passphrase, not readable by other users), "
+              "or credential:NAME" },
+    { ROW("server.redirect_port", INT, redirect_port), .min = 0, .max = 65535, .default_val = "0",
+      .help = "TCP port of server.host whose requests are redirected to https with 308; 0: none" },
+    { ROW("server.path_prefix", TEXT, path_prefix), .max = 255, .default_val = "", .item_error = prefix_error,
+      .help = "Prefix of paths such as /pose, under which requests are also served; for a proxy that does not remove "
+              "it" },
+    { ROW("server.trusted_proxies", LIST, trusted_proxies), .max = 4096, .default_val = "[]", .item_error = proxy_error,
+      .help = "Addresses or ranges of proxies whose X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto are used; "
+              "unix: the clients of unix sockets" },
     { ROW("server.max_connections", INT, max_connections), .flags = HS_SETTING_RELOAD, .min = 1, .max = 65536,
       .default_val = "256", .unit = "connections",
       .help = "Maximum number of open connections; a new one replaces the connection that has been idle longest, else "

@@ -11,8 +11,13 @@
 #include "config/setting.h"
 
 struct hs_server_settings {
-    char *host;
+    char *host; /* "unix:/path": a unix socket */
     int port;
+    int socket_mode;                 /* index into 0600, 0660, 0666: see hs_socket_mode */
+    char *tls_certificate, *tls_key; /* "": no TLS; see hs_tls_context_load */
+    int redirect_port;               /* 0: none */
+    char *path_prefix;
+    char *trusted_proxies; /* a list, see HS_SETTING_LIST */
     int max_connections;
     int max_connections_per_address; /* 0: no separate limit */
     int max_header_kb;
@@ -24,6 +29,8 @@ struct hs_server_settings {
     char *cors_origins, *allowed_hosts; /* lists, see HS_SETTING_LIST */
     int admin;                          /* enum hs_http_admin (http/access.h) */
 };
+
+unsigned hs_socket_mode(const struct hs_server_settings *server); /* permission bits */
 
 struct hs_image_settings {
     double max_megapixels;
@@ -116,7 +123,7 @@ struct hs_common_settings {
 #define HS_GROUP(table, type, member)                                                                                  \
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 
-extern const struct hs_setting hs_server_rows[17];
+extern const struct hs_setting hs_server_rows[23];
 extern const struct hs_setting hs_image_rows[5];
 extern const struct hs_setting hs_logging_rows[3];
 extern const struct hs_setting hs_model_rows[7];

@@ -185,6 +185,9 @@ static int read_text(const struct hs_setting *row, const struct hs_node *node, v
     const char *choice = row->choices ? find_text_choice(row, text, &known) : text;
     if (!choice)
         return refuse(ret_reason, "is not an allowed value");
+    const char *text_error = row->item_error && len > 0 ? row->item_error(text) : NULL;
+    if (text_error)
+        return refuse(ret_reason, text_error);
     char *copy = strdup(text);
     if (!copy)
         return HS_ENOMEM;

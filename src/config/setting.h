@@ -30,7 +30,8 @@ enum {
     HS_SETTING_SECRET = 2,    /* shown as "***" in lists for people (show), never in messages */
     HS_SETTING_UNIT = 4,      /* only read and checked here; meant for a systemd unit */
     HS_SETTING_UNUSED = 16,   /* accepted but ignored, for files of an older program; `help` explains it */
-    HS_SETTING_PATH = 32,     /* text: a path, or "sim:" and a path; a text with "://" is not a path */
+    HS_SETTING_PATH = 32,     /* text: a path, or "sim:" and a path; a text with "://" or "credential:" is not a
+                              path */
     HS_SETTING_RELOAD = 64,   /* a reload (SIGHUP) changes it; the others need a restart */
     HS_SETTING_AUTO = 8,      /* double: the word "auto" is also allowed and stored as -1, which is below min */
 };
@@ -43,7 +44,8 @@ struct hs_setting {
     size_t offset; /* into the struct of the row's group */
     double min, max;
     int multiple;                                /* HS_SETTING_SIZE only */
-    const char *(*item_error)(const char *item); /* HS_SETTING_LIST only: returns an item's error; NULL: it is valid */
+    const char *(*item_error)(const char *item); /* of a HS_SETTING_LIST, optional for a nonempty HS_SETTING_TEXT:
+                                                    returns the error of an item or the text; NULL: it is valid */
     const char *const *choices; /* of a HS_SETTING_CHOICE, optional for a HS_SETTING_TEXT; NULL-terminated */
     const char *default_val;    /* the default, as in a file; a text is without quotes */
     const char *unit;           /* for people, NULL: none */

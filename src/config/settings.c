@@ -361,12 +361,13 @@ void hs_settings_apply_override(struct hs_settings *settings, const struct hs_co
 }
 
 /* Returns the relative path in a setting's value: the part after the colon of "sim:SCRIPT", else the whole value. NULL
- * if that part is empty, an absolute path or an address with "://". */
+ * if that part is empty, an absolute path, an address with "://" or the name of a credential. */
 static const char *relative_path(const struct hs_setting *row, const char *text)
 {
     const char *colon = strchr(text, ':');
     const char *path = row->choices ? (colon ? colon + 1 : "") : text;
-    return path[0] && path[0] != '/' && !strstr(path, "://") ? path : NULL;
+    bool other = strstr(path, "://") || hs_str_starts(path, "credential:");
+    return path[0] && path[0] != '/' && !other ? path : NULL;
 }
 
 int hs_settings_make_paths_absolute(struct hs_settings *settings, const char *folder, struct hs_error *err)

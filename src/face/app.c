@@ -76,6 +76,7 @@ int hs_face_app_open(void *state, struct hs_error *err)
         .index = app->index,
         .opened = &opened,
         .model = hs_model_pool_first(app->embedder)->choice.pack->name,
+        .path = s->db_file,
         .dimension = (size_t) embedding->dimension,
         .backups = s->backup_enabled,
         .backup_interval_s = s->backup_interval,

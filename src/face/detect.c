@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/clock.h"
+#include "base/stage.h"
 #include "image/letterbox.h"
 #include "vision/face_heads.h"
 
@@ -105,13 +107,18 @@ static int run(const struct hs_face_detector *d, const struct hs_image *image, c
     int r = hs_runner_acquire(d->runner->runner, &request, &lease, err);
     if (r < 0)
         return r;
+    int64_t at = hs_clock_now_ns();
     r = hs_letterbox_apply(box, image, lease->input);
     if (r < 0)
         hs_error_set(err, r, "no memory to scale the picture");
+    hs_stage_lap_ms(HS_STAGE_PREPROCESS, &at);
     if (r == 0)
         r = hs_runner_run(lease, NULL, err);
-    if (r == 0)
+    if (r == 0) {
+        at = hs_clock_now_ns();
         r = decode_outputs(d, lease, box, list, err);
+        hs_stage_lap_ms(HS_STAGE_POSTPROCESS, &at);
+    }
     hs_runner_release(lease);
     return r;
 }

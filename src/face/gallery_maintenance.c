@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -9,7 +11,8 @@
 #include "base/str.h"
 #include "face/gallery_report.h"
 
-enum { BUSY_TIMEOUT_MS = 5000, ERASE_RETRY_S = 10, BACKUP_RETRY_S = 3600 }; /* RETRY: delay after a failure */
+/* RETRY: delay after a failure */
+enum { BUSY_TIMEOUT_MS = 5000, ERASE_RETRY_S = 10, BACKUP_RETRY_S = 3600, DISK_INTERVAL_S = 30 };
 
 struct hs_face_maintenance {
     struct hs_face_maintenance_options options;
@@ -21,6 +24,7 @@ struct hs_face_maintenance {
     pthread_cond_t wake;
     bool stop;
     int64_t erase_due_ns, backup_due_ns; /* INT64_MAX: not scheduled */
+    int64_t disk_due_ns;
     struct hs_face_maintenance_status status;
 };
 
@@ -83,14 +87,25 @@ static void read_gallery(struct hs_face_maintenance *maintenance)
     set_status(maintenance, maintenance->status.read_error, sizeof(maintenance->status.read_error), err.message);
 }
 
+/* Returns the seconds since 1970 of a time of the gallery, "2026-01-31 12:00:00" in UTC; 0 if it is invalid. */
+static int64_t seconds_of(const char *text)
+{
+    struct tm tm = { 0 };
+    const char *end = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+    return end && *end == '\0' ? (int64_t) timegm(&tm) : 0;
+}
+
 static void find_last_backup(struct hs_face_maintenance *maintenance)
 {
     struct hs_gallery_backups *backups;
     if (hs_gallery_list_backups(maintenance->options.gallery, &backups, NULL) < 0)
         return;
     bool any = backups->count > 0 && !backups->items[0].set_aside;
-    set_status(maintenance, maintenance->status.last_backup_at, sizeof(maintenance->status.last_backup_at),
-               any ? backups->items[0].created_at : "");
+    const char *created_at = any ? backups->items[0].created_at : "";
+    set_status(maintenance, maintenance->status.last_backup_at, sizeof(maintenance->status.last_backup_at), created_at);
+    pthread_mutex_lock(&maintenance->lock);
+    maintenance->status.last_backup_s = seconds_of(created_at);
+    pthread_mutex_unlock(&maintenance->lock);
     hs_gallery_backups_destroy(backups);
 }
 
@@ -121,6 +136,9 @@ static void back_up(struct hs_face_maintenance *maintenance)
     pthread_mutex_lock(&maintenance->lock);
     hs_str_copy(maintenance->status.backup_error, sizeof(maintenance->status.backup_error), r < 0 ? err.message : "");
     maintenance->backup_due_ns = interval_s > 0 ? due_in_s(interval_s) : INT64_MAX;
+    maintenance->status.backup_failures += r < 0;
+    if (r == 0)
+        maintenance->status.backed_up_s = hs_clock_wall_s();
     pthread_mutex_unlock(&maintenance->lock);
 }
 
@@ -138,11 +156,24 @@ static void finish_erasing(struct hs_face_maintenance *maintenance)
     pthread_mutex_unlock(&maintenance->lock);
 }
 
+/* A network file system may not respond, so this thread calls it and not the one that serves /metrics. */
+static void measure_disk(struct hs_face_maintenance *maintenance)
+{
+    struct statvfs disk;
+    bool known = maintenance->options.path && statvfs(maintenance->options.path, &disk) == 0;
+    pthread_mutex_lock(&maintenance->lock);
+    maintenance->status.disk_bytes = known ? (uint64_t) disk.f_blocks * disk.f_frsize : 0;
+    maintenance->status.disk_free_bytes = known ? (uint64_t) disk.f_bavail * disk.f_frsize : 0;
+    maintenance->disk_due_ns = due_in_s(DISK_INTERVAL_S);
+    pthread_mutex_unlock(&maintenance->lock);
+}
+
 /* Runs the tasks that are due. Called with the lock held; releases it while a task runs. */
 static void run_due_tasks(struct hs_face_maintenance *maintenance)
 {
     int64_t now = hs_clock_now_ns();
     bool erase = maintenance->erase_due_ns <= now, backup = maintenance->backup_due_ns <= now;
+    bool disk = maintenance->disk_due_ns <= now;
     if (erase)
         maintenance->erase_due_ns = INT64_MAX;
     pthread_mutex_unlock(&maintenance->lock);
@@ -150,12 +181,15 @@ static void run_due_tasks(struct hs_face_maintenance *maintenance)
         finish_erasing(maintenance);
     if (backup)
         back_up(maintenance);
+    if (disk)
+        measure_disk(maintenance);
     pthread_mutex_lock(&maintenance->lock);
 }
 
 static void *run(void *arg)
 {
     struct hs_face_maintenance *maintenance = arg;
+    measure_disk(maintenance);
     read_gallery(maintenance);
     if (hs_gallery_get_counts(maintenance->options.gallery).erase_pending)
         finish_erasing(maintenance);
@@ -170,6 +204,7 @@ static void *run(void *arg)
     while (!maintenance->stop) {
         int64_t due = maintenance->erase_due_ns < maintenance->backup_due_ns ? maintenance->erase_due_ns
                                                                              : maintenance->backup_due_ns;
+        due = maintenance->disk_due_ns < due ? maintenance->disk_due_ns : due;
         if (due <= hs_clock_now_ns())
             run_due_tasks(maintenance);
         else

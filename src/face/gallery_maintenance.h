@@ -28,6 +28,7 @@ struct hs_face_maintenance_options {
     const struct hs_gallery_opened *opened;
     const char *model; /* the model for searches, and its dimension */
     size_t dimension;
+    const char *path;         /* the gallery's file */
     bool backups;             /* back up at the start, unless the gallery is new, and then periodically */
     double backup_interval_s; /* 0: only at the start */
 };
@@ -35,7 +36,12 @@ struct hs_face_maintenance_options {
 struct hs_face_maintenance_status {
     struct hs_gallery_opened opened;
     char last_backup_at[HS_GALLERY_TIME_SIZE]; /* time of the newest backup; "": none */
+    int64_t last_backup_s;                     /* the same in seconds since 1970; 0: none */
+    int64_t backed_up_s;                       /* time of the last attempt that succeeded, also if the gallery had not
+                                                * changed; 0: none since the start */
     char backup_error[HS_ERROR_MESSAGE_SIZE];  /* error of the last attempt; "": it succeeded */
+    uint64_t backup_failures;                  /* attempts that failed, since the start */
+    uint64_t disk_bytes, disk_free_bytes;      /* of the file system that holds the gallery; 0: unknown */
     char read_error[HS_ERROR_MESSAGE_SIZE];    /* error that kept the gallery from being read into the index */
 };
 

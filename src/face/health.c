@@ -1,8 +1,10 @@
 #include "face/health.h"
 
-#include <inttypes.h>
+#include <string.h>
 
 #include "base/file.h"
+#include "base/mem.h"
+#include "base/metrics.h"
 #include "base/str.h"
 
 static const char file_gone[] = "the gallery file was deleted or replaced; restart the service to allow changes";
@@ -42,26 +44,73 @@ static json_t *unusable_json(const struct hs_gallery_usability *usability)
     return json;
 }
 
-void hs_face_put_metrics(const void *state, struct hs_buf *out)
+/* Writes the families that have a single value. */
+static void put_gauges(const struct hs_face_app *app, struct hs_metrics_writer *writer)
 {
+    struct hs_gallery_counts counts = hs_gallery_get_counts(app->gallery);
+    struct hs_gallery_usability usability = hs_face_index_usability(app->index);
+    struct hs_face_maintenance_status status;
+    hs_face_maintenance_get_status(app->maintenance, &status);
+    const struct {
+        struct hs_metric metric;
+        double value;
+        bool absent;
+    } rows[] = {
+        { { "hailo_gallery_identities", "People in the gallery.", HS_METRIC_GAUGE, false },
+          (double) counts.identities,
+          false },
+        { { "hailo_gallery_identities_unusable", "People in the gallery without a face that can match.",
+            HS_METRIC_GAUGE, false },
+          (double) usability.identities_without,
+          false },
+        { { "hailo_gallery_failing", "1 if the gallery cannot be read, or changes fail.", HS_METRIC_GAUGE, false },
+          strcmp(state_of(app, &status, &counts, &usability), "failed") == 0,
+          false },
+        { { "hailo_gallery_file_size_bytes", "Size of the gallery's file.", HS_METRIC_GAUGE, false },
+          (double) counts.size_bytes,
+          false },
+        { { "hailo_gallery_disk_size_bytes", "Size of the file system that holds the gallery.", HS_METRIC_GAUGE,
+            false },
+          (double) status.disk_bytes,
+          status.disk_bytes == 0 },
+        { { "hailo_gallery_disk_free_bytes", "Free bytes of that file system, as measured every 30 seconds.",
+            HS_METRIC_GAUGE, false },
+          (double) status.disk_free_bytes,
+          status.disk_bytes == 0 },
+        { { "hailo_gallery_backup_timestamp_seconds", "Time of the newest backup.", HS_METRIC_GAUGE, false },
+          (double) status.last_backup_s,
+          status.last_backup_s == 0 },
+        { { "hailo_gallery_backup_success_timestamp_seconds",
+            "Time at which a backup last succeeded, or was not needed.", HS_METRIC_GAUGE, false },
+          (double) status.backed_up_s,
+          status.backed_up_s == 0 },
+        { { "hailo_gallery_backup_interval_seconds", "Time between backups; 0: only at the start.", HS_METRIC_GAUGE,
+            false },
+          app->settings ? app->settings->database.backup_interval : 0,
+          !app->settings || !app->settings->database.backup_enabled },
+        { { "hailo_gallery_backup_failures_total", "Backups that failed.", HS_METRIC_COUNTER, true },
+          (double) status.backup_failures,
+          false },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
+        if (!rows[i].absent)
+            hs_metrics_put_single(writer, &rows[i].metric, rows[i].value);
+    }
+}
+
+void hs_face_put_metrics(const void *state, struct hs_metrics_writer *writer)
+{
+    static const struct hs_metric embeddings = { "hailo_gallery_embeddings", "Stored faces by usability.",
+                                                 HS_METRIC_GAUGE, false };
     const struct hs_face_app *app = state;
     if (!app->gallery)
         return;
-    struct hs_gallery_counts counts = hs_gallery_get_counts(app->gallery);
+    put_gauges(app, writer);
     struct hs_gallery_usability usability = hs_face_index_usability(app->index);
-    hs_buf_printf(out,
-                  "# HELP hailo_gallery_identities People in the gallery.\n"
-                  "# TYPE hailo_gallery_identities gauge\nhailo_gallery_identities %" PRId64 "\n",
-                  counts.identities);
-    hs_buf_printf(out,
-                  "# HELP hailo_gallery_identities_unusable People in the gallery without a face that can match.\n"
-                  "# TYPE hailo_gallery_identities_unusable gauge\nhailo_gallery_identities_unusable %" PRId64 "\n",
-                  usability.identities_without);
-    hs_buf_append_str(out, "# HELP hailo_gallery_embeddings Stored faces by usability.\n"
-                           "# TYPE hailo_gallery_embeddings gauge\n");
+    hs_metrics_begin(writer, &embeddings);
     for (int use = 0; use < HS_GALLERY_USES; use++)
-        hs_buf_printf(out, "hailo_gallery_embeddings{use=\"%s\"} %" PRId64 "\n", use_names[use],
-                      usability.embeddings[use]);
+        hs_metrics_put(writer, &(struct hs_metric_label) { "use", use_names[use] }, 1,
+                       (double) usability.embeddings[use]);
 }
 
 json_t *hs_face_health_database(const struct hs_face_app *app)

@@ -18,8 +18,8 @@
 json_t *hs_face_health_database(const struct hs_face_app *app);
 
 /* Writes the gallery's part of /metrics: hs_app.metrics. */
-struct hs_buf;
-void hs_face_put_metrics(const void *state, struct hs_buf *out);
+struct hs_metrics_writer;
+void hs_face_put_metrics(const void *state, struct hs_metrics_writer *writer);
 
 /* Returns the reason why the gallery is not ready: "gallery_loading" or "gallery_failed"; NULL if
  * it is ready or not configured. ret_detail is the error message, or "". */

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stage.h"
 #include "base/str.h"
 #include "gallery/search.h"
 
@@ -348,6 +349,7 @@ int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t 
     struct hs_search_hit *hits = calloc(k, sizeof(*hits));
     if (!hits)
         return hs_error_set(err, HS_ENOMEM, "no memory for %zu matches", k);
+    int64_t at = hs_clock_now_ns();
     int r = HS_ECONFLICT;
     for (int tries = 0; r == HS_ECONFLICT && tries < MAX_TRIES; tries++) {
         r = try_find(index, vector, k, above, hits, ret_matches, ret_count, err);
@@ -356,6 +358,7 @@ int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t 
             r = refreshed;
     }
     free(hits);
+    hs_stage_lap_ms(HS_STAGE_SEARCH, &at);
     return r == HS_ECONFLICT
                ? hs_error_set(err, HS_EBUSY, "the gallery changed during every attempt to search it; try again")
                : r;

@@ -3,6 +3,8 @@
 #include "cli/program.h"
 #include "face/commands.h"
 #include "face/health.h"
+#include "service/openapi.h"
+#include "service/route_docs.h"
 
 static const struct hs_example detect_examples[] = {
     { "detect .deps/samples/bus.jpg --models .deps/models", "Find the faces in a picture" },
@@ -62,6 +64,7 @@ static const struct hs_command *const commands[] = {
     &hs_command_models,
     &hs_command_backends,
     &hs_command_config,
+    &hs_command_openapi,
     &hs_command_selftest,
 };
 
@@ -130,6 +133,7 @@ static const struct hs_app app = {
     .finish = hs_face_app_finish,
     .routes = hs_face_routes,
     .route_count = &hs_face_route_count,
+    .error_object = &hs_object_error_text,
     .not_ready = gallery_reason,
     .metrics = hs_face_put_metrics,
     .configure_http = configure_http,

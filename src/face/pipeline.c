@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stage.h"
 #include "base/str.h"
 #include "face/detect.h"
 #include "face/face_select.h"
@@ -412,13 +413,14 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
     hs_str_copy(result->model, sizeof(result->model), pack->name);
     hs_face_list_init(&w.list);
     int r = decode_first(&w, err);
-    result->timings.decode_ms = hs_clock_lap_ms(&at);
+    result->timings.decode_ms = hs_stage_lap_ms(HS_STAGE_DECODE, &at);
     if (r == 0)
         r = request->known ? use_known_faces(&w, err) : detect(&w, err);
     result->timings.detect_ms = hs_clock_lap_ms(&at);
     if (r == 0)
         r = take_faces(&w, err);
-    result->timings.embed_ms = hs_clock_lap_ms(&at);
+    result->timings.embed_ms =
+        request->embed && result->count > 0 ? hs_stage_lap_ms(HS_STAGE_EMBED, &at) : hs_clock_lap_ms(&at);
     result->timings.total_ms = hs_ns_to_ms(at - start);
     hs_face_list_finish(&w.list);
     hs_image_destroy(w.image);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "face/route_docs.h"
 #include "http/admission.h"
 #include "http/failure.h"
 #include "http/param.h"
@@ -26,12 +27,6 @@ void hs_face_reply_embedding(struct hs_http_request *req, json_t *response)
     json_decref(vector);
 }
 
-/* Clients compare these texts literally, so the reason is a separate member. */
-static void reply_fixed_text(struct hs_http_request *req, int http_status, const char *known, const char *reason)
-{
-    hs_http_reply_json(req, http_status, json_pack("{s:s, s:s*}", "error", known, "detail", reason));
-}
-
 bool hs_face_require_body(struct hs_http_request *req)
 {
     const json_t *json = hs_body_json(hs_http_body(req));
@@ -40,9 +35,9 @@ bool hs_face_require_body(struct hs_http_request *req)
         (json_is_null(json) || json_is_false(json) ||
          ((json_is_object(json) || json_is_array(json)) && json_object_size(json) == 0 && json_array_size(json) == 0));
     if (nothing)
-        reply_fixed_text(req, 400, "No JSON body", NULL);
+        hs_http_reply_known_error(req, HS_EINVAL, "No JSON body", NULL, NULL);
     else if (json && !json_is_object(json))
-        reply_fixed_text(req, 400, "The body must be a JSON object", NULL);
+        hs_http_reply_known_error(req, HS_EINVAL, "The body must be a JSON object", NULL, NULL);
     else
         return true;
     return false;
@@ -54,7 +49,7 @@ bool hs_face_require_name(struct hs_http_request *req, const char **ret_name)
     const json_t *value = hs_body_value(body, "name");
     const char *name = hs_body_text(body, "name");
     if (!name && !value) {
-        reply_fixed_text(req, 400, "Missing 'name' field", NULL);
+        hs_http_reply_known_error(req, HS_EMISSING, "Missing 'name' field", NULL, NULL);
         return false;
     }
     if (!name || !name[0]) {
@@ -69,7 +64,7 @@ bool hs_face_require_gallery(struct hs_http_request *req, const struct hs_face_a
 {
     if (app->gallery)
         return true;
-    reply_fixed_text(req, 503, "Database not enabled", NULL);
+    hs_http_reply_known_error(req, HS_ENOTREADY, "Database not enabled", NULL, NULL);
     return false;
 }
 
@@ -96,14 +91,13 @@ bool hs_face_read_metadata(struct hs_http_request *req, char **ret_text)
     return *ret_text != NULL;
 }
 
-bool hs_face_read_query_bool(struct hs_http_request *req, const char *name, bool *ret)
+bool hs_face_read_query_bool(struct hs_http_request *req, const struct hs_field *field, bool *ret)
 {
-    const char *text = hs_http_query(req, name);
-    *ret = false;
-    if (!text || hs_param_read_bool(text, ret))
-        return true;
-    hs_http_reply_error(req, HS_EINVAL, name, "%s: must be true or false", name);
-    return false;
+    struct hs_error err;
+    int r = hs_query_bool(req, field, false, ret, &err);
+    if (r < 0)
+        hs_http_reply_error(req, r, field->name, "%s", err.message);
+    return r == 0;
 }
 
 bool hs_face_read_purge(struct hs_http_request *req, bool purge)
@@ -168,7 +162,8 @@ static void reply_picture_failure(struct hs_http_request *req, int code, const s
 {
     char text[HS_ERROR_MESSAGE_SIZE];
     if (is_picture_error(code))
-        reply_fixed_text(req, 400, "Failed to decode image", hs_http_failure_text(req, err, text));
+        hs_http_reply_known_error(req, code == HS_EMISSING ? code : HS_EDECODE, "Failed to decode image",
+                                  hs_http_failure_text(req, err, text), NULL);
     else
         hs_face_reply_failure(req, code, err);
 }
@@ -194,13 +189,13 @@ int hs_face_read_request(struct hs_http_request *req, const struct hs_face_app *
     ret_request->embed = param_spec->embed;
     int64_t max_faces = ret_request->max_faces;
     if (r == 0 && param_spec->all_faces)
-        r = hs_param_bool(body, "tiny_faces", ret_request->tiny, &ret_request->tiny, err);
+        r = hs_field_bool(body, &hs_face_field_tiny_faces, ret_request->tiny, &ret_request->tiny, err);
     if (!param_spec->all_faces)
         ret_request->large = ret_request->subject = true;
     else if (r == 0)
-        r = hs_param_bool(body, "large_faces", ret_request->large, &ret_request->large, err);
+        r = hs_field_bool(body, &hs_face_field_large_faces, ret_request->large, &ret_request->large, err);
     if (r == 0 && param_spec->all_faces)
-        r = hs_param_int(body, "max_faces", 1, HS_FACE_MAX_FACES, max_faces, &max_faces, err);
+        r = hs_field_int(body, &hs_face_field_max_faces, max_faces, &max_faces, err);
     ret_request->max_faces = (int) max_faces;
     return r;
 }
@@ -230,7 +225,7 @@ static int read_models(struct hs_http_request *req, const struct hs_face_app *ap
     *ret_embed = *ret_detect;
     ret_embed->model = NULL;
     if (r == 0)
-        r = hs_param_string(hs_http_body(req), "recognition_model", NULL, &ret_embed->model, err);
+        r = hs_field_string(hs_http_body(req), &hs_face_field_recognition_model, NULL, &ret_embed->model, err);
     const char *model = r == 0 ? ret_detect->model : NULL;
     const struct hs_pack *named = model ? hs_store_find(app->core.store, model) : NULL;
     if (named && named->task == HS_TASK_FACE_EMBEDDING && !ret_embed->model) {
@@ -325,6 +320,7 @@ const struct hs_face_found *hs_face_require_best(struct hs_http_request *req, co
 {
     const struct hs_face_found *best = hs_face_best(result);
     if (!best)
-        reply_fixed_text(req, 400, result->count ? "Failed to extract embedding" : "No face detected", NULL);
+        hs_http_reply_known_error(req, HS_EINVAL, result->count ? "Failed to extract embedding" : "No face detected",
+                                  NULL, NULL);
     return best;
 }

@@ -66,7 +66,7 @@ json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const 
 bool hs_face_read_metadata(struct hs_http_request *req, char **ret_text);
 
 /* Reads a boolean query parameter; false if absent. */
-bool hs_face_read_query_bool(struct hs_http_request *req, const char *name, bool *ret);
+bool hs_face_read_query_bool(struct hs_http_request *req, const struct hs_field *field, bool *ret);
 
 /* Returns true unless `purge` is set and the client is not an administrator (http/access.h); then
  * responds 403. */

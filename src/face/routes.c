@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "face/health.h"
 #include "face/request_params.h"
+#include "face/route_docs.h"
 #include "face/routes_database.h"
 #include "http/param.h"
 #include "service/app_routes.h"
@@ -56,7 +57,7 @@ static void post_detect(struct hs_http_request *req)
     bool landmarks;
     if (!hs_face_require_body(req))
         return;
-    if (hs_param_bool(hs_http_body(req), "return_landmarks", false, &landmarks, &err) < 0) {
+    if (hs_field_bool(hs_http_body(req), &hs_face_field_return_landmarks, false, &landmarks, &err) < 0) {
         hs_face_reply_failure(req, HS_EINVAL, &err);
         return;
     }
@@ -67,47 +68,71 @@ static void post_detect(struct hs_http_request *req)
     hs_face_result_finish(&result);
 }
 
-struct detect_batch {
+/* A batch: the request that applies to all of its pictures. */
+struct face_batch {
+    const struct hs_face_app *app;
     struct hs_face_pipeline pipeline;
     struct hs_face_request request;
-    bool landmarks;
+    bool landmarks;               /* detect */
+    struct hs_face_recognize how; /* recognize */
 };
+
+/* Finds the faces in a picture. The caller always finishes *ret_result. */
+static int find_one(const struct face_batch *of, const struct hs_batch_picture *picture,
+                    struct hs_face_result *ret_result, struct hs_error *err)
+{
+    return hs_face_find(&of->pipeline, picture->data, picture->len, &of->request, picture->deadline_ns, picture->cancel,
+                        ret_result, err);
+}
 
 static int detect_one(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
 {
-    const struct detect_batch *batch = ctx;
+    const struct face_batch *of = ctx;
     struct hs_face_result result = { 0 };
-    int r = hs_face_find(&batch->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
-                         picture->cancel, &result, err);
+    int r = find_one(of, picture, &result, err);
     if (r == 0)
-        r = hs_batch_append(picture, hs_face_detect_json(&result, batch->landmarks), out, err);
+        r = hs_batch_append(picture, hs_face_detect_json(&result, of->landmarks), out, err);
     hs_face_result_finish(&result);
     return r;
 }
 
-static void post_batch(struct hs_http_request *req)
+/* Reads the fields that all batches have, and replies. */
+static void reply_batch(struct hs_http_request *req, struct face_batch *of, const struct hs_face_param_spec *param_spec,
+                        int (*process)(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out,
+                                       struct hs_error *err))
 {
-    const struct hs_face_param_spec param_spec = { .image = "image", .all_faces = true };
-    const struct hs_face_app *app = hs_http_context(req);
-    struct detect_batch of = { .landmarks = false };
     const struct hs_batch batch = {
-        .process = detect_one, .failure = hs_face_failure_json, .parallel = app->settings->device.batch_size, .ctx = &of
+        .process = process,
+        .failure = hs_face_failure_json,
+        .parallel = of->app->settings->device.batch_size,
+        .ctx = of,
     };
     struct hs_error err;
-    if (!hs_face_require_body(req))
-        return;
-    int r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
+    int r = hs_face_read_request(req, of->app, param_spec, &of->request, NULL, &err);
     if (r == 0)
-        r = hs_face_read_request(req, app, &param_spec, &of.request, NULL, &err);
-    if (r == 0)
-        r = hs_face_acquire_pipeline(req, app, &param_spec, &of.pipeline, &err);
+        r = hs_face_acquire_pipeline(req, of->app, param_spec, &of->pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;
     }
-    of.request.priority = HS_BACKGROUND;
+    of->request.priority = HS_BACKGROUND;
+    of->how.deadline_ns = hs_http_deadline_ns(req); /* hs_face_acquire_pipeline may have shortened it */
     hs_batch_reply(req, &batch);
-    hs_face_unref_models(app, &of.pipeline);
+    hs_face_unref_models(of->app, &of->pipeline);
+}
+
+static void post_detect_batch(struct hs_http_request *req)
+{
+    const struct hs_face_param_spec param_spec = { .image = "image", .all_faces = true };
+    struct face_batch of = { .app = hs_http_context(req) };
+    struct hs_error err;
+    if (!hs_face_require_body(req))
+        return;
+    int r = hs_field_bool(hs_http_body(req), &hs_face_field_return_landmarks, false, &of.landmarks, &err);
+    if (r < 0)
+        hs_face_reply_failure(req, r, &err);
+    else
+        reply_batch(req, &of, &param_spec, detect_one);
 }
 
 static void post_embed(struct hs_http_request *req)
@@ -140,11 +165,11 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
     if (word && strcmp(word, "auto") == 0)
         ret->threshold = (double) hs_model_pool_first(app->embedder)->choice.pack->embedding.threshold;
     else
-        r = hs_param_double(body, "threshold", 0, 1, ret->threshold, &ret->threshold, err);
+        r = hs_field_double(body, &hs_face_field_threshold, ret->threshold, &ret->threshold, err);
     if (r == 0)
-        r = hs_param_double(body, "min_margin", 0, 1, ret->margin, &ret->margin, err);
+        r = hs_field_double(body, &hs_face_field_min_margin, ret->margin, &ret->margin, err);
     if (r == 0)
-        r = hs_param_int(body, "candidates", 0, HS_FACE_CANDIDATES_MAX, 0, &candidates, err);
+        r = hs_field_int(body, &hs_face_field_candidates, 0, &candidates, err);
     ret->candidates = (size_t) candidates;
     return r;
 }
@@ -177,6 +202,34 @@ static void post_recognize(struct hs_http_request *req)
     hs_face_result_finish(&result);
 }
 
+static int recognize_one(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
+{
+    const struct face_batch *of = ctx;
+    struct hs_face_result result = { 0 };
+    int r = find_one(of, picture, &result, err);
+    json_t *response = r == 0 ? hs_face_recognize_json(of->app, &result, &of->how, err) : NULL;
+    if (r == 0)
+        r = response ? hs_batch_append(picture, response, out, err) : err->code;
+    hs_face_result_finish(&result);
+    return r;
+}
+
+static void post_recognize_batch(struct hs_http_request *req)
+{
+    const struct hs_face_param_spec param_spec = {
+        .image = "image", .embed = true, .gallery = true, .all_faces = true
+    };
+    struct face_batch of = { .app = hs_http_context(req) };
+    struct hs_error err;
+    if (!hs_face_require_gallery(req, of.app) || !hs_face_require_body(req))
+        return;
+    int r = read_recognize(req, of.app, &of.how, &err);
+    if (r < 0)
+        hs_face_reply_failure(req, r, &err);
+    else
+        reply_batch(req, &of, &param_spec, recognize_one);
+}
+
 static void post_compare(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
@@ -205,58 +258,88 @@ static int check_gallery(struct hs_http_request *req)
     return !hs_face_require_gallery(req, hs_http_context(req));
 }
 
-#define POST(where, function, pictures, first, how)                                                                    \
+#define POST(where, function, pictures, first, needed, how, what)                                                      \
     {                                                                                                                  \
         .method = "POST", .path = (where), .handle = (function), .check = (first), .is_heavy = hs_heavy_pictures,      \
-        .flags = (how), .body = HS_BODY_FORM_OR_JSON, .spec = {                                                        \
+        .scope = (needed), .flags = (how), .body = HS_BODY_FORM_OR_JSON, .doc = &hs_face_doc_##what, .spec = {         \
             .files = (pictures),                                                                                       \
+            .fields = hs_face_##what##_fields,                                                                         \
             .any_json = true                                                                                           \
         }                                                                                                              \
     }
-#define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
-#define DELETE(where, function)                                                                                        \
+#define BATCH(where, function, first, needed, what)                                                                    \
+    {                                                                                                                  \
+        .method = "POST", .path = (where), .handle = (function), .check = (first), .is_heavy = hs_heavy_pictures,      \
+        .scope = (needed), .body = HS_BODY_FORM_OR_JSON, .doc = &hs_face_doc_##what, .spec = {                         \
+            .list = several_pictures,                                                                                  \
+            .list_member = "image",                                                                                    \
+            .fields = hs_face_##what##_fields,                                                                         \
+            .any_json = true                                                                                           \
+        }                                                                                                              \
+    }
+#define GET(where, function, what)                                                                                     \
+    { .method = "GET",                                                                                                 \
+      .path = (where),                                                                                                 \
+      .handle = (function),                                                                                            \
+      .scope = HS_SCOPE_GALLERY_READ,                                                                                  \
+      .doc = &hs_face_doc_##what }
+#define DELETE(where, function, what)                                                                                  \
     { .method = "DELETE",                                                                                              \
       .path = (where),                                                                                                 \
       .handle = (function),                                                                                            \
+      .scope = HS_SCOPE_GALLERY_WRITE,                                                                                 \
       .is_heavy = hs_face_is_purge,                                                                                    \
-      .flags = HS_HTTP_CHANGES }
-#define IDENTITY "/v1/database/identities/{name}"
+      .flags = HS_HTTP_CHANGES,                                                                                        \
+      .doc = &hs_face_doc_##what }
+#define IDENTITIES "/v1/database/identities"
+#define IDENTITY IDENTITIES "/{name}"
 
 const struct hs_http_route hs_face_routes[] = {
-    GET("/health", get_health, HS_HTTP_INLINE | HS_HTTP_PROBE),
+    { .method = "GET",
+      .path = "/health",
+      .handle = get_health,
+      .flags = HS_HTTP_INLINE | HS_HTTP_PROBE | HS_HTTP_OPEN,
+      .doc = &hs_face_doc_health },
     HS_APP_ROUTES,
-    POST("/v1/detect", post_detect, one_picture, NULL, 0),
-    { .method = "POST",
-      .path = "/v1/detect/batch",
-      .handle = post_batch,
-      .is_heavy = hs_heavy_pictures,
-      .body = HS_BODY_FORM_OR_JSON,
-      .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },
-    POST("/v1/embed", post_embed, one_picture, NULL, 0),
-    POST("/v1/recognize", post_recognize, one_picture, check_gallery, 0),
-    POST("/v1/compare", post_compare, two_pictures, NULL, 0),
-    POST("/v1/database/add", hs_face_post_add, one_picture, check_gallery, HS_HTTP_CHANGES),
+    POST("/v1/detect", post_detect, one_picture, NULL, HS_SCOPE_DETECT, 0, detect),
+    BATCH("/v1/detect/batch", post_detect_batch, NULL, HS_SCOPE_DETECT, detect_batch),
+    POST("/v1/embed", post_embed, one_picture, NULL, HS_SCOPE_RECOGNIZE, 0, embed),
+    POST("/v1/recognize", post_recognize, one_picture, check_gallery, HS_SCOPE_RECOGNIZE, 0, recognize),
+    BATCH("/v1/recognize/batch", post_recognize_batch, check_gallery, HS_SCOPE_RECOGNIZE, recognize_batch),
+    POST("/v1/compare", post_compare, two_pictures, NULL, HS_SCOPE_RECOGNIZE, 0, compare),
+    POST("/v1/database/add", hs_face_post_add, one_picture, check_gallery, HS_SCOPE_GALLERY_WRITE, HS_HTTP_CHANGES,
+         add),
     { .method = "POST",
       .path = "/v1/database/remove",
       .handle = hs_face_post_remove,
+      .scope = HS_SCOPE_GALLERY_WRITE,
       .check = check_gallery,
       .is_heavy = hs_face_is_purge,
       .flags = HS_HTTP_CHANGES,
       .body = HS_BODY_FORM_OR_JSON,
-      .spec = { .any_json = true } },
-    POST("/v1/database/verify", hs_face_post_verify, one_picture, check_gallery, 0),
-    { .method = "GET", .path = "/v1/database/list", .handle = hs_face_get_list, .is_heavy = hs_face_is_full_list },
-    GET(IDENTITY, hs_face_get_identity, 0),
+      .spec = { .fields = hs_face_remove_fields, .any_json = true },
+      .doc = &hs_face_doc_remove },
+    POST("/v1/database/verify", hs_face_post_verify, one_picture, check_gallery, HS_SCOPE_RECOGNIZE, 0, verify),
+    { .method = "GET",
+      .path = "/v1/database/list",
+      .handle = hs_face_get_list,
+      .scope = HS_SCOPE_GALLERY_READ,
+      .is_heavy = hs_face_is_full_list,
+      .doc = &hs_face_doc_list },
+    GET(IDENTITIES, hs_face_get_identities, identities),
+    GET(IDENTITY, hs_face_get_identity, get_identity),
     { .method = "PUT",
       .path = IDENTITY,
       .handle = hs_face_put_identity,
+      .scope = HS_SCOPE_GALLERY_WRITE,
       .check = check_gallery,
       .flags = HS_HTTP_CHANGES,
       .body = HS_BODY_FORM_OR_JSON,
-      .spec = { .any_json = true } },
-    DELETE(IDENTITY, hs_face_delete_identity),
-    GET(IDENTITY "/embeddings", hs_face_get_embeddings, 0),
-    GET(IDENTITY "/embeddings/{id}", hs_face_get_embedding, 0),
-    DELETE(IDENTITY "/embeddings/{id}", hs_face_delete_embedding),
+      .spec = { .fields = hs_face_update_fields, .any_json = true },
+      .doc = &hs_face_doc_put_identity },
+    DELETE(IDENTITY, hs_face_delete_identity, delete_identity),
+    GET(IDENTITY "/embeddings", hs_face_get_embeddings, embeddings),
+    GET(IDENTITY "/embeddings/{id}", hs_face_get_embedding, get_embedding),
+    DELETE(IDENTITY "/embeddings/{id}", hs_face_delete_embedding, delete_embedding),
 };
 const size_t hs_face_route_count = HS_ARRAY_LEN(hs_face_routes);

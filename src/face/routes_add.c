@@ -10,13 +10,12 @@
 #include "base/str.h"
 #include "face/enrol.h"
 #include "face/request_params.h"
+#include "face/route_docs.h"
 #include "face/routes_database.h"
 #include "gallery/validate.h"
 #include "http/param.h"
 #include "service/request_options.h"
 #include "service/response_warnings.h"
-
-enum { KEY_MAX = 255 };
 
 /* One request to add. */
 struct add {
@@ -42,9 +41,9 @@ static bool read_options(struct add *add)
     int r = hs_gallery_resolve_name(add->app->gallery, add->name, add->stored_name, &err);
     add->name = add->stored_name;
     if (r == 0)
-        r = hs_param_enum(body, "gate", hs_enrol_gates, add->app->settings->database.enrolment, &gate, &err);
+        r = hs_field_choice(body, &hs_face_field_gate, add->app->settings->database.enrolment, &gate, &err);
     if (r == 0)
-        r = hs_param_bool(body, "dry_run", false, &add->dry_run, &err);
+        r = hs_field_bool(body, &hs_face_field_dry_run, false, &add->dry_run, &err);
     if (r == 0 && !hs_face_read_metadata(add->req, &add->metadata))
         return false;
     if (r == 0 && add->metadata && !add->metadata[0]) {
@@ -63,7 +62,7 @@ static bool read_options(struct add *add)
 
 static bool read_key(struct add *add)
 {
-    const char *key = hs_http_header(add->req, "Idempotency-Key");
+    const char *key = hs_http_header(add->req, hs_face_header_key.name);
     if (!key)
         return true;
     size_t len = strlen(key);
@@ -71,9 +70,10 @@ static bool read_key(struct add *add)
         if (key[i] < 0x20 || key[i] > 0x7e)
             len = 0;
     }
-    if (len < 1 || len > KEY_MAX) {
-        hs_http_reply_error(add->req, HS_EINVAL, NULL, "Idempotency-Key: must be 1 to %d printable ASCII characters",
-                            KEY_MAX);
+    size_t max = (size_t) hs_face_header_key.max;
+    if (len < 1 || len > max) {
+        hs_http_reply_error(add->req, HS_EINVAL, NULL, "Idempotency-Key: must be 1 to %zu printable ASCII characters",
+                            max);
         return false;
     }
     hs_sha256(key, len, add->key_sha256);
@@ -136,10 +136,10 @@ static void reply_refused(const struct add *add, const struct hs_face_result *re
     hs_enrol_reasons_text(verdict, why, sizeof(why));
     char text[HS_ERROR_MESSAGE_SIZE + 64];
     hs_str_format(text, sizeof(text), "Enrolment of '%s' refused: %s", add->name, why);
-    json_t *response = json_pack("{s:s, s:s, s:o}", "error", text, "gate", hs_enrol_gates[add->gate], "reasons",
-                                 hs_enrol_reasons_json(verdict));
-    hs_http_reply_json(add->req, hs_status_http(HS_EREFUSED),
-                       hs_response_warn_damage(response, "image", result->damage));
+    json_t *more =
+        json_pack("{s:s, s:o}", "gate", hs_enrol_gates[add->gate], "reasons", hs_enrol_reasons_json(verdict));
+    more = hs_response_warn_damage(more, "image", result->damage);
+    hs_http_reply_known_error(add->req, more ? HS_EREFUSED : HS_ENOMEM, text, NULL, more);
 }
 
 /* Responds with the effect that the addition would have. */

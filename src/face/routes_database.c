@@ -10,13 +10,14 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "face/request_params.h"
+#include "face/route_docs.h"
 #include "gallery/validate.h"
 #include "http/param.h"
 #include "service/request_options.h"
 #include "service/response_warnings.h"
 #include "vision/embedding.h"
 
-enum { LIGHT_LIST_MAX = 1000 }; /* identities */
+enum { LIGHT_LIST_MAX = 1000, PAGE_DEFAULT = 100 }; /* identities */
 
 json_t *hs_face_text_json(const char *text)
 {
@@ -146,7 +147,7 @@ bool hs_face_is_purge(struct hs_http_request *req)
     const struct hs_body *body = hs_http_body(req);
     const char *text = hs_http_peek_query(req, "purge_backups");
     bool purge = false;
-    if (body && hs_param_bool(body, "purge_backups", false, &purge, NULL) == 0 && purge)
+    if (body && hs_field_bool(body, &hs_face_field_purge_backups, false, &purge, NULL) == 0 && purge)
         return true;
     return text && hs_param_read_bool(text, &purge) && purge;
 }
@@ -158,11 +159,11 @@ void hs_face_post_remove(struct hs_http_request *req)
     const char *name;
     bool purge, by_query;
     if (!hs_face_require_gallery(req, app) || !hs_face_require_name(req, &name) ||
-        !hs_face_read_query_bool(req, "purge_backups", &by_query))
+        !hs_face_read_query_bool(req, &hs_face_field_purge_backups, &by_query))
         return;
     /* Also accept the query parameter, as the DELETE routes do, so that a misplaced one is not
      * ignored during an erasure. */
-    if (hs_param_bool(hs_http_body(req), "purge_backups", false, &purge, &err) < 0)
+    if (hs_field_bool(hs_http_body(req), &hs_face_field_purge_backups, false, &purge, &err) < 0)
         hs_face_reply_failure(req, HS_EINVAL, &err);
     else if (hs_face_read_purge(req, purge || by_query))
         hs_face_remove_named(req, app, name, purge || by_query);
@@ -247,33 +248,69 @@ bool hs_face_is_full_list(struct hs_http_request *req)
     return !text || !hs_str_to_int64(text, &limit) || limit > LIGHT_LIST_MAX;
 }
 
-void hs_face_get_list(struct hs_http_request *req)
+/* A list of identities: `fill` appends one to a JSON array. */
+struct list {
+    const struct hs_field *limit; /* its row in the query */
+    int64_t fallback;             /* without it */
+    int (*fill)(void *arg, const struct hs_gallery_identity *identity);
+};
+
+/* Returns the response for a list; NULL after an error response. */
+static json_t *list_json(struct hs_http_request *req, const struct hs_face_app *app, const struct list *list)
 {
-    const struct hs_face_app *app = hs_http_context(req);
-    const char *limit_text = hs_http_query(req, "limit"), *cursor = hs_http_query(req, "cursor");
+    const char *cursor = hs_http_query(req, hs_face_query_cursor.name);
     struct hs_error err = { .message = "no memory for the list" };
-    int64_t limit = INT64_MAX;
+    int64_t limit;
     bool more;
-    if (!hs_face_require_gallery(req, app))
-        return;
-    if (limit_text && (!hs_str_to_int64(limit_text, &limit) || limit < 1)) {
-        hs_http_reply_error(req, HS_EINVAL, "limit", "limit: must be a whole number above 0");
-        return;
+    int r = hs_query_int(req, list->limit, list->fallback, &limit, &err);
+    if (r < 0) {
+        hs_http_reply_error(req, r, list->limit->name, "%s", err.message);
+        return NULL;
     }
     json_t *identities = json_array();
-    int r = hs_gallery_for_each_identity(app->gallery, cursor && cursor[0] ? cursor : NULL, (size_t) limit,
-                                         list_identity, identities, &more, &err);
+    r = hs_gallery_for_each_identity(app->gallery, cursor && cursor[0] ? cursor : NULL, (size_t) limit, list->fill,
+                                     identities, &more, &err);
     if (r < 0) {
         json_decref(identities);
         hs_face_reply_failure(req, r, &err);
-        return;
+        return NULL;
     }
-    size_t count = json_array_size(identities);
     const char *next = more ? next_cursor(identities, cursor) : NULL;
-    json_t *response = json_pack("{s:O, s:I}", "identities", identities, "count", (json_int_t) count);
+    json_t *response =
+        json_pack("{s:O, s:I}", "identities", identities, "count", (json_int_t) json_array_size(identities));
     /* Without the cursor a client would take the list for complete. */
     if (next)
         response = hs_json_with_member(response, "next_cursor", json_string(next));
-    hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
     json_decref(identities);
+    if (!response)
+        hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the list");
+    return response;
+}
+
+void hs_face_get_list(struct hs_http_request *req)
+{
+    const struct list list = { &hs_face_query_limit, INT64_MAX, list_identity };
+    const struct hs_face_app *app = hs_http_context(req);
+    json_t *response = hs_face_require_gallery(req, app) ? list_json(req, app, &list) : NULL;
+    if (response)
+        hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
+}
+
+static int list_with_update(void *arg, const struct hs_gallery_identity *identity)
+{
+    json_t *json =
+        hs_json_with_member(hs_face_identity_json(identity), "updated_at", hs_face_text_json(identity->updated_at));
+    return json_array_append_new(arg, json) < 0 ? HS_ENOMEM : 0;
+}
+
+void hs_face_get_identities(struct hs_http_request *req)
+{
+    const struct list list = { &hs_face_query_page, PAGE_DEFAULT, list_with_update };
+    const struct hs_face_app *app = hs_http_context(req);
+    json_t *response = hs_face_require_gallery(req, app) ? list_json(req, app, &list) : NULL;
+    if (!response)
+        return;
+    response = hs_json_with_member(response, "total",
+                                   json_integer((json_int_t) hs_gallery_get_counts(app->gallery).identities));
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, response));
 }

@@ -16,6 +16,7 @@ void hs_face_post_add(struct hs_http_request *req);
 void hs_face_post_remove(struct hs_http_request *req);
 void hs_face_post_verify(struct hs_http_request *req);
 void hs_face_get_list(struct hs_http_request *req);
+void hs_face_get_identities(struct hs_http_request *req);
 
 /* is_heavy of the routes that remove: purging backups makes a new backup of the whole gallery. */
 bool hs_face_is_purge(struct hs_http_request *req);

@@ -6,6 +6,7 @@
 #include "base/json_writer.h"
 #include "base/str.h"
 #include "face/request_params.h"
+#include "face/route_docs.h"
 #include "face/routes_database.h"
 #include "gallery/name.h"
 #include "gallery/validate.h"
@@ -69,7 +70,7 @@ void hs_face_delete_identity(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
     bool purge;
-    if (hs_face_require_gallery(req, app) && hs_face_read_query_bool(req, "purge_backups", &purge) &&
+    if (hs_face_require_gallery(req, app) && hs_face_read_query_bool(req, &hs_face_field_purge_backups, &purge) &&
         hs_face_read_purge(req, purge))
         hs_face_remove_named(req, app, hs_http_param(req, 0), purge);
 }
@@ -83,7 +84,7 @@ void hs_face_put_identity(struct hs_http_request *req)
     char *metadata, new_name[HS_GALLERY_NAME_MAX + 1];
     if (!hs_face_require_gallery(req, app) || !hs_face_require_body(req))
         return;
-    int r = hs_param_string(hs_http_body(req), "name", NULL, &update.new_name, &err);
+    int r = hs_field_string(hs_http_body(req), &hs_face_field_name, NULL, &update.new_name, &err);
     if (r == 0 && update.new_name)
         r = hs_gallery_clean_name(update.new_name, new_name, &err);
     if (r < 0) {
@@ -146,7 +147,7 @@ void hs_face_get_embedding(struct hs_http_request *req)
 {
     struct hs_gallery_person *person;
     bool vector;
-    if (!hs_face_read_query_bool(req, "vector", &vector))
+    if (!hs_face_read_query_bool(req, &hs_face_query_vector, &vector))
         return;
     const struct hs_gallery_embedding *e = require_embedding(req, vector, &person);
     if (e) {
@@ -183,7 +184,7 @@ void hs_face_delete_embedding(struct hs_http_request *req)
 {
     struct hs_gallery_person *person;
     bool purge;
-    if (!hs_face_read_query_bool(req, "purge_backups", &purge) || !hs_face_read_purge(req, purge))
+    if (!hs_face_read_query_bool(req, &hs_face_field_purge_backups, &purge) || !hs_face_read_purge(req, purge))
         return;
     const struct hs_gallery_embedding *e = require_embedding(req, false, &person);
     if (e)

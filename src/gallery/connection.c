@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stage.h"
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
 #include "gallery/name.h"
@@ -281,11 +282,12 @@ static void record_outcome(struct hs_gallery *gallery, int r)
 
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
 {
-    int64_t deadline_ns = hs_deadline_in_ms(gallery->busy_timeout_ms);
+    int64_t deadline_ns = hs_deadline_in_ms(gallery->busy_timeout_ms), start_ns = hs_clock_now_ns();
     int r = lock_until(gallery, deadline_ns, err);
     if (r < 0)
         return r;
     struct hs_gallery_conn *conn = gallery->writer;
+    gallery->change_began_ns = start_ns;
     int64_t left_ns = deadline_ns - hs_clock_now_ns();
     roll_back(conn); /* needed if the rollback at the end of the last change failed */
     r = hs_gallery_check_file(gallery, err);
@@ -331,6 +333,7 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
             hs_gallery_empty_log(gallery, false, NULL);
         drop_all_page_caches(gallery);
     }
+    hs_stage_record(HS_STAGE_DATABASE, hs_clock_now_ns() - gallery->change_began_ns);
     hs_gallery_unlock_change(gallery);
     return r;
 }

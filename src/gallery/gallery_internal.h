@@ -116,10 +116,11 @@ struct hs_gallery {
     pthread_cond_t change_ends;
     bool changing;
     struct hs_gallery_conn *writer;
-    uint32_t resets; /* read together with `change` */
-    int64_t change;  /* number of the last change in the file */
-    bool logged;     /* the current change has touched something */
-    bool suspect;    /* another program may have left old content in unused parts of the file */
+    uint32_t resets;         /* read together with `change` */
+    int64_t change;          /* number of the last change in the file */
+    bool logged;             /* the current change has touched something */
+    int64_t change_began_ns; /* of the current change, before its lock */
+    bool suspect;            /* another program may have left old content in unused parts of the file */
 
     pthread_mutex_t readers_lock; /* guards the fields up to reader_count */
     pthread_cond_t reader_is_idle;
@@ -240,7 +241,7 @@ size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_value
 
 /* ---- schema: PRAGMA user_version is its number; 0 is the two-table file of the first programs ---- */
 
-enum { HS_GALLERY_SCHEMA = 6 };
+enum { HS_GALLERY_SCHEMA = 7 };
 
 /* Reads the schema version; -1 for a file without our tables. HS_EVERSION: newer than this program supports. */
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err);

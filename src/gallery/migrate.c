@@ -60,7 +60,15 @@ static const char *const step_6[] = {
     NULL,
 };
 
-static const char *const *const steps[] = { step_1, step_2, step_3, step_4, step_5, step_6 };
+/* The audit log (audit_log.h), and the time at which an identity expires: NULL: by database.retention, 'never', or a
+ * time. */
+static const char *const step_7[] = {
+    "CREATE TABLE IF NOT EXISTS audit_log (seq INTEGER PRIMARY KEY NOT NULL, entry TEXT NOT NULL, hash BLOB NOT NULL)",
+    "ALTER TABLE identities ADD COLUMN expires_at TEXT",
+    NULL,
+};
+
+static const char *const *const steps[] = { step_1, step_2, step_3, step_4, step_5, step_6, step_7 };
 _Static_assert(HS_ARRAY_LEN(steps) == HS_GALLERY_SCHEMA, "one step a version");
 
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err)
@@ -134,7 +142,7 @@ static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err
 
 /* ---- schema checks ---- */
 
-#define OUR_TABLES "('identities'), ('embeddings'), ('requests'), ('gallery'), ('changes')"
+#define OUR_TABLES "('identities'), ('embeddings'), ('requests'), ('gallery'), ('changes'), ('audit_log')"
 
 /* Each query returns the name of an object that is not ours, or nothing. Differences in the
  * statement texts do not matter, because older programs formatted them differently; but no version
@@ -167,11 +175,12 @@ int hs_gallery_check_objects(sqlite3 *db, struct hs_error *err)
 int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err)
 {
     static const char our_columns[] =
-        "SELECT group_concat(columns, ';') = 'id,name,created_at,updated_at,metadata,change;"
+        "SELECT group_concat(columns, ';') = 'id,name,created_at,updated_at,metadata,change,expires_at;"
         "id,identity_id,embedding,created_at,space,model,quality,source_sha256,change;"
         "key_sha256,body_sha256,identity_id,embedding_id,identity_created,embedding_dropped,created_at;"
-        "uid,change;number,identity_id' FROM (SELECT (SELECT group_concat(name) FROM pragma_table_xinfo(t.column1))"
-        " AS columns FROM (VALUES " OUR_TABLES ") t)";
+        "uid,change;number,identity_id;seq,entry,hash'"
+        " FROM (SELECT (SELECT group_concat(name) FROM pragma_table_xinfo(t.column1)) AS columns"
+        " FROM (VALUES " OUR_TABLES ") t)";
     int64_t same;
     int r = hs_gallery_check_objects(db, err);
     if (r == 0)

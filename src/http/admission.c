@@ -2,28 +2,28 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
+#include "base/origin.h"
 #include "http/access.h"
 #include "http/content_coding.h"
 #include "http/request.h"
 #include "http/request_internal.h"
 
+enum { LOCATION_MAX = 12 << 10, HTTPS_PORT = 443 };
+
 /* ---- Access ---- */
 
 static struct hs_http_source source_of(const struct hs_http_request *req)
 {
-    static const char *const of_proxies[] = { "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via" };
-    struct hs_http_source source = {
-        /* RFC 9112, 3.2.2: if the target contains the host, Host is ignored. */
-        .host = req->authority ? req->authority : hs_http_header(req, "Host"),
+    return (struct hs_http_source) {
+        .host = hs_http_host(req),
         .origin = hs_http_header(req, "Origin"),
         .referer = hs_http_header(req, "Referer"),
         .fetch_site = hs_http_header(req, "Sec-Fetch-Site"),
-        .address = req->remote,
+        .address = hs_http_client(req),
+        .proxied = hs_http_is_proxied(req),
     };
-    for (size_t i = 0; i < HS_ARRAY_LEN(of_proxies); i++)
-        source.proxied |= hs_http_header(req, of_proxies[i]) != NULL;
-    return source;
 }
 
 int hs_http_check_admin(const struct hs_http_request *req, struct hs_error *err)
@@ -83,6 +83,35 @@ void hs_admission_refuse(struct hs_http_request *req, int code, const char *allo
     if (code == HS_EUNSUPPORTED && hs_coding_read(hs_http_header(req, "Content-Encoding"), &coding, NULL) < 0)
         hs_http_add_header(req, "Accept-Encoding", HS_CODINGS);
     hs_http_reply_error(req, code, NULL, "%s", err->message);
+}
+
+/* The port of the redirect is the one that the service itself uses for https; behind a port that is forwarded, a proxy
+ * must redirect. */
+void hs_admission_redirect(struct hs_http_request *req)
+{
+    struct hs_origin host;
+    struct hs_buf location;
+    int port = hs_http_tls_port(req->server);
+    const char *named = hs_http_host(req), *path = strchr(req->target, '/');
+    if (req->authority)
+        path = strchr(strstr(req->target, "://") + 3, '/');
+    if (!named || !hs_host_parse(named, &host)) {
+        hs_http_reply_error(req, HS_EINVAL, NULL, "This port only redirects to https, and the request names no host");
+        return;
+    }
+    hs_buf_init(&location, LOCATION_MAX);
+    hs_buf_printf(&location, "https://%s", host.host);
+    if (port > 0 && port != HTTPS_PORT)
+        hs_buf_printf(&location, ":%d", port);
+    hs_buf_append_str(&location, path ? path : "/");
+    const char *text = hs_buf_error(&location) == 0 ? hs_buf_str(&location) : NULL;
+    if (text) {
+        hs_http_add_header(req, "Location", text);
+        hs_http_reply_bytes(req, 308, "", NULL, 0);
+    } else {
+        hs_http_reply_error(req, HS_EURI, NULL, "The request's target is too long for a redirect");
+    }
+    hs_buf_finish(&location);
 }
 
 /* ---- Bodies ---- */

@@ -27,6 +27,9 @@ int hs_admission_create_body(struct hs_http_request *req, enum hs_body_rule rule
  * the value of the Allow header, and the response to OPTIONS is 204. */
 void hs_admission_refuse(struct hs_http_request *req, int code, const char *allow, const struct hs_error *err);
 
+/* Answers a request to a port that only redirects to https. */
+void hs_admission_redirect(struct hs_http_request *req);
+
 /* Fails with HS_EFORBIDDEN if the client is not an administrator. For handlers. */
 int hs_http_check_admin(const struct hs_http_request *req, struct hs_error *err);
 

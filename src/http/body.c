@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "http/base64.h"
+#include "http/http_metrics.h"
 #include "http/json_body.h"
 #include "http/multipart.h"
 
@@ -73,8 +74,10 @@ struct hs_body {
 
 static bool charge(struct hs_body *body, size_t more)
 {
-    if (!hs_budget_try(body->budget, more))
+    if (!hs_budget_try(body->budget, more)) {
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_BODIES);
         return false;
+    }
     body->charged += more;
     return true;
 }
@@ -118,6 +121,15 @@ static long find_name(const char *const *names, const char *name)
             return i;
     }
     return -1;
+}
+
+/* Returns true if the route lists the field, or lists none. */
+static bool is_listed(const struct hs_body *body, const char *name)
+{
+    const struct hs_field *const *fields = body->spec.fields;
+    while (fields && *fields && strcmp((*fields)->name, name) != 0)
+        fields++;
+    return !fields || *fields;
 }
 
 static struct text *find_text(const struct hs_body *body, const char *name)
@@ -197,7 +209,7 @@ static int begin_part(void *ctx, const struct hs_multipart_part *part, struct hs
         body->target = &restart_file(body, &body->files[index])->bytes;
         return 0;
     }
-    if (name[0] == '\0' || (body->spec.texts && find_name(body->spec.texts, name) < 0)) {
+    if (name[0] == '\0' || !is_listed(body, name)) {
         note_dropped(body->notes, name);
         return 0;
     }
@@ -593,17 +605,19 @@ static bool is_known(const struct hs_body *body, const char *name)
            find_name(body->spec.files, name) >= 0 || find_name(body->spec.list, name) >= 0;
 }
 
-static void note_read(const struct hs_body *body, const char *name)
+/* Returns false if the handler must not see the field. */
+static bool note_read(const struct hs_body *body, const char *name)
 {
     struct notes *notes = body->notes;
-    if (notes->read_count < ASKED_MAX && find_read(notes, name) < 0)
+    bool listed = is_listed(body, name);
+    if (listed && notes->read_count < ASKED_MAX && find_read(notes, name) < 0)
         notes->read_names[notes->read_count++] = name;
+    return listed;
 }
 
 const json_t *hs_body_value(const struct hs_body *body, const char *name)
 {
-    note_read(body, name);
-    return json_object_get(body->value, name);
+    return note_read(body, name) ? json_object_get(body->value, name) : NULL;
 }
 
 static const char *query(const struct hs_body *body, const char *name)
@@ -613,7 +627,8 @@ static const char *query(const struct hs_body *body, const char *name)
 
 const char *hs_body_text(const struct hs_body *body, const char *name)
 {
-    note_read(body, name);
+    if (!note_read(body, name))
+        return NULL;
     if (body->kind == PICTURE)
         return query(body, name);
     if (body->kind != FORM)
@@ -626,7 +641,8 @@ const char *hs_body_text(const struct hs_body *body, const char *name)
 
 bool hs_body_has(const struct hs_body *body, const char *name)
 {
-    note_read(body, name);
+    if (!note_read(body, name))
+        return false;
     const json_t *value = json_object_get(body->value, name);
     long index = find_name(body->spec.files, name);
     if (body->value)

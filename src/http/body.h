@@ -13,6 +13,7 @@
 #include "base/budget.h"
 #include "hs/status.h"
 #include "http/content_coding.h"
+#include "http/field.h"
 
 /* How the Content-Type selects the parser. On a route that takes one picture, and with a rule that
  * allows forms, a body of type image/… or application/octet-stream is that picture. Exception: a
@@ -29,13 +30,14 @@ enum hs_body_rule {
 /* The fields that a route expects. Lists end with NULL; the body borrows them. */
 struct hs_body_spec {
     const char *const *files; /* fields that hold bytes: file parts, or base64 strings in the top-level object */
-    const char *const *texts; /* text parts to keep; others are read and dropped; NULL keeps all */
-    size_t bytes_max;         /* limit of the whole body, both as sent and unpacked */
-    bool any_json;            /* also accept a top-level value that is not an object */
+    /* All fields of the route, including pictures. The body does not show any other field to the handler: parts of a
+     * form are read and dropped, and members of an object count as absent. NULL shows all. */
+    const struct hs_field *const *fields;
+    size_t bytes_max; /* limit of the whole body, both as sent and unpacked */
+    bool any_json;    /* also accept a top-level value that is not an object */
     /* Names of the picture list, or NULL if the route has none. In a form, the list members are the
      * file parts with these names, in order. In JSON, the list is an array of base64 strings, or of
-     * objects that hold such a string in `list_member`. The names must not appear in files or
-     * texts. */
+     * objects that hold such a string in `list_member`. The names must not appear in files. */
     const char *const *list;
     const char *list_member;
     size_t list_max; /* maximum number of list members */

@@ -6,12 +6,12 @@
  * While a worker runs a request, the connection only watches for a disconnect (EPOLLRDHUP). If the
  * client closes the connection or its sending side, the request is cancelled.
  *
- * Only hs_conn_transport_read and hs_conn_transport_write move bytes, so that a TLS layer can
- * replace them. */
+ * Only hs_conn_transport_read and hs_conn_transport_write move the bytes of HTTP, on the socket or
+ * through TLS (http/tls.h). The TLS handshake takes place inside the first reads, in the time for the
+ * first head. A session may hold bytes that it has decrypted and the connection has not read; epoll
+ * does not know them, so `run` continues at once (hs_conn_has_buffered). */
 #include "http/connection.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -28,6 +28,7 @@
 #include "base/str.h"
 #include "http/connection_internal.h"
 #include "http/request_internal.h"
+#include "http/trace_context.h"
 
 enum {
     LINGER_MS = 5000,
@@ -35,19 +36,56 @@ enum {
     EVICTION_RATE = 32 << 10, /* bytes/s; a body or response at this rate or above is not evicted */
     READS_MAX = 16,           /* reads of a body per turn of a connection */
     STEPS_MAX = 32,           /* send steps per turn of a connection */
+    TRACE_FIELDS = 2,         /* the last fields of a log line, if the client sent a trace */
 };
 
 /* ---- The socket ---- */
 
+/* A TLS connection begins with a handshake record (RFC 8446, 5.1). A client that speaks HTTP instead
+ * gets a response that it can read. */
+static void detect_plain_http(struct hs_conn *conn)
+{
+    uint8_t first;
+    if (recv(conn->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+        return;
+    conn->tls_started = true;
+    if (!hs_http_is_token_char(first))
+        return;
+    hs_tls_session_free(conn->tls);
+    conn->tls = NULL;
+}
+
+static void log_tls_error(const struct hs_conn *conn)
+{
+    const struct hs_log_field fields[] = { HS_LOG_FIELD_STRING("client", conn->peer) };
+    if (errno == EPROTO && !hs_tls_session_is_established(conn->tls))
+        hs_log_fields(HS_LOG_INFO, fields, HS_ARRAY_LEN(fields), "TLS handshake failed: %s",
+                      hs_tls_session_error(conn->tls));
+}
+
 ssize_t hs_conn_transport_read(struct hs_conn *conn, void *dst, size_t len)
 {
-    return recv(conn->fd, dst, len, MSG_DONTWAIT);
+    if (conn->tls && !conn->tls_started)
+        detect_plain_http(conn);
+    if (!conn->tls)
+        return recv(conn->fd, dst, len, MSG_DONTWAIT);
+    ssize_t n = hs_tls_session_read(conn->tls, dst, len);
+    if (n < 0)
+        log_tls_error(conn);
+    return n;
 }
 
 ssize_t hs_conn_transport_write(struct hs_conn *conn, struct iovec *pieces, size_t count)
 {
     struct msghdr message = { .msg_iov = pieces, .msg_iovlen = count };
+    if (conn->tls)
+        return hs_tls_session_write(conn->tls, pieces, count, conn->list->record);
     return sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+ssize_t hs_conn_transport_drop(struct hs_conn *conn)
+{
+    return recv(conn->fd, conn->list->scratch, HS_CONN_SCRATCH, MSG_DONTWAIT);
 }
 
 static void watch(struct hs_conn *conn, uint32_t events)
@@ -62,10 +100,15 @@ static void watch(struct hs_conn *conn, uint32_t events)
         conn->broken = true; /* the next tick closes it */
 }
 
+bool hs_conn_has_buffered(const struct hs_conn *conn)
+{
+    return conn->tls && !conn->ended && hs_tls_session_has_input(conn->tls);
+}
+
 bool hs_conn_has_unread(const struct hs_conn *conn)
 {
     int unread = 0;
-    return ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0;
+    return hs_conn_has_buffered(conn) || (ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0);
 }
 
 /* ---- Creation and destruction ---- */
@@ -76,32 +119,23 @@ void hs_conn_enter(struct hs_conn *conn, enum hs_conn_phase phase)
     conn->phase_since_ns = conn->last_data_ns = hs_clock_now_ns();
 }
 
-/* The address without port; an IPv4 address mapped into IPv6 is written as IPv4. */
-static void write_peer(const struct sockaddr *address, char ret_text[HS_ADDRESS_SIZE])
+struct hs_conn *hs_conn_create(struct hs_conn_list *list, int fd, const struct hs_listener *listener, const char *peer)
 {
-    const void *where = &((const struct sockaddr_in *) (const void *) address)->sin_addr;
-    int family = address->sa_family;
-    if (family == AF_INET6) {
-        const struct in6_addr *six = &((const struct sockaddr_in6 *) (const void *) address)->sin6_addr;
-        bool mapped = IN6_IS_ADDR_V4MAPPED(six);
-        where = mapped ? (const void *) (six->s6_addr + 12) : six;
-        family = mapped ? AF_INET : AF_INET6;
-    }
-    if ((family != AF_INET && family != AF_INET6) || !inet_ntop(family, where, ret_text, HS_ADDRESS_SIZE))
-        hs_str_copy(ret_text, HS_ADDRESS_SIZE, "-");
-}
-
-struct hs_conn *hs_conn_create(struct hs_conn_list *list, int fd, const struct sockaddr *peer)
-{
+    bool secure = hs_http_uses_tls(list->server, listener);
     struct hs_conn *conn = calloc(1, sizeof(*conn));
-    if (!conn) {
+    if (conn && secure)
+        conn->tls = hs_http_create_tls_session(list->server, fd);
+    if (!conn || (secure && !conn->tls)) {
+        free(conn);
         close(fd);
         return NULL;
     }
     conn->list = list;
     conn->fd = fd;
+    conn->secure = secure;
+    conn->redirects = listener->redirects;
     hs_buf_init(&conn->out, 64 << 10);
-    write_peer(peer, conn->remote);
+    hs_str_copy(conn->peer, sizeof(conn->peer), peer);
     hs_conn_enter(conn, HS_CONN_FRESH);
     conn->next = list->head;
     if (conn->next)
@@ -130,25 +164,43 @@ void hs_conn_drop_output(struct hs_conn *conn)
     conn->rate_since_ns = 0;
 }
 
+/* Reads the client's trace. Two headers are as invalid as a malformed one. */
+static bool read_trace(const struct hs_http_request *req, struct hs_trace_context *ret_context)
+{
+    const char *value = NULL;
+    for (size_t i = 0; i < req->header_count; i++) {
+        if (!hs_str_equal_nocase(req->headers[i].name, "traceparent"))
+            continue;
+        if (value)
+            return false;
+        value = req->headers[i].value;
+    }
+    return value && hs_trace_context_read(value, ret_context);
+}
+
 /* Logs the pattern of the route, because a path or a query may contain the name of a person. */
-static void log_access(const struct hs_conn *conn, int status, bool completed)
+static void log_access(const struct hs_conn *conn, int status, bool completed, int64_t duration_ns)
 {
     const struct hs_http_request *req = conn->request;
+    struct hs_trace_context trace;
     const char *method = req->method[0] ? req->method : NULL, *route = req->route ? req->route->path : NULL;
     const struct hs_log_field fields[] = {
         { .key = "method", .kind = HS_LOG_STRING, .in_message = true, .value.string = method },
         { .key = "route", .kind = HS_LOG_STRING, .in_message = true, .value.string = route },
         { .key = "status", .kind = HS_LOG_INTEGER, .in_message = true, .value.integer = status },
-        HS_LOG_FIELD_DECIMAL("duration_ms", hs_ns_to_ms(hs_clock_now_ns() - req->started_ns)),
+        HS_LOG_FIELD_DECIMAL("duration_ms", hs_ns_to_ms(duration_ns)),
         HS_LOG_FIELD_INTEGER("bytes_in", (int64_t) conn->body_seen),
         HS_LOG_FIELD_INTEGER("bytes_out", (int64_t) conn->sent),
-        HS_LOG_FIELD_STRING("client", req->remote),
+        HS_LOG_FIELD_STRING("client", req->client),
         HS_LOG_FIELD_STRING("request_id", req->id),
+        HS_LOG_FIELD_STRING("trace_id", trace.trace_id),
+        HS_LOG_FIELD_STRING("parent_id", trace.parent_id),
     };
+    size_t count = HS_ARRAY_LEN(fields) - (read_trace(req, &trace) ? 0 : TRACE_FIELDS);
     enum hs_log_level level = status >= 500 ? HS_LOG_WARNING : HS_LOG_INFO;
     if (req->route && req->route->flags & HS_HTTP_PROBE && completed && status < 400)
         level = HS_LOG_DEBUG;
-    hs_log_fields(level, fields, HS_ARRAY_LEN(fields), "%s %s %d%s", method ? method : "-", route ? route : "-", status,
+    hs_log_fields(level, fields, count, "%s %s %d%s", method ? method : "-", route ? route : "-", status,
                   completed ? "" : " (cut off)");
 }
 
@@ -158,8 +210,19 @@ void hs_conn_end_request(struct hs_conn *conn, bool completed)
     struct hs_http_request *req = conn->request;
     if (!req)
         return;
-    /* Until the response begins, a worker may be writing the status. */
-    log_access(conn, conn->in_worker && !conn->streams ? 0 : req->reply.status, completed);
+    /* Until the response begins, a worker may be writing it. */
+    int status = conn->in_worker && !conn->streams ? 0 : req->reply.status;
+    const struct hs_http_outcome outcome = {
+        .route = req->route,
+        .method = req->method,
+        .status = status,
+        .error = status == 0 ? HS_ECANCELED : req->reply.error,
+        .duration_ns = hs_clock_now_ns() - req->started_ns,
+        .bytes_in = conn->body_seen,
+        .bytes_out = conn->sent,
+    };
+    hs_http_metrics_record(server->metrics, &outcome);
+    log_access(conn, status, completed, outcome.duration_ns);
     conn->request = NULL;
     req->conn = NULL;
     if (conn->in_worker) { /* freed when the worker finishes */
@@ -195,6 +258,10 @@ void hs_conn_close(struct hs_conn *conn)
     hs_conn_cancel(conn);
     hs_conn_end_request(conn, false);
     watch(conn, 0);
+    if (conn->tls && conn->phase == HS_CONN_IDLE)
+        hs_tls_session_end(conn->tls);
+    hs_tls_session_free(conn->tls);
+    conn->tls = NULL;
     close(conn->fd);
     hs_conn_drop_input(conn);
     hs_conn_drop_output(conn);
@@ -244,6 +311,14 @@ static enum hs_step next_step(struct hs_conn *conn)
     }
 }
 
+/* Returns true if a reading connection waits until its socket is writable. Except in a handshake,
+ * that is at once, so that other connections have their turn before this one continues. */
+static bool must_continue(const struct hs_conn *conn)
+{
+    return hs_conn_has_pending_body(conn) || hs_conn_has_buffered(conn) ||
+           (conn->tls && hs_tls_session_wants_write(conn->tls));
+}
+
 static void run(struct hs_conn *conn)
 {
     int steps = 0;
@@ -265,8 +340,8 @@ static void run(struct hs_conn *conn)
         events = end;
     else if (conn->phase == HS_CONN_SENDING)
         events = end | (conn->blocked ? EPOLLOUT : 0);
-    else if (hs_conn_has_pending_body(conn))
-        events |= EPOLLOUT; /* fires at once */
+    else if (conn->phase != HS_CONN_LINGER && must_continue(conn))
+        events |= EPOLLOUT;
     watch(conn, events);
     /* Nothing is waiting to be sent, so the rate window starts with the next bytes that are. */
     if (!conn->blocked)
@@ -312,13 +387,14 @@ void hs_conn_on_completion(struct hs_http_request *req, bool finished)
 
 /* ---- Time ---- */
 
-/* Returns the written bytes that the client's system has acknowledged. */
-static uint64_t acked_bytes(const struct hs_conn *conn)
+/* Returns the written bytes that the client's system has acknowledged. Only differences count: the
+ * queue of the system also contains the overhead of TLS or, on a unix socket, of its buffers. */
+static int64_t acked_bytes(const struct hs_conn *conn)
 {
     int queued = 0;
-    if (ioctl(conn->fd, SIOCOUTQ, &queued) < 0 || queued < 0 || (uint64_t) queued > conn->written)
+    if (ioctl(conn->fd, SIOCOUTQ, &queued) < 0)
         queued = 0;
-    return conn->written - (uint64_t) queued;
+    return conn->written - queued;
 }
 
 /* Returns true if output is pending and the client reads too slowly. Records when it last read some. */
@@ -327,7 +403,7 @@ static bool reads_too_slowly(struct hs_conn *conn, int64_t now_ns)
     const struct hs_http_options *options = hs_conn_options(conn);
     if (!conn->blocked)
         return false;
-    uint64_t acked = acked_bytes(conn);
+    int64_t acked = acked_bytes(conn);
     if (conn->rate_since_ns == 0 || acked > conn->acked)
         conn->last_data_ns = now_ns;
     conn->acked = acked;
@@ -335,7 +411,7 @@ static bool reads_too_slowly(struct hs_conn *conn, int64_t now_ns)
     if (conn->rate_since_ns != 0 && window_ms < options->rate_window_ms)
         return false;
     bool slow = conn->rate_since_ns != 0 &&
-                (acked - conn->rate_acked) * 1000 < (uint64_t) options->response_rate_min * (uint64_t) window_ms;
+                (acked - conn->rate_acked) * 1000 < (int64_t) options->response_rate_min * window_ms;
     conn->rate_since_ns = now_ns;
     conn->rate_acked = acked;
     return slow;
@@ -378,6 +454,8 @@ void hs_conn_check_time(struct hs_conn *conn, int64_t now_ns)
     if (!is_late(conn, now_ns))
         return;
     atomic_fetch_add(&hs_conn_server(conn)->timed_out, conn->phase != HS_CONN_LINGER);
+    if (conn->phase != HS_CONN_LINGER && conn->phase != HS_CONN_IDLE)
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_TIMEOUT);
     if (conn->phase == HS_CONN_HEAD)
         hs_conn_refuse_head(conn, NULL, HS_ESLOW, "The request did not arrive in time");
     else if (conn->phase == HS_CONN_BODY)
@@ -394,9 +472,11 @@ void hs_conn_check_time(struct hs_conn *conn, int64_t now_ns)
  * slowly started. Returns INT64_MAX for others, including one that may have just sent a request. */
 static int64_t idle_since(const struct hs_conn *conn, int64_t now_ns)
 {
+    bool handshake = conn->phase == HS_CONN_FRESH && conn->tls_started;
     bool open = conn->phase == HS_CONN_FRESH || conn->phase == HS_CONN_IDLE;
-    bool silent = conn->phase == HS_CONN_LINGER || (open && !hs_conn_has_unread(conn));
-    bool slow = conn->phase == HS_CONN_HEAD && now_ns - conn->phase_since_ns >= EVICTION_MS * HS_NS_PER_MS;
+    bool silent = conn->phase == HS_CONN_LINGER || (open && !handshake && !hs_conn_has_unread(conn));
+    bool slow =
+        (conn->phase == HS_CONN_HEAD || handshake) && now_ns - conn->phase_since_ns >= EVICTION_MS * HS_NS_PER_MS;
     return silent || slow ? conn->phase_since_ns : INT64_MAX;
 }
 
@@ -409,7 +489,8 @@ static uint64_t transfer_rate(const struct hs_conn *conn, int64_t now_ns)
     int64_t lasted_ms = (now_ns - (body ? conn->phase_since_ns : conn->rate_since_ns)) / HS_NS_PER_MS;
     if ((!body && !response) || lasted_ms < EVICTION_MS || hs_conn_has_pending_body(conn))
         return EVICTION_RATE;
-    return (body ? conn->body_seen : acked_bytes(conn) - conn->rate_acked) * 1000 / (uint64_t) lasted_ms;
+    int64_t moved = body ? (int64_t) conn->body_seen : acked_bytes(conn) - conn->rate_acked;
+    return moved > 0 ? (uint64_t) (moved * 1000 / lasted_ms) : 0;
 }
 
 struct hs_conn *hs_conn_find_evictable(struct hs_conn_list *list)
@@ -440,16 +521,15 @@ bool hs_conn_evict(struct hs_conn_list *list)
     if (!conn)
         return false;
     atomic_fetch_add(&list->server->timed_out, 1);
+    hs_count(&hs_http_refusals, HS_HTTP_REFUSED_EVICTED);
     hs_conn_close(conn);
     return true;
 }
 
-size_t hs_conn_count_from(const struct hs_conn_list *list, const struct sockaddr *peer)
+size_t hs_conn_count_from(const struct hs_conn_list *list, const char *peer)
 {
-    char remote[HS_ADDRESS_SIZE];
     size_t count = 0;
-    write_peer(peer, remote);
     for (const struct hs_conn *conn = list->head; conn; conn = conn->next)
-        count += strcmp(conn->remote, remote) == 0;
+        count += strcmp(conn->peer, peer) == 0;
     return count;
 }

@@ -10,12 +10,13 @@
 #include "base/buf.h"
 #include "http/chunked.h"
 #include "http/head_parser.h"
+#include "http/listener.h"
+#include "http/tls.h"
 
-enum { HS_ADDRESS_SIZE = 64, HS_CONN_SCRATCH = 64 << 10 };
+enum { HS_CONN_SCRATCH = 64 << 10 };
 
 struct hs_http_request;
 struct hs_http_server;
-struct sockaddr;
 
 enum hs_conn_phase {
     HS_CONN_FRESH,   /* connected; no bytes received yet */
@@ -32,8 +33,12 @@ struct hs_conn {
     struct hs_conn_list *list;
     struct hs_conn *prev, *next;
     int fd;
-    uint32_t watched; /* epoll events registered; 0: not in the epoll set */
-    char remote[HS_ADDRESS_SIZE];
+    uint32_t watched;           /* epoll events registered; 0: not in the epoll set */
+    struct hs_tls_session *tls; /* NULL: bytes are sent as they are */
+    bool tls_started;           /* the client's first byte has arrived */
+    bool secure;                /* accepted as a TLS connection, also if `tls` has ended */
+    bool redirects;             /* every request is answered with a redirect to https */
+    char peer[HS_ADDRESS_SIZE]; /* see hs_listener_write_peer */
     enum hs_conn_phase phase;
     int64_t phase_since_ns, last_data_ns;
 
@@ -61,9 +66,9 @@ struct hs_conn {
     size_t chunk_left;
     bool blocked;          /* the socket does not accept more bytes now */
     uint64_t sent;         /* response body bytes sent */
-    uint64_t written;      /* bytes written to the socket in total */
-    uint64_t acked;        /* bytes that the client had acknowledged at the last tick */
-    uint64_t rate_acked;   /* the same at the start of the rate window */
+    int64_t written;       /* bytes written to the socket in total, without the overhead of TLS */
+    int64_t acked;         /* bytes that the client had acknowledged at the last tick; see acked_bytes */
+    int64_t rate_acked;    /* the same at the start of the rate window */
     int64_t rate_since_ns; /* start of the rate window; 0: no unsent bytes */
     size_t linger_left;
 };
@@ -73,11 +78,12 @@ struct hs_conn_list {
     int epoll_fd;
     struct hs_conn *head, *closed;
     uint8_t scratch[HS_CONN_SCRATCH];
+    uint8_t record[HS_TLS_RECORD]; /* bytes of a response on their way into a TLS record */
 };
 
-/* Creates a connection and takes the socket. If memory is exhausted, closes the socket and returns
- * NULL. */
-struct hs_conn *hs_conn_create(struct hs_conn_list *list, int fd, const struct sockaddr *peer);
+/* Creates a connection that `listener` has accepted, and takes its socket. If memory is exhausted,
+ * closes the socket and returns NULL. */
+struct hs_conn *hs_conn_create(struct hs_conn_list *list, int fd, const struct hs_listener *listener, const char *peer);
 
 /* Handles epoll events of the connection. */
 void hs_conn_on_event(struct hs_conn *conn, uint32_t events);
@@ -104,8 +110,8 @@ void hs_conn_close(struct hs_conn *conn);
 struct hs_conn *hs_conn_find_evictable(struct hs_conn_list *list);
 bool hs_conn_evict(struct hs_conn_list *list);
 
-/* Counts the connections from this address. */
-size_t hs_conn_count_from(const struct hs_conn_list *list, const struct sockaddr *peer);
+/* Counts the connections from this peer. */
+size_t hs_conn_count_from(const struct hs_conn_list *list, const char *peer);
 
 /* Frees closed connections. */
 void hs_conn_free_closed(struct hs_conn_list *list);

@@ -28,15 +28,22 @@ static inline const struct hs_http_options *hs_conn_options(const struct hs_conn
 
 /* ---- connection.c ---- */
 
-/* Like recv and sendmsg, but never block. */
+/* Like recv and sendmsg, but never block. With TLS, a write that would block must be repeated with
+ * the same bytes. */
 ssize_t hs_conn_transport_read(struct hs_conn *conn, void *dst, size_t len);
 ssize_t hs_conn_transport_write(struct hs_conn *conn, struct iovec *pieces, size_t count);
+
+/* Reads and drops bytes as they come from the socket. */
+ssize_t hs_conn_transport_drop(struct hs_conn *conn);
 
 /* Returns true if one of these calls failed only because it would block. */
 static inline bool hs_conn_would_block(void)
 {
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
+
+/* Returns true if the next read returns at once, although epoll may not report the socket. */
+bool hs_conn_has_buffered(const struct hs_conn *conn);
 
 /* Returns true if the socket holds unread bytes. */
 bool hs_conn_has_unread(const struct hs_conn *conn);

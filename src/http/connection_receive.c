@@ -76,6 +76,7 @@ static enum hs_step start_work(struct hs_conn *conn)
         return HS_STEP_WAIT;
     conn->in_worker = false;
     req->stage = HS_HTTP_RECEIVING;
+    hs_count(&hs_http_refusals, HS_HTTP_REFUSED_QUEUE);
     hs_http_reply_error(req, HS_EBUSY, NULL, "The server is busy, try again");
     return hs_conn_begin_response(conn);
 }
@@ -92,6 +93,19 @@ static int too_large(size_t max, struct hs_error *err)
     return hs_error_set(err, HS_ETOOLARGE, "The body is larger than %zu bytes", max);
 }
 
+/* Removes server.path_prefix from the path, so that a proxy may leave it there. */
+static void strip_prefix(struct hs_http_request *req, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    char *rest = req->path + len;
+    if (len == 0 || !hs_str_starts(req->path, prefix) || (rest[0] != '/' && rest[0] != '\0'))
+        return;
+    if (rest[0] == '/')
+        memmove(req->path, rest, strlen(rest) + 1);
+    else
+        req->path[1] = '\0'; /* the prefix alone begins with '/' */
+}
+
 /* Finds the route and creates the parser for its body. For HS_EMETHOD, ret_allow lists the methods
  * of the path. */
 static int prepare(struct hs_conn *conn, char ret_allow[HS_HTTP_ALLOW_SIZE], struct hs_error *err)
@@ -99,6 +113,7 @@ static int prepare(struct hs_conn *conn, char ret_allow[HS_HTTP_ALLOW_SIZE], str
     struct hs_http_server *server = hs_conn_server(conn);
     struct hs_http_request *req = conn->request;
     hs_admission_begin(req);
+    strip_prefix(req, server->options.path_prefix);
     int r = hs_http_route_find(server->routes, server->route_count, req->method, req->path, &req->route, req->params,
                                ret_allow);
     if (r == HS_EMETHOD)
@@ -129,9 +144,10 @@ static void send_continue(struct hs_conn *conn)
     struct iovec piece = { (void *) (uintptr_t) text, sizeof(text) - 1 };
     ssize_t n = hs_conn_transport_write(conn, &piece, 1);
     if (n > 0)
-        conn->written += (size_t) n;
-    if (n > 0 && (size_t) n < sizeof(text) - 1)
-        conn->broken = true; /* a partial line cannot be undone */
+        conn->written += n;
+    /* Neither a partial line nor a TLS record that waits for the socket can be undone. */
+    if ((n > 0 && (size_t) n < sizeof(text) - 1) || (n < 0 && conn->tls))
+        conn->broken = true;
 }
 
 static char *end_text(uint8_t *data, struct hs_http_span span)
@@ -165,7 +181,7 @@ static struct hs_http_request *make_request(struct hs_conn *conn, uint8_t *data,
         hs_str_copy(req->method, sizeof(req->method), end_text(data, head->method));
     req->server = server;
     req->conn = conn;
-    hs_str_copy(req->remote, sizeof(req->remote), conn->remote);
+    hs_request_set_peer(req, conn->peer, conn->tls != NULL);
     conn->request = req;
     conn->body_seen = 0;
     pthread_mutex_lock(&server->lock);
@@ -205,7 +221,9 @@ static enum hs_step begin_request(struct hs_conn *conn, size_t len)
     conn->body_left = head.length;
     hs_conn_enter(conn, HS_CONN_BODY);
     bool has_body = head.chunked || head.length > 0;
-    if (strcmp(req->path, "*") == 0) { /* OPTIONS for the server in general */
+    if (conn->redirects) {
+        hs_admission_redirect(req);
+    } else if (strcmp(req->path, "*") == 0) { /* OPTIONS for the server in general */
         hs_http_add_header(req, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS");
         hs_http_reply_bytes(req, 204, "", NULL, 0);
     } else if ((r = prepare(conn, allow, &err)) < 0) {
@@ -272,6 +290,8 @@ enum hs_step hs_conn_read_head(struct hs_conn *conn)
     if (conn->phase == HS_CONN_IDLE)
         hs_conn_enter(conn, HS_CONN_HEAD);
     conn->phase = HS_CONN_HEAD; /* the time of a FRESH connection starts when it connects */
+    if (conn->secure && !conn->tls)
+        return hs_conn_refuse_head(conn, NULL, HS_EINVAL, "This port accepts only https");
     const uint8_t *data = conn->in + conn->in_at;
     if (!hs_http_is_token_char(data[0]))
         return hs_conn_refuse_head(conn, NULL, HS_EINVAL, "The request line does not begin with a method");
@@ -402,7 +422,7 @@ bool hs_conn_receive(struct hs_conn *conn)
 
 void hs_conn_discard(struct hs_conn *conn)
 {
-    ssize_t n = hs_conn_transport_read(conn, conn->list->scratch, HS_CONN_SCRATCH);
+    ssize_t n = hs_conn_transport_drop(conn);
     if (n == 0 || (n < 0 && !hs_conn_would_block()) || (n > 0 && (size_t) n >= conn->linger_left))
         hs_conn_close(conn);
     else if (n > 0)

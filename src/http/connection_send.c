@@ -25,9 +25,13 @@ static enum hs_step close_gently(struct hs_conn *conn)
     return HS_STEP_WAIT;
 }
 
+/* If only the end of the connection marks the end of the response, the end of TLS shows the client
+ * that the response is complete. */
 static enum hs_step complete(struct hs_conn *conn)
 {
     hs_conn_end_request(conn, true);
+    if (conn->tls && conn->close_after)
+        hs_tls_session_end(conn->tls);
     if (conn->close_after)
         return close_gently(conn);
     hs_conn_drop_output(conn);
@@ -85,7 +89,7 @@ static ssize_t send_pieces(struct hs_conn *conn, struct iovec *pieces, size_t co
     size_t head = conn->out.len - conn->out_at;
     head = (size_t) n < head ? (size_t) n : head;
     conn->out_at += head;
-    conn->written += (size_t) n;
+    conn->written += n;
     conn->sent += (size_t) n - head;
     return n - (ssize_t) head;
 }
@@ -161,6 +165,8 @@ enum hs_step hs_conn_send_static(struct hs_conn *conn)
     struct iovec piece = { (void *) (uintptr_t) text, strlen(text) };
     ssize_t n = hs_conn_transport_write(conn, &piece, 1);
     conn->linger = conn->close_after = true;
+    if (conn->tls)
+        hs_tls_session_end(conn->tls);
     hs_conn_end_request(conn, n > 0);
     return close_gently(conn);
 }

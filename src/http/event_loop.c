@@ -21,32 +21,57 @@ static bool is_full(const struct hs_event_loop *loop)
 
 /* ---- Accepting ---- */
 
-static void set_listening(struct hs_event_loop *loop, bool wanted)
+static void watch(struct hs_event_loop *loop, struct hs_listener *listener, bool wanted)
 {
-    struct epoll_event event = { .events = EPOLLIN, .data.ptr = loop };
-    if (loop->listen_fd < 0 || loop->listening == wanted)
-        return;
-    if (epoll_ctl(loop->conns.epoll_fd, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, loop->listen_fd, &event) == 0)
-        loop->listening = wanted;
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = listener };
+    if (listener->watched != wanted &&
+        epoll_ctl(loop->conns.epoll_fd, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener->fd, &event) == 0)
+        listener->watched = wanted;
 }
 
-static void take_connection(struct hs_event_loop *loop, int fd, const struct sockaddr *peer)
+static void set_listening(struct hs_event_loop *loop, bool wanted)
 {
-    size_t most = loop->server->options.connections_per_address;
+    bool all = true;
+    if (loop->closed || loop->listening == wanted)
+        return;
+    for (size_t i = 0; i < loop->listener_count; i++) {
+        watch(loop, &loop->listeners[i], wanted);
+        all &= loop->listeners[i].watched == wanted;
+    }
+    loop->listening = wanted == all;
+}
+
+static void close_listeners(struct hs_event_loop *loop)
+{
+    for (size_t i = 0; i < loop->listener_count; i++)
+        hs_listener_close(&loop->listeners[i]);
+    loop->closed = true;
+}
+
+static void take_connection(struct hs_event_loop *loop, const struct hs_listener *listener, int fd,
+                            const struct sockaddr *address)
+{
+    struct hs_http_server *server = loop->server;
+    size_t most = server->options.connections_per_address;
+    char peer[HS_ADDRESS_SIZE];
     int on = 1;
-    if (most > 0 && hs_conn_count_from(&loop->conns, peer) >= most) {
+    hs_listener_write_peer(fd, address, peer);
+    /* A trusted proxy connects for many clients. */
+    if (most > 0 && !hs_proxies_trust(&server->proxies, peer) && hs_conn_count_from(&loop->conns, peer) >= most) {
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_CONNECTIONS);
         close(fd);
         return;
     }
     if (is_full(loop)) /* checked after the limit per address, so that a refused connection does not evict another */
         hs_conn_evict(&loop->conns);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    hs_conn_create(&loop->conns, fd, peer);
+    if (!listener->is_unix)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    hs_conn_create(&loop->conns, fd, listener, peer);
 }
 
 /* If all connections or file descriptors are in use, evicts a connection. If none can be evicted,
  * further clients stay in the listen queue until the next tick. */
-static void accept_some(struct hs_event_loop *loop)
+static void accept_some(struct hs_event_loop *loop, const struct hs_listener *listener)
 {
     for (int i = 0; i < ACCEPTS_MAX && !atomic_load(&loop->server->draining); i++) {
         bool full = is_full(loop);
@@ -58,9 +83,9 @@ static void accept_some(struct hs_event_loop *loop)
         }
         struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
         socklen_t len = sizeof(address);
-        int fd = accept4(loop->listen_fd, (struct sockaddr *) &address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = accept4(listener->fd, (struct sockaddr *) &address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            take_connection(loop, fd, (struct sockaddr *) &address);
+            take_connection(loop, listener, fd, (struct sockaddr *) &address);
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -75,8 +100,9 @@ static void accept_some(struct hs_event_loop *loop)
 
 void hs_event_loop_stop_listening(struct hs_event_loop *loop)
 {
-    /* The network thread closes the socket when it sees `draining`. */
-    shutdown(loop->listen_fd, SHUT_RDWR);
+    /* The network thread closes the sockets when it sees `draining`. */
+    for (size_t i = 0; i < loop->listener_count; i++)
+        hs_listener_shut(&loop->listeners[i]);
     atomic_store(&loop->server->draining, true);
     hs_completion_queue_command(&loop->server->completions, false, false);
 }
@@ -110,7 +136,7 @@ static void tick(struct hs_event_loop *loop)
 /* Returns the time to the next tick; -1 without connections, because then no tick is needed. */
 static int wait_ms(const struct hs_event_loop *loop)
 {
-    if (!loop->conns.head && (loop->listening || loop->listen_fd < 0))
+    if (!loop->conns.head && (loop->listening || loop->closed))
         return -1;
     int64_t ms = (loop->next_tick_ns - hs_clock_now_ns()) / HS_NS_PER_MS + 1;
     return ms > 0 ? (int) ms : 0;
@@ -131,12 +157,17 @@ static bool serve_workers(struct hs_event_loop *loop)
     }
     while ((done = hs_completion_queue_take(queue)).req)
         hs_conn_on_completion(done.req, done.finished);
-    if (atomic_load(&loop->server->draining) && loop->listen_fd >= 0) {
+    if (atomic_load(&loop->server->draining) && !loop->closed) {
         set_listening(loop, false);
-        close(loop->listen_fd);
-        loop->listen_fd = -1;
+        close_listeners(loop);
     }
     return stop;
+}
+
+static bool is_listener(const struct hs_event_loop *loop, const void *subject)
+{
+    const char *at = subject, *first = (const char *) loop->listeners;
+    return at >= first && at < first + sizeof(loop->listeners);
 }
 
 static void *run(void *arg)
@@ -148,8 +179,8 @@ static void *run(void *arg)
         int count = epoll_wait(loop->conns.epoll_fd, events, EVENTS_MAX, wait_ms(loop));
         for (int i = 0; i < count; i++) {
             void *subject = events[i].data.ptr;
-            if (subject == loop)
-                accept_some(loop);
+            if (is_listener(loop, subject))
+                accept_some(loop, subject);
             else if (subject == &loop->server->completions)
                 ending = serve_workers(loop);
             else
@@ -168,11 +199,10 @@ static void *run(void *arg)
 
 /* ---- Creation and destruction ---- */
 
-int hs_event_loop_start(struct hs_event_loop *loop, struct hs_http_server *server, int listen_fd, struct hs_error *err)
+int hs_event_loop_start(struct hs_event_loop *loop, struct hs_http_server *server, struct hs_error *err)
 {
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = &server->completions };
     loop->server = loop->conns.server = server;
-    loop->listen_fd = listen_fd;
     loop->conns.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (loop->conns.epoll_fd >= 0 &&
         epoll_ctl(loop->conns.epoll_fd, EPOLL_CTL_ADD, server->completions.event_fd, &event) == 0) {
@@ -183,19 +213,17 @@ int hs_event_loop_start(struct hs_event_loop *loop, struct hs_http_server *serve
         return 0;
     if (loop->conns.epoll_fd >= 0)
         close(loop->conns.epoll_fd);
-    close(listen_fd);
-    loop->listen_fd = -1;
     return hs_error_set(err, HS_EIO, "cannot start the network thread");
 }
 
 void hs_event_loop_stop(struct hs_event_loop *loop)
 {
-    if (!loop->running)
-        return;
-    hs_completion_queue_command(&loop->server->completions, false, true);
-    pthread_join(loop->thread, NULL);
-    loop->running = false;
-    close(loop->conns.epoll_fd);
-    if (loop->listen_fd >= 0)
-        close(loop->listen_fd);
+    if (loop->running) {
+        hs_completion_queue_command(&loop->server->completions, false, true);
+        pthread_join(loop->thread, NULL);
+        loop->running = false;
+        close(loop->conns.epoll_fd);
+    }
+    if (!loop->closed)
+        close_listeners(loop);
 }

@@ -1,5 +1,5 @@
-/* Error responses for failures in lower layers. Logs the parts of the error beyond hs_error_public,
- * with the request id. */
+/* Error responses for failures in lower layers. (failure.c also has the error responses of http/request.h.) Logs the
+ * parts of the error beyond hs_error_public, with the request id. */
 #ifndef HS_HTTP_FAILURE_H
 #define HS_HTTP_FAILURE_H
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "http/request.h"
 
 /* A field from any kind of body: `text` for a form's text or a JSON string, `value` for other JSON
  * types. */
@@ -211,4 +212,71 @@ int hs_param_enum(const struct hs_body *body, const char *name, const char *cons
     if (r >= 0)
         *ret = index;
     return r < 0 ? r : 0;
+}
+
+/* ---- By row ---- */
+
+int hs_field_double(const struct hs_body *body, const struct hs_field *field, double fallback, double *ret,
+                    struct hs_error *err)
+{
+    return hs_param_double(body, field->name, field->min, field->max, fallback, ret, err);
+}
+
+int hs_field_int(const struct hs_body *body, const struct hs_field *field, int64_t fallback, int64_t *ret,
+                 struct hs_error *err)
+{
+    return hs_param_int(body, field->name, (int64_t) field->min, (int64_t) field->max, fallback, ret, err);
+}
+
+int hs_field_seconds(const struct hs_body *body, const struct hs_field *field, double fallback, double *ret,
+                     struct hs_error *err)
+{
+    return hs_param_seconds(body, field->name, field->min, field->max, field->flags & HS_FIELD_UNLIMITED, fallback, ret,
+                            err);
+}
+
+int hs_field_bool(const struct hs_body *body, const struct hs_field *field, bool fallback, bool *ret,
+                  struct hs_error *err)
+{
+    return hs_param_bool(body, field->name, fallback, ret, err);
+}
+
+int hs_field_string(const struct hs_body *body, const struct hs_field *field, const char *fallback, const char **ret,
+                    struct hs_error *err)
+{
+    return hs_param_string(body, field->name, fallback, ret, err);
+}
+
+int hs_field_choice(const struct hs_body *body, const struct hs_field *field, int fallback, int *ret,
+                    struct hs_error *err)
+{
+    return hs_param_enum(body, field->name, field->choices, fallback, ret, err);
+}
+
+/* ---- The query ---- */
+
+int hs_query_int(struct hs_http_request *req, const struct hs_field *field, int64_t fallback, int64_t *ret,
+                 struct hs_error *err)
+{
+    const char *text = hs_http_query(req, field->name);
+    int64_t min = (int64_t) field->min, max = field->max > 0 ? (int64_t) field->max : INT64_MAX, number = fallback;
+    bool valid = !text || (hs_str_to_int64(text, &number) && number >= min && number <= max);
+    if (!valid && max == INT64_MAX)
+        return hs_error_set(err, HS_EINVAL, "%s: must be a whole number above %lld", field->name, (long long) min - 1);
+    if (!valid)
+        return hs_error_set(err, HS_EINVAL, "%s: must be a whole number between %lld and %lld", field->name,
+                            (long long) min, (long long) max);
+    *ret = number;
+    return 0;
+}
+
+int hs_query_bool(struct hs_http_request *req, const struct hs_field *field, bool fallback, bool *ret,
+                  struct hs_error *err)
+{
+    const char *text = hs_http_query(req, field->name);
+    bool value = fallback;
+    if (text && !hs_param_read_bool(text, &value))
+        return hs_error_set(err, HS_EINVAL, "%s: must be true or false", field->name);
+    *ret = value;
+    return 0;
 }

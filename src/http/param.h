@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "http/body.h"
+#include "http/field.h"
 
 /* Requires min <= value <= max; rejects NaN and infinities. */
 int hs_param_double(const struct hs_body *body, const char *name, double min, double max, double fallback, double *ret,
@@ -34,6 +35,28 @@ int hs_param_string(const struct hs_body *body, const char *name, const char *fa
 
 /* Sets *ret to the index in names, which ends with NULL. */
 int hs_param_enum(const struct hs_body *body, const char *name, const char *const *names, int fallback, int *ret,
+                  struct hs_error *err);
+
+/* ---- The same by the row of the field, with its bounds and flags ---- */
+
+int hs_field_double(const struct hs_body *body, const struct hs_field *field, double fallback, double *ret,
+                    struct hs_error *err);
+int hs_field_int(const struct hs_body *body, const struct hs_field *field, int64_t fallback, int64_t *ret,
+                 struct hs_error *err);
+int hs_field_seconds(const struct hs_body *body, const struct hs_field *field, double fallback, double *ret,
+                     struct hs_error *err);
+int hs_field_bool(const struct hs_body *body, const struct hs_field *field, bool fallback, bool *ret,
+                  struct hs_error *err);
+int hs_field_string(const struct hs_body *body, const struct hs_field *field, const char *fallback, const char **ret,
+                    struct hs_error *err);
+int hs_field_choice(const struct hs_body *body, const struct hs_field *field, int fallback, int *ret,
+                    struct hs_error *err);
+
+/* Read a field of the query (hs_http_query). */
+struct hs_http_request;
+int hs_query_int(struct hs_http_request *req, const struct hs_field *field, int64_t fallback, int64_t *ret,
+                 struct hs_error *err);
+int hs_query_bool(struct hs_http_request *req, const struct hs_field *field, bool fallback, bool *ret,
                   struct hs_error *err);
 
 #endif

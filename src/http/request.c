@@ -16,8 +16,24 @@
 #include "http/request_internal.h"
 #include "http/stream.h"
 
-enum { ANSWER_MAX = 64 << 20, TIMEOUT_MAX_S = 86400 };
-#define TIMEOUT_MIN_S 0.001
+enum { ANSWER_MAX = 64 << 20 };
+
+const struct hs_field hs_field_timeout_header = {
+    .name = "X-Request-Timeout",
+    .type = HS_FIELD_SECONDS,
+    .min = 0.001,
+    .max = 86400,
+    .help = "As `timeout`; the shorter one applies",
+};
+const struct hs_field hs_field_timeout = {
+    .name = "timeout",
+    .type = HS_FIELD_SECONDS,
+    .min = 0.001,
+    .max = 86400,
+    .setting = "performance.request_timeout",
+    .help = "Time limit for the response, counted from the end of the body. The header `X-Request-Timeout` does the "
+            "same. It can only shorten the configured limit",
+};
 
 /* ---- Creation and destruction ---- */
 
@@ -127,6 +143,66 @@ int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pai
     return room ? 0 : hs_error_set(err, HS_ENOMEM, "no memory for the headers");
 }
 
+/* ---- The client ---- */
+
+/* Returns the last value of a header that proxies set, because earlier ones may come from the client. */
+static const char *last_header(const struct hs_http_request *req, const char *name)
+{
+    for (size_t i = req->header_count; i > 0; i--) {
+        if (hs_str_equal_nocase(req->headers[i - 1].name, name)) {
+            const char *value = req->headers[i - 1].value, *comma = strrchr(value, ',');
+            return comma ? comma + 1 + strspn(comma + 1, " \t") : value;
+        }
+    }
+    return NULL;
+}
+
+void hs_request_set_peer(struct hs_http_request *req, const char *peer, bool secure)
+{
+    const struct hs_proxies *proxies = &req->server->proxies;
+    const char *forwarded[HS_HTTP_HEADERS_MAX];
+    size_t count = 0;
+    hs_str_copy(req->client, sizeof(req->client), peer);
+    req->secure = secure;
+    req->proxied = hs_proxies_trust(proxies, peer);
+    if (!req->proxied)
+        return;
+    for (size_t i = 0; i < req->header_count; i++) {
+        if (hs_str_equal_nocase(req->headers[i].name, "X-Forwarded-For"))
+            forwarded[count++] = req->headers[i].value;
+    }
+    hs_proxies_find_client(proxies, peer, forwarded, count, req->client);
+    const char *scheme = last_header(req, "X-Forwarded-Proto");
+    if (scheme)
+        req->secure = hs_str_equal_nocase(scheme, "https");
+}
+
+const char *hs_http_client(const struct hs_http_request *req)
+{
+    return req->client;
+}
+
+/* RFC 9112, 3.2.2: if the target contains the host, Host is ignored. */
+const char *hs_http_host(const struct hs_http_request *req)
+{
+    const char *forwarded = req->proxied ? last_header(req, "X-Forwarded-Host") : NULL;
+    return forwarded ? forwarded : req->authority ? req->authority : hs_http_header(req, "Host");
+}
+
+const char *hs_http_scheme(const struct hs_http_request *req)
+{
+    return req->secure ? "https" : "http";
+}
+
+bool hs_http_is_proxied(const struct hs_http_request *req)
+{
+    static const char *const names[] = { "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via" };
+    bool proxied = req->proxied;
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++)
+        proxied |= hs_http_header(req, names[i]) != NULL;
+    return proxied;
+}
+
 /* ---- Request data for the handler ---- */
 
 void *hs_http_context(const struct hs_http_request *req)
@@ -137,6 +213,16 @@ void *hs_http_context(const struct hs_http_request *req)
 const char *hs_http_id(const struct hs_http_request *req)
 {
     return req->id;
+}
+
+const char *hs_http_actor(const struct hs_http_request *req)
+{
+    return req->actor;
+}
+
+bool hs_http_is_known(const struct hs_http_request *req)
+{
+    return !req->unknown;
 }
 
 const char *hs_http_param(const struct hs_http_request *req, size_t index)
@@ -243,15 +329,16 @@ int hs_http_read_timeout(struct hs_http_request *req, const char **ret_field, st
 {
     const char *header = hs_http_header(req, "X-Request-Timeout");
     double seconds = -1;
-    *ret_field = "X-Request-Timeout";
-    if (header && (!hs_str_to_seconds(header, &seconds) || !(seconds >= TIMEOUT_MIN_S && seconds <= TIMEOUT_MAX_S)))
+    const struct hs_field *field = &hs_field_timeout_header;
+    *ret_field = field->name;
+    if (header && (!hs_str_to_seconds(header, &seconds) || !(seconds >= field->min && seconds <= field->max)))
         return hs_error_set(err, HS_EINVAL, "X-Request-Timeout: must be between 0.001 and 86400 seconds");
     if (header)
         set_timeout(req, seconds);
-    *ret_field = "timeout";
+    *ret_field = hs_field_timeout.name;
     if (!req->body)
         return 0;
-    int r = hs_param_seconds(req->body, "timeout", TIMEOUT_MIN_S, TIMEOUT_MAX_S, false, -1, &seconds, err);
+    int r = hs_field_seconds(req->body, &hs_field_timeout, -1, &seconds, err);
     if (r == 0 && seconds > 0)
         set_timeout(req, seconds);
     return r;
@@ -311,6 +398,7 @@ static void reply_static(struct hs_http_request *req)
         return;
     drop_reply(req);
     req->reply.status = 503;
+    req->reply.error = HS_ENOMEM;
     req->reply.data = (uint8_t *) (uintptr_t) body;
     req->reply.len = strlen(body);
     req->reply.is_static = true;
@@ -326,6 +414,7 @@ void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const cha
     }
     drop_reply(req);
     req->reply.status = http_status;
+    req->reply.error = 0;
     req->reply.data = data;
     req->reply.len = len;
     hs_str_copy(req->reply.content_type, sizeof(req->reply.content_type), content_type);
@@ -368,34 +457,6 @@ int hs_http_append_line(const struct hs_http_request *req, const json_t *value, 
     return hs_json_write(value, style, out);
 }
 
-json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message)
-{
-    char line[HS_ERROR_MESSAGE_SIZE];
-    hs_str_copy(line, sizeof(line), message);
-    hs_str_make_line(line); /* may quote client text, truncated inside a character */
-    if (req->options->error_shape == HS_HTTP_ERROR_TEXT)
-        return json_pack("{s:s}", "error", line);
-    bool client = hs_status_http(code) < 500 || code == HS_EUNIMPLEMENTED || code == HS_EHTTPVERSION;
-    const char *type = client ? "invalid_request_error" : code == HS_ETIMEOUT ? "timeout" : "internal_error";
-    return json_pack("{s:{s:s, s:s, s:s, s:s*}}", "error", "message", line, "type", type, "code", hs_status_name(code),
-                     "field", field);
-}
-
-void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
-{
-    char message[HS_ERROR_MESSAGE_SIZE], seconds[16];
-    int http_status = hs_status_http(code);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
-    if (http_status == 429 || http_status == 503) {
-        hs_str_format(seconds, sizeof(seconds), "%d", req->options->retry_after_s);
-        hs_http_add_header(req, "Retry-After", seconds);
-    }
-    hs_http_reply_json(req, http_status, hs_http_error_json(req, code, field, message));
-}
-
 /* ---- Work ---- */
 
 /* A response holds memory until the client has read it. */
@@ -405,8 +466,10 @@ static void charge_reply(struct hs_http_request *req)
     if (!req->server || req->stage == HS_HTTP_STREAMING || reply->is_static || reply->len <= HS_HTTP_RESPONSE_FREE)
         return;
     /* The deadline is in the past, so that slow clients do not block the worker. */
-    if (hs_budget_wait(&req->server->responses, reply->len, 0, NULL, &reply->charged) < 0)
+    if (hs_budget_wait(&req->server->responses, reply->len, 0, NULL, &reply->charged) < 0) {
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_RESPONSES);
         hs_http_reply_error(req, HS_EBUSY, NULL, "Too many large answers at once, try again");
+    }
 }
 
 static void end_work(struct hs_http_request *req)
@@ -421,12 +484,14 @@ static void end_work(struct hs_http_request *req)
 
 void hs_request_run(struct hs_http_request *req)
 {
-    if (hs_cancel_is_set(&req->cancel))
+    if (hs_cancel_is_set(&req->cancel)) {
         hs_http_reply_error(req, HS_ECANCELED, NULL, "The client disconnected");
-    else if (hs_clock_now_ns() >= req->deadline_ns)
+    } else if (hs_clock_now_ns() >= req->deadline_ns) {
+        hs_count(&hs_http_refusals, HS_HTTP_REFUSED_DEADLINE);
         hs_http_reply_error(req, HS_ETIMEOUT, NULL, "The request timed out while it was queued; try again");
-    else
+    } else {
         req->route->handle(req);
+    }
     if (!req->continuation)
         end_work(req);
 }
@@ -439,7 +504,7 @@ void hs_request_run_continuation(struct hs_http_request *req)
 
 /* ---- Wire format ---- */
 
-static const char *reason_of(int status)
+const char *hs_http_status_phrase(int status)
 {
     static const struct {
         int status;
@@ -450,6 +515,7 @@ static const char *reason_of(int status)
         { 202, "Accepted" },
         { 204, "No Content" },
         { 304, "Not Modified" },
+        { 308, "Permanent Redirect" },
         { 400, "Bad Request" },
         { 401, "Unauthorized" },
         { 403, "Forbidden" },
@@ -492,7 +558,7 @@ static void write_date(struct hs_buf *out)
 int hs_request_write_head(const struct hs_http_request *req, const struct hs_http_framing *framing, struct hs_buf *out)
 {
     const struct hs_http_reply *reply = &req->reply;
-    hs_buf_printf(out, "HTTP/1.1 %d %s\r\n", reply->status, reason_of(reply->status));
+    hs_buf_printf(out, "HTTP/1.1 %d %s\r\n", reply->status, hs_http_status_phrase(reply->status));
     write_date(out);
     if (framing->close)
         hs_buf_append_str(out, "Connection: close\r\n");

@@ -3,6 +3,7 @@
 #ifndef HS_HTTP_REQUEST_H
 #define HS_HTTP_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,7 +29,30 @@ size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_
 
 const char *hs_http_header(const struct hs_http_request *req, const char *name); /* name in any case; NULL if absent */
 const char *hs_http_id(const struct hs_http_request *req);                       /* X-Request-Id of the response */
-int64_t hs_http_deadline_ns(const struct hs_http_request *req);                  /* HS_NO_DEADLINE: none */
+
+/* Returns the client's address: an IP address, or "unix:UID" for a client of a unix socket. Behind proxies of
+ * server.trusted_proxies it is the address that they report (http/proxy.h). */
+const char *hs_http_client(const struct hs_http_request *req);
+
+/* Return the host, with its port if there is one, and the scheme ("http", "https") that the client used; behind a
+ * trusted proxy those of X-Forwarded-Host and X-Forwarded-Proto. The host may be NULL and is not validated. */
+const char *hs_http_host(const struct hs_http_request *req);
+const char *hs_http_scheme(const struct hs_http_request *req);
+
+/* Returns true if the request came through a proxy: a trusted one, or it has a header that proxies add. */
+bool hs_http_is_proxied(const struct hs_http_request *req);
+
+int64_t hs_http_deadline_ns(const struct hs_http_request *req); /* HS_NO_DEADLINE: none */
+
+/* Returns "key:ID" if the client has sent a valid API key, or "" if the server needs no keys. */
+const char *hs_http_actor(const struct hs_http_request *req);
+
+/* Returns false if the server needs API keys and the client has sent none. Only a route with
+ * HS_HTTP_OPEN is called then. */
+bool hs_http_is_known(const struct hs_http_request *req);
+
+/* The header X-Request-Timeout and the field `timeout`. */
+extern const struct hs_field hs_field_timeout_header, hs_field_timeout;
 
 /* Reads how long the client waits for the response: the header X-Request-Timeout and the field
  * `timeout`, in seconds ("500ms", "2s") from the end of the body. The shorter one applies, and
@@ -73,12 +97,17 @@ void hs_http_reply_secret_json(struct hs_http_request *req, int http_status, jso
 void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,
                          size_t len);
 
-/* Sends an error response in the server's shape; `code` (HS_E…) selects its HTTP status. field may
- * be NULL. 429 and 503 carry Retry-After. */
+/* Sends an error response in the server's shape, or as application/problem+json (RFC 9457) if the client prefers that;
+ * `code` (HS_E…) selects its HTTP status. field may be NULL. 429 and 503 carry Retry-After. */
 void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Returns the JSON of such an error, to embed in another response. NULL if memory is exhausted. */
+/* The same with a text that clients compare, and `detail` (NULL: none) and the members of `more` (NULL: none; takes the
+ * reference) beside it. Without Retry-After. */
+void hs_http_reply_known_error(struct hs_http_request *req, int code, const char *known, const char *detail,
+                               json_t *more);
+
+/* Returns the JSON of an error in the server's shape, to embed in another response. NULL if memory is exhausted. */
 json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message);
 
 /* Appends a line of JSON in the server's style, with a line feed. */

@@ -19,8 +19,12 @@
 #include "http/connection.h"
 #include "http/event_loop.h"
 #include "http/head_parser.h"
+#include "http/http_metrics.h"
+#include "http/listener.h"
+#include "http/proxy.h"
 #include "http/route.h"
 #include "http/server.h"
+#include "http/tls.h"
 
 /* `refs` and `current` of the server belong to the network thread while it runs. */
 struct hs_http_revision {
@@ -47,17 +51,31 @@ struct hs_http_server {
     struct hs_event_loop loop;
     struct hs_completion_queue completions;
     struct hs_budget bodies, responses;
-    char address[HS_ADDRESS_SIZE];
+    struct hs_proxies proxies;
+    bool uses_tls; /* a certificate was set before the start */
     atomic_bool draining;
     atomic_size_t connections;
     atomic_ullong requests, cancelled, timed_out;
     atomic_uint signs_wanted, signs_given; /* of life, by the network thread: see hs_http_is_alive */
+    struct hs_http_metrics *metrics;
 
     pthread_mutex_t lock; /* guards the fields below; no other lock is taken while it is held */
     pthread_cond_t quiet; /* signalled when active becomes 0 */
     size_t active;
     struct hs_http_revision *committed; /* not yet taken; NULL: none */
+
+    pthread_mutex_t tls_lock; /* guards tls */
+    struct hs_tls_context *tls;
 };
+
+/* Returns true if connections of this listening socket use TLS. */
+bool hs_http_uses_tls(const struct hs_http_server *server, const struct hs_listener *listener);
+
+/* Returns the first port with TLS, to which others redirect; 0: none. */
+int hs_http_tls_port(const struct hs_http_server *server);
+
+/* Starts TLS with the present certificate; see hs_tls_session_create. */
+struct hs_tls_session *hs_http_create_tls_session(struct hs_http_server *server, int fd);
 
 enum hs_http_stage {
     HS_HTTP_RECEIVING, /* on the network thread; a body may follow */
@@ -71,6 +89,7 @@ struct hs_http_pair {
 
 struct hs_http_reply {
     int status; /* 0: none yet */
+    int error;  /* HS_E… of an error response; 0: none */
     char content_type[128];
     uint8_t *data;
     size_t len;
@@ -102,7 +121,7 @@ struct hs_http_stream {
     bool gone;          /* set by the network thread: it takes no more bytes */
 };
 
-enum { HS_HTTP_ID_SIZE = 65 };
+enum { HS_HTTP_ID_SIZE = 65, HS_HTTP_ACTOR_SIZE = 32 };
 
 struct hs_http_request {
     struct hs_http_revision *revision; /* owns options and context; NULL if created without a server */
@@ -115,11 +134,15 @@ struct hs_http_request {
     struct hs_http_request *next;
 
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
-    char remote[HS_ADDRESS_SIZE]; /* client address; "": unknown */
-    char *target;                 /* as sent */
-    char *authority;              /* host of an absolute target; NULL: none, use Host */
-    char *path;                   /* as sent; params point into it */
-    char *query;                  /* as sent; points into target */
+    char actor[HS_HTTP_ACTOR_SIZE]; /* "key:ID"; "": no API key */
+    bool unknown;                   /* keys are needed and the client has sent none */
+    char client[HS_ADDRESS_SIZE];   /* see hs_http_client; "": unknown */
+    bool proxied;                   /* a trusted proxy sent the request */
+    bool secure;                    /* the client used https */
+    char *target;                   /* as sent */
+    char *authority;                /* host of an absolute target; NULL: none, use Host */
+    char *path;                     /* as sent; params point into it */
+    char *query;                    /* as sent; points into target */
     char *args;         /* query arguments: used flag (0, 1), name NUL value NUL, repeated; parsed on first use */
     char *args_end;     /* end of args; NULL: not parsed yet */
     struct hs_buf text; /* headers point into it, so it must not grow after they are set */
@@ -145,6 +168,10 @@ void hs_request_destroy(struct hs_http_request *req);
 int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
                            struct hs_error *err);
 
+/* Sets the client from the peer of the connection and, if that is a trusted proxy, from the headers.
+ * `secure`: the connection uses TLS. Call it after the headers are set. */
+void hs_request_set_peer(struct hs_http_request *req, const char *peer, bool secure);
+
 /* Runs the handler unless the deadline has passed or the request is cancelled. Unless the handler
  * leaves a continuation, ensures that there is a reply, and charges the reply to the budget. */
 void hs_request_run(struct hs_http_request *req);
@@ -160,6 +187,9 @@ struct hs_http_framing {
 
 /* Appends the status line and the headers. Errors are sticky in `out`. */
 int hs_request_write_head(const struct hs_http_request *req, const struct hs_http_framing *framing, struct hs_buf *out);
+
+/* Returns "Bad Request" for 400; "Unknown" for a status that the server does not send. */
+const char *hs_http_status_phrase(int status);
 
 /* Returns a constant response in wire format, to send if memory is exhausted. */
 const char *hs_http_static_response(const struct hs_http_options *options);

@@ -5,8 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "auth/scope.h"
 #include "hs/status.h"
 #include "http/body.h"
+#include "http/route_doc.h"
 
 struct hs_http_request;
 
@@ -20,6 +22,7 @@ enum {
                             body */
     HS_HTTP_CHANGES = 2, /* changes stored data: refused for pages of another origin (http/access.h) */
     HS_HTTP_ADMIN = 4,   /* for the administrator only (http/access.h) */
+    HS_HTTP_OPEN = 16,   /* answered without an API key too; the handler leaves details out unless hs_http_is_known */
     HS_HTTP_PROBE = 8,   /* called at short intervals by monitors: a success is logged at DEBUG instead of INFO */
 };
 
@@ -28,8 +31,10 @@ struct hs_http_route {
     const char *path; /* literal; a segment "{name}" matches any nonempty segment: see hs_http_param */
     hs_http_handler handle;
     unsigned flags;
+    enum hs_scope scope; /* scope that an API key needs; HS_SCOPE_NONE: any valid key */
     enum hs_body_rule body;
-    struct hs_body_spec spec; /* bytes_max 0: use the server's body_max */
+    struct hs_body_spec spec;       /* bytes_max 0: use the server's body_max */
+    const struct hs_route_doc *doc; /* description of the route; NULL: none, as in tests */
     /* Runs on the network thread after the headers are read, before the body is read; must not
      * block. Returns true if it has answered, and then the handler does not run. NULL: no check. */
     int (*check)(struct hs_http_request *req);

@@ -1,23 +1,22 @@
 #include "http/server.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <sodium.h>
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "http/http_metrics.h"
 #include "http/request_internal.h"
 
 void hs_http_options_init(struct hs_http_options *options)
 {
     *options = (struct hs_http_options) {
         .host = "127.0.0.1",
+        .socket_mode = 0660,
+        .path_prefix = "",
+        .trusted_proxies = "",
         .workers = 2,
         .heavy_max = 1,
         .queue_max = 64,
@@ -49,6 +48,8 @@ static int check_options(const struct hs_http_options *o, struct hs_error *err)
 {
     if (o->port < 0 || o->port > 65535)
         return hs_error_set(err, HS_EINVAL, "port: must be between 0 and 65535, not %d", o->port);
+    if (o->redirect_port < 0 || o->redirect_port > 65535)
+        return hs_error_set(err, HS_EINVAL, "redirect_port: must be between 0 and 65535, not %d", o->redirect_port);
     if (o->workers < 1 || o->heavy_max < 1 || o->queue_max < 1 || o->connections_max < 1)
         return hs_error_set(err, HS_EINVAL, "workers, queue and connections must be at least 1");
     if (o->header_max < 1024 || o->header_max > 1 << 20)
@@ -85,9 +86,17 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     struct hs_http_revision *revision = server ? create_revision(server, options, ctx, NULL) : NULL;
     if (!revision)
         r = hs_error_set(err, HS_ENOMEM, "no memory for the server");
-    else
+    if (r == 0 && !(server->metrics = hs_http_metrics_create(routes, count)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the server");
+    if (r == 0)
+        r = hs_proxies_init(&server->proxies, options->trusted_proxies, err);
+    if (r == 0)
         r = hs_completion_queue_init(&server->completions, err);
     if (r < 0) {
+        if (server) {
+            hs_proxies_finish(&server->proxies);
+            free(server->metrics);
+        }
         hs_http_revision_unref(revision);
         free(server);
         return r;
@@ -96,10 +105,13 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     server->current = revision;
     server->routes = routes;
     server->route_count = count;
-    server->loop.listen_fd = -1;
+    for (size_t i = 0; i < options->inherited_count; i++)
+        server->loop.listeners[i] = options->inherited[i];
+    server->loop.listener_count = options->inherited_count;
     hs_budget_init(&server->bodies, options->bodies_max);
     hs_budget_init(&server->responses, options->responses_max);
     pthread_mutex_init(&server->lock, NULL);
+    pthread_mutex_init(&server->tls_lock, NULL);
     hs_cond_init(&server->quiet);
     *ret_server = server;
     return 0;
@@ -155,79 +167,104 @@ void hs_http_take_revision(struct hs_http_server *server)
     server->options = revision->options;
 }
 
-static int try_bind(const struct addrinfo *info)
+/* ---- Listening ---- */
+
+static int listen_on(struct hs_http_server *server, const char *host, int port, struct hs_error *err)
 {
-    int on = 1, off = 0;
-    int fd = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, info->ai_protocol);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (info->ai_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    if (bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
-        return fd;
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
+    struct hs_event_loop *loop = &server->loop;
+    int r = hs_listener_open(host, port, server->options.socket_mode, &loop->listeners[loop->listener_count], err);
+    if (r == 0)
+        loop->listener_count++;
+    return r;
 }
 
-/* Listens on the first available address of the host; "::" also accepts IPv4. */
-static int listen_on(const char *host, int port, int *ret_fd, struct hs_error *err)
+static int open_listeners(struct hs_http_server *server, struct hs_error *err)
 {
-    char name[256], service[16];
-    size_t len = strlen(host);
-    bool brackets = len >= 2 && host[0] == '[' && host[len - 1] == ']';
-    if (!hs_str_copy_n(name, sizeof(name), host + brackets, len - 2 * brackets))
-        return hs_error_set(err, HS_EIO, "server.host is longer than any host name");
-    hs_str_format(service, sizeof(service), "%d", port);
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
-    int r = getaddrinfo(name[0] ? name : NULL, service, &hints, &list);
-    if (r != 0)
-        return hs_error_set(err, HS_EIO, "cannot resolve %s: %s; check server.host", host, gai_strerror(r));
-    int fd = -1;
-    for (const struct addrinfo *info = list; info && fd < 0; info = info->ai_next)
-        fd = try_bind(info);
-    int reason = errno;
-    freeaddrinfo(list);
-    if (fd < 0)
-        return hs_error_set(err, reason == EADDRINUSE ? HS_ECONFLICT : HS_EIO, "cannot listen on %s port %d: %s", host,
-                            port, strerror(reason));
-    *ret_fd = fd;
-    return 0;
+    const struct hs_http_options *o = &server->options;
+    int r = 0;
+    if (server->loop.listener_count == 0) {
+        r = listen_on(server, o->host, o->port, err);
+        if (r == 0 && o->redirect_port > 0)
+            r = listen_on(server, o->host, o->redirect_port, err);
+        if (r == 0)
+            server->loop.listeners[server->loop.listener_count - 1].redirects = o->redirect_port > 0;
+    }
+    return r;
 }
 
 int hs_http_start(struct hs_http_server *server, struct hs_error *err)
 {
     const struct hs_http_options *o = &server->options;
-    int fd = -1;
+    server->uses_tls = server->tls;
     int r = hs_pool_create("http-worker", o->workers, o->queue_max, true, &server->pool, err);
     if (r == 0)
         hs_pool_set_heavy_max(server->pool, o->heavy_max);
     if (r == 0 && o->long_work)
         r = hs_pool_create("http-long", 1, 1, false, &server->long_work, err);
     if (r == 0)
-        r = listen_on(o->host, o->port, &fd, err);
-    if (r < 0)
-        return r;
-    struct sockaddr_storage address;
-    socklen_t len = sizeof(address);
-    char host[HS_ADDRESS_SIZE - 8], service[8];
-    if (getsockname(fd, (struct sockaddr *) &address, &len) < 0 ||
-        getnameinfo((struct sockaddr *) &address, len, host, sizeof(host), service, sizeof(service),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-        close(fd);
-        return hs_error_set(err, HS_EIO, "cannot read the address of the listening socket");
-    }
-    hs_str_format(server->address, sizeof(server->address), address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-                  service);
-    return hs_event_loop_start(&server->loop, server, fd, err);
+        r = open_listeners(server, err);
+    return r < 0 ? r : hs_event_loop_start(&server->loop, server, err);
 }
 
 const char *hs_http_address(const struct hs_http_server *server)
 {
-    return server->address;
+    return server->loop.listeners[0].address;
 }
+
+bool hs_http_url(const struct hs_http_server *server, size_t index, char ret_url[HS_HTTP_URL_SIZE])
+{
+    if (index >= server->loop.listener_count)
+        return false;
+    const struct hs_listener *listener = &server->loop.listeners[index];
+    const char *scheme = hs_http_uses_tls(server, listener) ? "https://" : listener->is_unix ? "" : "http://";
+    hs_str_format(ret_url, HS_HTTP_URL_SIZE, "%s%s", scheme, listener->address);
+    return true;
+}
+
+const char *hs_http_exposed_address(const struct hs_http_server *server)
+{
+    for (size_t i = 0; i < server->loop.listener_count; i++) {
+        const struct hs_listener *listener = &server->loop.listeners[i];
+        if (!listener->loopback && !listener->redirects)
+            return listener->address;
+    }
+    return NULL;
+}
+
+/* ---- TLS ---- */
+
+void hs_http_set_tls(struct hs_http_server *server, struct hs_tls_context *context)
+{
+    pthread_mutex_lock(&server->tls_lock);
+    struct hs_tls_context *old = server->tls;
+    server->tls = context;
+    pthread_mutex_unlock(&server->tls_lock);
+    hs_tls_context_free(old);
+}
+
+bool hs_http_uses_tls(const struct hs_http_server *server, const struct hs_listener *listener)
+{
+    return server->uses_tls && !listener->is_unix && !listener->redirects;
+}
+
+int hs_http_tls_port(const struct hs_http_server *server)
+{
+    for (size_t i = 0; i < server->loop.listener_count; i++) {
+        if (hs_http_uses_tls(server, &server->loop.listeners[i]))
+            return server->loop.listeners[i].port;
+    }
+    return 0;
+}
+
+struct hs_tls_session *hs_http_create_tls_session(struct hs_http_server *server, int fd)
+{
+    pthread_mutex_lock(&server->tls_lock);
+    struct hs_tls_session *session = hs_tls_session_create(server->tls, fd);
+    pthread_mutex_unlock(&server->tls_lock);
+    return session;
+}
+
+/* ---- The end ---- */
 
 int hs_http_drain(struct hs_http_server *server, int64_t deadline_ns)
 {
@@ -266,6 +303,10 @@ void hs_http_destroy(struct hs_http_server *server)
     hs_http_revision_unref(server->current);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);
+    pthread_mutex_destroy(&server->tls_lock);
+    hs_tls_context_free(server->tls);
+    hs_proxies_finish(&server->proxies);
+    free(server->metrics);
     free(server);
 }
 
@@ -288,7 +329,9 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     stats.active = server->active;
     pthread_mutex_unlock(&server->lock);
     stats.requests = atomic_load(&server->requests);
-    stats.queued = server->pool ? hs_pool_waiting(server->pool) : 0;
+    if (server->pool)
+        stats.workers_busy = hs_pool_get_load(server->pool, &stats.queued);
+    stats.workers = (size_t) server->options.workers;
     stats.connections = atomic_load(&server->connections);
     stats.cancelled = atomic_load(&server->cancelled);
     stats.timed_out = atomic_load(&server->timed_out);
@@ -301,4 +344,9 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
 void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats)
 {
     hs_http_stats(req->server, ret_stats);
+}
+
+void hs_http_put_metrics_of(const struct hs_http_request *req, struct hs_metrics_writer *writer)
+{
+    hs_http_metrics_put(req->server->metrics, writer);
 }

@@ -11,6 +11,7 @@
 #include "base/json_writer.h"
 #include "hs/status.h"
 #include "http/access.h"
+#include "http/listener.h"
 #include "http/route.h"
 
 /* {"error": {"message", "type", "code", "field"}} or {"error": "message"}. */
@@ -21,9 +22,17 @@ enum { HS_HTTP_RESPONSE_FREE = 64 << 10 };
 /* hs_http_create copies the options and borrows the strings for the server's life. Brackets hold
  * the values of hs_http_options_init. */
 struct hs_http_options {
-    const char *host; /* ["127.0.0.1"] name or address, IPv6 with or without brackets; "::" also accepts IPv4 */
-    int port;         /* [0] 0 selects a free port */
-    int workers;      /* [2] threads that run handlers */
+    const char *host;     /* ["127.0.0.1"] name or address, IPv6 with or without brackets; "::" also accepts IPv4;
+                             "unix:" and an absolute path: a unix socket */
+    int port;             /* [0] 0 selects a free port */
+    unsigned socket_mode; /* [0660] permissions of the unix socket */
+    int redirect_port;    /* [0: none] plain HTTP port of the same host that redirects every request to https */
+    const struct hs_listener *inherited; /* [NULL] sockets of systemd, used instead of host and ports if there are any;
+                                            hs_http_create takes the sockets and copies the structs */
+    size_t inherited_count;
+    const char *path_prefix;     /* [""] "/pose": also removed from the start of paths */
+    const char *trusted_proxies; /* [""] see hs_proxies_init */
+    int workers;                 /* [2] threads that run handlers */
     int heavy_max;    /* [1] maximum number of workers that run heavy requests at a time (struct hs_http_route) */
     bool long_work;   /* [false] adds one thread for hs_http_continue_with (http/request.h) */
     size_t queue_max; /* [64] requests that wait for a worker; further ones get 503 */
@@ -62,6 +71,7 @@ struct hs_http_options {
 void hs_http_options_init(struct hs_http_options *options);
 
 struct hs_http_server;
+struct hs_tls_context;
 
 /* Checks the options and routes and creates a server that does not listen yet. Borrows `routes`
  * (count of them) and `ctx` for the server's life; handlers read ctx with hs_http_context. Caller
@@ -86,8 +96,21 @@ void hs_http_revision_abandon(struct hs_http_revision *revision);
  * the workers cannot start. The message has the reason. */
 int hs_http_start(struct hs_http_server *server, struct hs_error *err);
 
-/* Returns "127.0.0.1:8080" or "[::1]:8080" with the real port; valid after hs_http_start. */
+/* Returns "127.0.0.1:8080", "[::1]:8080" or "unix:/run/x.sock", with the real port, of the first listening socket;
+ * valid after hs_http_start. */
 const char *hs_http_address(const struct hs_http_server *server);
+
+/* Writes the address of a listening socket with its scheme ("https://127.0.0.1:8443", "unix:/run/x.sock"). Returns
+ * false past the last one. */
+enum { HS_HTTP_URL_SIZE = 160 };
+bool hs_http_url(const struct hs_http_server *server, size_t index, char ret_url[HS_HTTP_URL_SIZE]);
+
+/* Returns the first address that other machines can connect to and that answers requests; NULL: none. */
+const char *hs_http_exposed_address(const struct hs_http_server *server);
+
+/* Sets the certificate of further TLS connections; open ones keep theirs. Takes the context. TCP sockets use TLS if a
+ * context is set before hs_http_start; unix sockets never do. Any thread. */
+void hs_http_set_tls(struct hs_http_server *server, struct hs_tls_context *context);
 
 /* Stops accepting and waits until every running request has its response, or until the deadline.
  * Responses during that time carry "Connection: close". Returns 0, or HS_ETIMEOUT if requests
@@ -109,6 +132,8 @@ struct hs_http_stats {
     size_t connections;    /* currently open */
     size_t active;         /* requests between the end of their headers and the end of their response */
     size_t queued;         /* of `active`, requests that wait for a worker */
+    size_t workers;        /* threads that run handlers */
+    size_t workers_busy;   /* of these, threads that run one now */
     size_t body_bytes;     /* memory that bodies use now */
     size_t response_bytes; /* of responses_max, memory that responses use now */
     uint64_t cancelled;    /* clients that disconnected during their request */
@@ -117,5 +142,9 @@ struct hs_http_stats {
 void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stats);
 void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats); /* stats of the request's
                                                                                               server */
+
+/* Writes the metrics by route (http/http_metrics.h) of the request's server. */
+struct hs_metrics_writer;
+void hs_http_put_metrics_of(const struct hs_http_request *req, struct hs_metrics_writer *writer);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "image/codec.h"
 #include "image/orientation.h"
+#include "image/png_memory.h"
 
 /* Limit for unpacked chunks other than pixels. Colour profiles and XMP are the largest in practice,
  * rarely above 1 MB; compressed text that expands to much more is a known attack. */
@@ -57,7 +58,7 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
 
 static int spng_failed(int code, struct hs_error *err)
 {
-    if (code == SPNG_EMEM)
+    if (code == SPNG_EMEM || hs_png_out_of_memory())
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a PNG");
     if (code == SPNG_IO_EOF || code == SPNG_EIDAT_TOO_SHORT)
         return hs_error_set(err, HS_EDECODE, "PNG is truncated: its data end before the picture is complete");
@@ -132,13 +133,14 @@ static int decode_with(spng_ctx *png, struct hs_decode_request *request, struct 
      * only for that checksum: once the image is complete, a missing end or a damaged ancillary chunk
      * does no harm. */
     r = spng_decode_chunks(png);
-    return r == SPNG_ECHUNK_CRC || r == SPNG_ECHUNK_LIMITS || r == SPNG_EMEM ? spng_failed(r, err) : 0;
+    bool harmless = r == 0 || (r != SPNG_ECHUNK_CRC && r != SPNG_ECHUNK_LIMITS && !hs_png_out_of_memory());
+    return harmless ? 0 : spng_failed(r, err);
 }
 
 static int decode(struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
     struct hs_image *image = NULL;
-    spng_ctx *png = spng_ctx_new(0);
+    spng_ctx *png = hs_png_context(0);
     if (!png)
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a PNG");
     int r = decode_with(png, request, &image, err);

@@ -11,6 +11,7 @@ static int webp_failed(VP8StatusCode code, struct hs_error *err)
 {
     switch (code) {
     case VP8_STATUS_OUT_OF_MEMORY:
+    case VP8_STATUS_USER_ABORT: /* no memory to scale or convert rows */
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a WebP");
     case VP8_STATUS_NOT_ENOUGH_DATA:
     case VP8_STATUS_SUSPENDED:

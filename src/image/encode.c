@@ -10,6 +10,7 @@
 #include <spng.h>
 
 #include "base/mem.h"
+#include "image/png_memory.h"
 
 /* Rows read at a time; libjpeg compresses lines of blocks of up to 16 rows. */
 enum { BAND = 64 };
@@ -224,7 +225,7 @@ int hs_image_rows_encode_png(const struct hs_image_rows *rows, struct hs_buf *ou
     int r = band_init(&band, rows, err), spng = 0;
     if (r < 0)
         return r;
-    spng_ctx *png = spng_ctx_new(SPNG_CTX_ENCODER);
+    spng_ctx *png = hs_png_context(SPNG_CTX_ENCODER);
     /* Level 1 and one filter: more effort takes three times as long and hardly shrinks photographs. */
     if (!png)
         r = hs_error_set(err, HS_ENOMEM, "no memory to encode an image");
@@ -240,8 +241,9 @@ int hs_image_rows_encode_png(const struct hs_image_rows *rows, struct hs_buf *ou
         return r;
     if (writer.status < 0)
         return buffer_failed(writer.status, err);
-    return hs_error_set(err, spng == SPNG_EMEM ? HS_ENOMEM : HS_EINTERNAL, "PNG cannot be encoded" HS_DETAIL "%s",
-                        spng_strerror(spng));
+    if (spng == SPNG_EMEM || hs_png_out_of_memory())
+        return hs_error_set(err, HS_ENOMEM, "no memory to encode an image");
+    return hs_error_set(err, HS_EINTERNAL, "PNG cannot be encoded" HS_DETAIL "%s", spng_strerror(spng));
 }
 
 int hs_image_encode_png(const struct hs_image *image, struct hs_buf *out, struct hs_error *err)

@@ -187,6 +187,7 @@ static void load(struct hs_runner *runner)
     if (r == 0) {
         runner->instance = instance;
         runner->error.code = 0;
+        runner->recoveries += runner->down;
         runner->down = runner->hung = runner->used = false;
         runner->failures_in_row = 0;
         runner->last_used_ns = hs_clock_now_ns();

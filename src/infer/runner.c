@@ -362,6 +362,7 @@ void hs_runner_schedule_attempt(struct hs_runner *runner)
 void hs_runner_mark_down(struct hs_runner *runner, bool hung, const struct hs_error *why)
 {
     struct hs_error told;
+    runner->downs += !runner->down;
     runner->down = true;
     runner->hung = hung;
     runner->error = *why;
@@ -430,7 +431,10 @@ void hs_runner_get_status(struct hs_runner *runner, struct hs_runner_status *ret
         .refusals = runner->refusals,
         .loads = runner->loads,
         .restarts = runner->restarts,
+        .downs = runner->downs,
+        .recoveries = runner->recoveries,
         .run_ns = runner->run_ns,
+        .busy_ns = runner->busy_ns + (runner->running > 0 ? hs_clock_now_ns() - runner->busy_since_ns : 0),
         .last_load_ns = runner->last_load_ns,
         .has_health = runner->has_health,
         .health = runner->health,

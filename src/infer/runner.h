@@ -85,9 +85,11 @@ struct hs_runner_status {
     int waiting;
     uint64_t runs, pictures, failures, timeouts, refusals; /* pictures: in all runs; refusals: HS_EBUSY results */
     uint64_t loads, restarts;
-    int64_t run_ns;       /* sum over all runs, from submission to result */
-    int64_t last_load_ns; /* duration of the latest load */
-    bool has_health;      /* the device is open, and its latest health poll succeeded */
+    uint64_t downs, recoveries; /* times that the device went down, and that it was recovered */
+    int64_t run_ns;             /* sum over all runs, from submission to result */
+    int64_t busy_ns;            /* time in which the device had work; overlapping runs count once */
+    int64_t last_load_ns;       /* duration of the latest load */
+    bool has_health;            /* the device is open, and its latest health poll succeeded */
     struct hs_device_health health;
     struct hs_error error; /* the failure from which the runner has not recovered yet; code 0: none */
 };

@@ -123,8 +123,10 @@ struct hs_runner {
     bool has_health;
     int64_t next_health_ns;
 
-    uint64_t runs, pictures, failures, timeouts, refusals, loads, restarts;
+    uint64_t runs, pictures, failures, timeouts, refusals, loads, restarts, downs, recoveries;
     int64_t run_ns, last_load_ns;
+    int running;                    /* slots that the device works on, of all instances */
+    int64_t busy_ns, busy_since_ns; /* time with `running` > 0 that has ended; start of the current one */
 };
 
 /* The functions below are called with the runner's lock held, except hs_runner_free_orphan. */

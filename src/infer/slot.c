@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stage.h"
 #include "infer/runner_internal.h"
 
 /* Most batches in a device: one that runs, and one that is ready to run next. More would be
@@ -152,6 +153,19 @@ static void leave_backend(struct hs_slot *slot)
     pthread_cond_broadcast(&slot->changed);
 }
 
+/* Counts a slot that the device begins (1) or ends (-1) to work on. */
+static void change_running(struct hs_instance *instance, int change)
+{
+    struct hs_runner *runner = instance->runner;
+    int before = runner->running;
+    instance->running += change;
+    runner->running += change;
+    if (before == 0)
+        runner->busy_since_ns = hs_clock_now_ns();
+    else if (runner->running == 0)
+        runner->busy_ns += hs_clock_now_ns() - runner->busy_since_ns;
+}
+
 /* `hung`: the run took too long, and the device still holds the slot. */
 static void finish_run(struct hs_slot *slot, int result, bool hung, const struct hs_error *why)
 {
@@ -160,7 +174,7 @@ static void finish_run(struct hs_slot *slot, int result, bool hung, const struct
     slot->error = *why;
     if (!hung) {
         slot->state = HS_SLOT_DONE;
-        slot->instance->running--;
+        change_running(slot->instance, -1);
     }
     runner->pictures += (uint64_t) slot->taken;
     runner->run_ns += hs_clock_now_ns() - slot->started_ns;
@@ -175,7 +189,7 @@ static void submit(struct hs_slot *slot)
     struct hs_error why = { 0 };
     int count = slot->taken, r = 0;
     slot->state = HS_SLOT_RUNNING;
-    instance->running++;
+    change_running(instance, 1);
     slot->started_ns = hs_clock_now_ns();
     enter_backend(slot);
     if (instance->info->free_size)
@@ -258,11 +272,13 @@ int hs_runner_run(struct hs_lease *lease, struct hs_runner_timings *ret_timings,
             lease->descs = backend->outputs(slot->instance->model, slot->index);
         hs_lease_outputs(lease, 0, lease->outputs);
     }
+    const struct hs_runner_timings timings = { part->queue_ns, hs_clock_now_ns() - start_ns };
+    if (r == 0) {
+        hs_stage_record(HS_STAGE_QUEUE, timings.queue_ns);
+        hs_stage_record(HS_STAGE_INFERENCE, timings.inference_ns);
+    }
     if (ret_timings)
-        *ret_timings = (struct hs_runner_timings) {
-            .queue_ns = part->queue_ns,
-            .inference_ns = hs_clock_now_ns() - start_ns,
-        };
+        *ret_timings = timings;
     return r;
 }
 
@@ -285,7 +301,7 @@ void hs_runner_release(struct hs_lease *lease)
         hs_slot_free(slot);
     } else if (slot->held == 0) {
         slot->state = HS_SLOT_STUCK;
-        instance->running--;
+        change_running(instance, -1);
         instance->stuck++;
         runner->stuck += !instance->abandoned;
         wake_filled(instance);

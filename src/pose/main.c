@@ -1,6 +1,8 @@
 #include "base/mem.h"
 #include "cli/program.h"
 #include "pose/app.h"
+#include "service/openapi.h"
+#include "service/route_docs.h"
 
 static const struct hs_example detect_examples[] = {
     { "detect .deps/samples/bus.jpg --models .deps/models", "Find the people in a picture" },
@@ -24,6 +26,7 @@ static const struct hs_command *const commands[] = {
     &hs_command_models,
     &hs_command_backends,
     &hs_command_config,
+    &hs_command_openapi,
     &hs_command_selftest,
 };
 
@@ -56,6 +59,7 @@ static const struct hs_app app = {
     .revise = hs_pose_app_revise,
     .routes = hs_pose_routes,
     .route_count = &hs_pose_route_count,
+    .error_object = &hs_object_error,
     .bench = &hs_pose_bench,
     .check_picture = hs_pose_check_picture,
 };

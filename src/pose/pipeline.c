@@ -1,6 +1,7 @@
 #include "pose/pipeline.h"
 
 #include "base/clock.h"
+#include "base/stage.h"
 #include "base/str.h"
 #include "image/letterbox.h"
 #include "service/drawing.h"
@@ -64,7 +65,7 @@ static int run(struct work *w, const struct hs_model_runner *runner, const struc
     int r = hs_letterbox_apply(box, w->image, lease->input);
     if (r < 0)
         return hs_error_set(err, r, "no memory to scale the picture");
-    t->preprocess_ms = hs_clock_lap_ms(&at);
+    t->preprocess_ms = hs_stage_lap_ms(HS_STAGE_PREPROCESS, &at);
     r = hs_runner_run(lease, &ran, err);
     if (r < 0)
         return r;
@@ -74,7 +75,7 @@ static int run(struct work *w, const struct hs_model_runner *runner, const struc
     w->result->found = w->result->people.count;
     if (w->result->people.count > (size_t) w->params->max_detections)
         w->result->people.count = (size_t) w->params->max_detections;
-    t->postprocess_ms = hs_clock_lap_ms(&at);
+    t->postprocess_ms = hs_stage_lap_ms(HS_STAGE_POSTPROCESS, &at);
     return r;
 }
 
@@ -143,7 +144,8 @@ int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, 
     int r = decode(data, len, params, input->w, input->h, false, &image, err);
     if (r < 0)
         return r;
-    result->timings.decode_ms = hs_ns_to_ms(hs_clock_now_ns() - start);
+    int64_t at = start;
+    result->timings.decode_ms = hs_stage_lap_ms(HS_STAGE_DECODE, &at);
     result->width = image->orig_width;
     result->height = image->orig_height;
     result->turn = params->apply_exif ? 1 : image->orientation;

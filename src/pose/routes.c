@@ -8,6 +8,7 @@
 #include "pose/annotate.h"
 #include "pose/app.h"
 #include "pose/response_json.h"
+#include "pose/route_docs.h"
 #include "service/app_routes.h"
 #include "service/batch.h"
 #include "service/drawing.h"
@@ -58,20 +59,23 @@ static int read_params(struct hs_http_request *req, struct detect_request *detec
     const struct hs_pose_settings *s = detect->app->settings;
     const struct hs_body *body = hs_http_body(req);
     struct hs_pose_params *params = &detect->params;
+    const struct hs_field *field = NULL;
     double confidence, iou, keypoint;
     int64_t max_detections;
     int r;
     *params = hs_pose_app_params(detect->app);
     if ((r = hs_request_options_read(req, ret, ret_field, err)) < 0 ||
-        (r = hs_param_double(body, *ret_field = "confidence_threshold", 0, 1, s->inference.confidence_threshold,
+        (r = hs_field_double(body, field = &hs_pose_confidence_threshold, s->inference.confidence_threshold,
                              &confidence, err)) < 0 ||
-        (r = hs_param_double(body, *ret_field = "iou_threshold", 0, 1, s->inference.iou_threshold, &iou, err)) < 0 ||
-        (r = hs_param_double(body, *ret_field = "keypoint_threshold", 0, 1, s->pose.keypoint_threshold, &keypoint,
-                             err)) < 0 ||
-        (r = hs_param_int(body, *ret_field = "max_detections", 0, HS_YOLO_POSE_MAX_DETECTIONS,
-                          s->inference.max_detections, &max_detections, err)) < 0 ||
-        (r = hs_param_bool(body, *ret_field = "apply_exif", s->image.apply_exif, &params->apply_exif, err)) < 0)
+        (r = hs_field_double(body, field = &hs_pose_iou_threshold, s->inference.iou_threshold, &iou, err)) < 0 ||
+        (r = hs_field_double(body, field = &hs_pose_keypoint_threshold, s->pose.keypoint_threshold, &keypoint, err)) <
+            0 ||
+        (r = hs_field_int(body, field = &hs_pose_max_detections, s->inference.max_detections, &max_detections, err)) <
+            0 ||
+        (r = hs_field_bool(body, field = &hs_pose_apply_exif, s->image.apply_exif, &params->apply_exif, err)) < 0) {
+        *ret_field = field ? field->name : *ret_field;
         return r;
+    }
     params->confidence_threshold = (float) confidence;
     params->iou_threshold = (float) iou;
     params->max_detections = (int) max_detections;
@@ -210,28 +214,28 @@ static void post_batch(struct hs_http_request *req)
 
 static const char *const batch_list[] = { "images", "image", NULL };
 static const char *const detect_files[] = { "image", NULL };
-static const char *const detect_texts[] = { "confidence_threshold",
-                                            "iou_threshold",
-                                            "keypoint_threshold",
-                                            "max_detections",
-                                            "apply_exif",
-                                            HS_REQUEST_OPTION_FIELDS,
-                                            NULL };
-
 const struct hs_http_route hs_pose_routes[] = {
-    { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE | HS_HTTP_PROBE },
+    { .method = "GET",
+      .path = "/health",
+      .handle = get_health,
+      .flags = HS_HTTP_INLINE | HS_HTTP_PROBE | HS_HTTP_OPEN,
+      .doc = &hs_pose_doc_health },
     HS_APP_ROUTES,
     { .method = "POST",
       .path = "/v1/pose/detect",
       .handle = post_detect,
+      .scope = HS_SCOPE_DETECT,
       .is_heavy = hs_heavy_pictures,
       .body = HS_BODY_FORM_ELSE_JSON,
-      .spec = { .files = detect_files, .texts = detect_texts } },
+      .spec = { .files = detect_files, .fields = hs_pose_detect_fields },
+      .doc = &hs_pose_doc_detect },
     { .method = "POST",
       .path = "/v1/pose/detect/batch",
       .handle = post_batch,
+      .scope = HS_SCOPE_DETECT,
       .is_heavy = hs_heavy_pictures,
       .body = HS_BODY_FORM_ELSE_JSON,
-      .spec = { .list = batch_list, .list_member = "image", .texts = detect_texts } },
+      .spec = { .list = batch_list, .list_member = "image", .fields = hs_pose_batch_fields },
+      .doc = &hs_pose_doc_batch },
 };
 const size_t hs_pose_route_count = HS_ARRAY_LEN(hs_pose_routes);

@@ -4,6 +4,7 @@
 
 #include "base/budget.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "cli/program.h"
 #include "config/common.h"
 #include "http/server.h"
@@ -48,10 +49,12 @@ struct hs_app {
 
     const struct hs_http_route *routes; /* the state is the server's context */
     const size_t *route_count;
+    const struct hs_object_doc *error_object; /* the JSON of its errors */
     /* Returns why the state cannot answer although the models can, else NULL, and writes details or
      * "". Called inline. May be NULL. */
     const char *(*not_ready)(const void *state, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
-    void (*metrics)(const void *state, struct hs_buf *out); /* appends lines to /metrics; called inline; may be NULL */
+    void (*metrics)(const void *state, struct hs_metrics_writer *writer); /* writes more families to /metrics; called
+                                                                             inline; may be NULL */
     void (*configure_http)(const void *state,
                            struct hs_http_options *ret); /* adjusts the options; NULL: keeps defaults */
 

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/json_writer.h"
+#include "base/str.h"
 #include "http/failure.h"
+#include "http/param.h"
 #include "service/request_options.h"
 
 /* ---- readiness and health ---- */
@@ -19,21 +21,27 @@ static void reply_ready(struct hs_http_request *req, const char *reason, const c
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
 
-void hs_app_get_ready(struct hs_http_request *req)
+const char *hs_app_not_ready(const struct hs_app_core *core, char ret_detail[HS_ERROR_MESSAGE_SIZE])
 {
-    const struct hs_app_core *core = hs_http_context(req);
-    char text[HS_ERROR_MESSAGE_SIZE] = "";
+    ret_detail[0] = '\0';
     for (size_t i = 0; i < core->cache_count; i++) {
         struct hs_model_pool_status status;
         const char *detail;
         hs_model_pool_get_status(hs_app_core_pool(core, i), &status);
         const char *reason = hs_model_pool_not_ready(&status, &detail);
         if (reason) {
-            reply_ready(req, reason, detail);
-            return;
+            hs_str_copy(ret_detail, HS_ERROR_MESSAGE_SIZE, detail);
+            return reason;
         }
     }
-    reply_ready(req, core->app->not_ready ? core->app->not_ready(core, text) : NULL, text);
+    return core->app->not_ready ? core->app->not_ready(core, ret_detail) : NULL;
+}
+
+void hs_app_get_ready(struct hs_http_request *req)
+{
+    char detail[HS_ERROR_MESSAGE_SIZE];
+    const char *reason = hs_app_not_ready(hs_http_context(req), detail);
+    reply_ready(req, reason, detail);
 }
 
 static json_t *public_json(const char *message)
@@ -122,8 +130,12 @@ static void append_others(json_t *data, const struct hs_app_core *core, size_t i
 void hs_app_get_models(struct hs_http_request *req)
 {
     const struct hs_app_core *core = hs_http_context(req);
-    const char *wanted = hs_http_query(req, "all");
-    bool all = wanted && strcmp(wanted, "true") == 0;
+    struct hs_error err;
+    bool all;
+    if (hs_query_bool(req, &hs_field_all_models, false, &all, &err) < 0) {
+        hs_http_reply_failure(req, HS_EINVAL, hs_field_all_models.name, &err);
+        return;
+    }
     json_t *data = json_array();
     for (size_t i = 0; i < core->cache_count; i++) {
         const struct hs_pack *pack = hs_store_find(core->store, configured(core, i)->choice.pack->name);

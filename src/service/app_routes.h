@@ -7,12 +7,19 @@
 #include "http/route.h"
 #include "service/app.h"
 #include "service/heavy.h"
+#include "service/route_docs.h"
+
+/* Returns the reason why requests cannot be answered, with details or ""; NULL if they can. Never waits. */
+const char *hs_app_not_ready(const struct hs_app_core *core, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
 
 /* /health/ready: 503 with `reason` and possibly `detail` if a model cannot answer or app->not_ready
  * returns a reason. */
 void hs_app_get_ready(struct hs_http_request *req);
 
-/* /metrics: counters and gauges in the Prometheus text format 0.0.4. */
+/* /openapi.json: hs_openapi_write (service/openapi.h) with the settings of this service. */
+void hs_app_get_openapi(struct hs_http_request *req);
+
+/* /metrics in the Prometheus text format 0.0.4, or in OpenMetrics 1.0.0 for clients that prefer it. */
 void hs_app_get_metrics(struct hs_http_request *req);
 
 /* /v1/models: {"data": [{"id", "object", "created", "owned_by", "task", "state"}…], "object":
@@ -38,24 +45,34 @@ bool hs_app_is_pulling(const struct hs_pack *pack);
 
 /* Rows for a program's route table. */
 #define HS_APP_ROUTES                                                                                                  \
-    { .method = "GET", .path = "/health/ready", .handle = hs_app_get_ready, .flags = HS_HTTP_INLINE | HS_HTTP_PROBE }, \
+    { .method = "GET", .path = "/openapi.json", .handle = hs_app_get_openapi, .doc = &hs_route_doc_openapi },          \
+        { .method = "GET",                                                                                             \
+          .path = "/health/ready",                                                                                     \
+          .handle = hs_app_get_ready,                                                                                  \
+          .flags = HS_HTTP_INLINE | HS_HTTP_PROBE,                                                                     \
+          .doc = &hs_route_doc_ready },                                                                                \
         { .method = "GET",                                                                                             \
           .path = "/metrics",                                                                                          \
           .handle = hs_app_get_metrics,                                                                                \
-          .flags = HS_HTTP_INLINE | HS_HTTP_PROBE },                                                                   \
-        { .method = "GET", .path = "/v1/models", .handle = hs_app_get_models },                                        \
+          .flags = HS_HTTP_INLINE | HS_HTTP_PROBE,                                                                     \
+          .doc = &hs_route_doc_metrics },                                                                              \
+        { .method = "GET", .path = "/v1/models", .handle = hs_app_get_models, .doc = &hs_route_doc_models },           \
         { .method = "POST",                                                                                            \
           .path = "/v1/models/{id}/load",                                                                              \
           .handle = hs_app_post_load,                                                                                  \
           .is_heavy = hs_heavy_always,                                                                                 \
-          .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN },                                                                  \
+          .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN,                                                                    \
+          .scope = HS_SCOPE_ADMIN,                                                                                     \
+          .doc = &hs_route_doc_load },                                                                                 \
         { .method = "POST",                                                                                            \
           .path = "/v1/models/{id}/unload",                                                                            \
           .handle = hs_app_post_unload,                                                                                \
-          .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN },                                                                  \
+          .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN,                                                                    \
+          .scope = HS_SCOPE_ADMIN,                                                                                     \
+          .doc = &hs_route_doc_unload },                                                                               \
     {                                                                                                                  \
         .method = "POST", .path = "/v1/models/{id}/pull", .handle = hs_app_post_pull,                                  \
-        .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN                                                                       \
+        .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN, .scope = HS_SCOPE_ADMIN, .doc = &hs_route_doc_pull                   \
     }
 
 /* Adds the device members of /health: `device` that answers, and `degraded` if the fallback

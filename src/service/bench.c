@@ -170,8 +170,10 @@ struct bench_call {
     const struct hs_app_bench *bench;
     struct hs_bench_picture *pictures;
     size_t count;
-    const char *url;   /* address of the server; NULL: this process */
-    const void *state; /* state of this process, if url is NULL */
+    const char *url;     /* address of the server; NULL: this process */
+    const char *socket;  /* its unix socket; NULL: TCP */
+    const char *ca_file; /* certificates of authorities for https; NULL: those of the system */
+    const void *state;   /* state of this process, if url is NULL */
     int64_t clients, rounds;
     double seconds, warm;
     bool json;
@@ -225,6 +227,10 @@ static void *make_http(void *arg, struct hs_error *err)
         goto no_memory;
     }
     curl_easy_setopt(worker->curl, CURLOPT_URL, worker->call->url);
+    if (worker->call->socket)
+        curl_easy_setopt(worker->curl, CURLOPT_UNIX_SOCKET_PATH, worker->call->socket);
+    if (worker->call->ca_file)
+        curl_easy_setopt(worker->curl, CURLOPT_CAINFO, worker->call->ca_file);
     curl_easy_setopt(worker->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(worker->curl, CURLOPT_WRITEFUNCTION, append_response);
     curl_easy_setopt(worker->curl, CURLOPT_WRITEDATA, worker);
@@ -427,6 +433,8 @@ static int run(struct hs_invocation *call)
                   bench.bench->route);
     const struct hs_option options[] = {
         HS_TEXT("url", &bench.url, "URL", url_help),
+        HS_TEXT("unix-socket", &bench.socket, "FILE", "unix socket of that server (default: the host of --url)"),
+        HS_TEXT("ca-file", &bench.ca_file, "FILE", "certificate that signed that server's (default: the system's)"),
         HS_INT("clients", &bench.clients, "N", 1, 1024, "pictures processed at the same time (default 1)"),
         HS_NUMBER("seconds", &bench.seconds, "SECONDS", .01, 86400, "duration of the measurement (default 10)"),
         HS_INT("rounds", &bench.rounds, "N", 0, 1e6, "stop after that many pictures (default: no limit)"),

@@ -5,7 +5,21 @@
 #include "http/param.h"
 #include "service/response_warnings.h"
 
-enum { KEEP_ALIVE_MAX_S = 31536000 };
+const struct hs_field hs_field_model = {
+    .name = "model",
+    .type = HS_FIELD_TEXT,
+    .help = "The model to use, a name from `/v1/models`; by default the configured one. Several stay loaded within "
+            "`model.max_memory`; the least recently used one is unloaded first",
+};
+const struct hs_field hs_field_keep_alive = {
+    .name = "keep_alive",
+    .type = HS_FIELD_SECONDS,
+    .flags = HS_FIELD_UNLIMITED,
+    .max = 31536000,
+    .setting = "model.keep_alive",
+    .help = "How long the model stays loaded after this request: 0 unloads it at once, -1 never. Ignored with a "
+            "warning if `server.admin` does not allow the client to set it",
+};
 
 int hs_request_options_read(struct hs_http_request *req, struct hs_request_options *ret_options, const char **ret_field,
                             struct hs_error *err)
@@ -14,11 +28,14 @@ int hs_request_options_read(struct hs_http_request *req, struct hs_request_optio
     *ret_options = (struct hs_request_options) { .has_keep_alive = hs_body_has(body, "keep_alive") &&
                                                                    hs_http_check_admin(req, NULL) == 0 };
     int r = hs_http_read_timeout(req, ret_field, err);
-    if (r == 0)
-        r = hs_param_seconds(body, *ret_field = "keep_alive", 0, KEEP_ALIVE_MAX_S, true, -1, &ret_options->keep_alive_s,
-                             err);
-    if (r == 0)
-        r = hs_param_string(body, *ret_field = "model", NULL, &ret_options->model, err);
+    if (r == 0) {
+        *ret_field = hs_field_keep_alive.name;
+        r = hs_field_seconds(body, &hs_field_keep_alive, -1, &ret_options->keep_alive_s, err);
+    }
+    if (r == 0) {
+        *ret_field = hs_field_model.name;
+        r = hs_field_string(body, &hs_field_model, NULL, &ret_options->model, err);
+    }
     return r;
 }
 

@@ -5,8 +5,9 @@
 #include "http/request.h"
 #include "service/app.h"
 
-/* The form fields read here, for a route's spec. */
-#define HS_REQUEST_OPTION_FIELDS "model", "keep_alive", "timeout"
+/* The fields read here, for a route's list of fields. */
+extern const struct hs_field hs_field_model, hs_field_keep_alive;
+#define HS_REQUEST_OPTION_FIELDS &hs_field_model, &hs_field_timeout, &hs_field_keep_alive
 
 struct hs_request_options {
     const char *model; /* NULL: the configured one; borrowed from the body */

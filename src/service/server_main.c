@@ -20,6 +20,7 @@
 #include "base/thread.h"
 #include "preflight/host.h"
 #include "service/app.h"
+#include "service/certificate.h"
 #include "service/notify.h"
 #include "service/server_reload.h"
 
@@ -146,6 +147,10 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     hs_http_options_init(ret);
     ret->host = server->host;
     ret->port = server->port;
+    ret->socket_mode = hs_socket_mode(server);
+    ret->redirect_port = server->redirect_port;
+    ret->path_prefix = server->path_prefix;
+    ret->trusted_proxies = server->trusted_proxies;
     ret->workers = performance->worker_threads > 0 ? performance->worker_threads : default_workers(core);
     ret->heavy_max = heavy_workers(ret->workers);
     ret->long_work = core->common->model.allow_pull;
@@ -187,8 +192,16 @@ static bool must_end(const struct hs_app_core *core)
 }
 
 /* A running service, for the main thread. */
+/* Sockets of systemd. */
+struct inherited_sockets {
+    struct hs_listener items[HS_LISTENERS_MAX];
+    size_t count;
+};
+
 struct service {
     struct hs_server_reload reload;
+    struct hs_certificate_reload certificate;
+    const struct inherited_sockets *inherited;
     struct exit_watch *watch;
     int terminal; /* the controlling terminal at the start; -1: none */
     int64_t fed_ns;
@@ -280,12 +293,36 @@ static int wait_for_end(struct service *service)
 }
 
 /* API keys do not exist yet, so only the network limits access. */
-static void warn_if_open(const char *address, const char *exposure_warning)
+static void warn_if_open(const struct hs_http_server *server, const char *exposure_warning)
 {
-    struct hs_origin host;
-    if (!hs_host_parse(address, &host) || !hs_host_is_loopback(&host))
+    const char *address = hs_http_exposed_address(server);
+    if (address)
         hs_log_warning("Anyone who can reach %s can %s. To limit access, set server.host; see docs/api.md", address,
                        exposure_warning);
+}
+
+/* Scripts wait for these lines, so they go to standard output at every log level. */
+static void announce(const struct hs_http_server *server)
+{
+    char url[HS_HTTP_URL_SIZE];
+    const struct hs_log_field address[] = { HS_LOG_FIELD_STRING("address", url) };
+    for (size_t i = 0; hs_http_url(server, i, url); i++)
+        hs_log_announce(address, HS_ARRAY_LEN(address), "listening on %s", url);
+}
+
+/* Prints why the service cannot listen. Returns the exit code. */
+static int fail_to_listen(const struct hs_invocation *call, const struct hs_server_settings *settings,
+                          const struct hs_error *err)
+{
+    char in_use[HS_ERROR_MESSAGE_SIZE + 32];
+    bool one_port = settings->redirect_port == 0 && !hs_str_starts(settings->host, "unix:");
+    if (one_port)
+        hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", settings->port);
+    else
+        hs_str_format(in_use, sizeof(in_use), "Address already in use (%s)", err->message);
+    if (err->code == HS_ECONFLICT)
+        hs_startup_error(in_use, "Change port in config or stop conflicting service");
+    return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err->message);
 }
 
 /* `number`: the signal, or 0. */
@@ -298,52 +335,50 @@ static void log_stopping(int number, size_t active, double timeout_s)
                   active == 1 ? "" : "s", timeout_s);
 }
 
-/* Starts to listen. On failure prints the reason. */
-static int start(const struct hs_invocation *call, struct hs_app_core *core, struct hs_http_server **ret_server)
+/* Starts to listen. On failure prints the reason and returns the exit code. */
+static int start(struct service *service, struct hs_app_core *core)
 {
+    const struct hs_invocation *call = service->reload.call;
     const struct hs_app *app = core->app;
     struct hs_http_options options;
+    struct hs_http_server *server;
+    struct hs_tls_context *tls;
     struct hs_error err;
-    char in_use[80];
     http_options(core, &options);
-    if (hs_http_create(&options, app->routes, *app->route_count, core, ret_server, &err) < 0)
+    options.inherited = service->inherited->items;
+    options.inherited_count = service->inherited->count;
+    if (hs_certificate_load(&core->common->server, &tls, &err) < 0 ||
+        hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    hs_http_set_tls(server, tls);
+    service->reload.server = service->certificate.server = server;
+    service->certificate.in_use = tls != NULL;
     if (app->begin)
         app->begin(core);
     if (core->common->model.keep_alive != 0)
         hs_app_core_start_loading(core);
-    if (hs_http_start(*ret_server, &err) == 0)
+    if (hs_http_start(server, &err) == 0)
         return HS_EXIT_OK;
-    hs_http_destroy(*ret_server);
-    hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", core->common->server.port);
-    if (err.code == HS_ECONFLICT)
-        hs_startup_error(in_use, "Change port in config or stop conflicting service");
-    return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-}
-
-static void announce(const struct hs_app_core *core, const struct hs_http_server *server)
-{
-    char names[HS_APP_MODELS_MAX * 256 + 16], url[96];
-    const struct hs_log_field address[] = { HS_LOG_FIELD_STRING("address", url) };
-    /* Scripts wait for this line, so it goes to standard output at every log level. */
-    hs_str_format(url, sizeof(url), "http://%s", hs_http_address(server));
-    hs_log_announce(address, HS_ARRAY_LEN(address), "listening on %s", url);
-    hs_app_core_names(core, names, sizeof(names));
-    hs_log_info("Serving %s on %s", names, hs_model_pool_first(hs_app_core_pool(core, 0))->device);
-    warn_if_open(hs_http_address(server), core->app->exposure_warning);
+    hs_http_destroy(server);
+    return fail_to_listen(call, &core->common->server, &err);
 }
 
 static int serve(struct service *service)
 {
     struct hs_app_core *core = service->reload.core;
     struct exit_watch *watch = service->watch;
+    char names[HS_APP_MODELS_MAX * 256 + 16];
     struct hs_http_stats stats;
-    int code = start(service->reload.call, core, &service->reload.server);
+    int code = start(service, core);
     hs_notify_end_start();
     if (code != HS_EXIT_OK)
         return code;
     struct hs_http_server *server = service->reload.server;
-    announce(core, server);
+    announce(server);
+    hs_app_core_names(core, names, sizeof(names));
+    hs_log_info("Serving %s on %s", names, hs_model_pool_first(hs_app_core_pool(core, 0))->device);
+    warn_if_open(server, core->app->exposure_warning);
+    hs_certificate_register(&service->certificate, &core->reload);
     hs_server_reload_init(&service->reload);
     hs_notify("READY=1");
     int number = wait_for_end(service);
@@ -398,8 +433,11 @@ static int run_service(const struct hs_invocation *call, const struct hs_config_
     struct hs_error err;
     char refused[HS_REFUSED_SIZE], folder[PATH_MAX];
     sigset_t waited;
+    struct inherited_sockets inherited;
     hs_notify_init();
     block_signals(&waited); /* before any thread starts */
+    if (hs_listener_inherit(inherited.items, &inherited.count, &err) < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     int code = hs_app_load_settings(call, given, given_count, &settings);
     if (code != HS_EXIT_OK)
         return code;
@@ -421,6 +459,7 @@ static int run_service(const struct hs_invocation *call, const struct hs_config_
                     .core = state,
                     .http_options = http_options,
                     .folder = folder },
+        .inherited = &inherited,
         .watch = &watch,
         .terminal = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
     };
@@ -439,7 +478,7 @@ static int run(struct hs_invocation *call)
 {
     const char *host = NULL, *port = NULL;
     const struct hs_option options[] = {
-        HS_TEXT("host", &host, "ADDRESS", "address to listen on (default: server.host)"),
+        HS_TEXT("host", &host, "ADDRESS", "address or unix:PATH to listen on (default: server.host)"),
         HS_TEXT("port", &port, "N", "port to listen on; 0 chooses a free one (default: server.port)"),
     };
     int code;

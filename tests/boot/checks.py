@@ -94,7 +94,7 @@ class Machine:
             try:
                 ids = re.search(r'^NSpid:\s*(.*)$', status.read_text(errors='replace'), re.MULTILINE)
                 same = os.readlink(status.parent / 'ns/pid') == os.readlink(f'/proc/{self.leader}/ns/pid')
-            except (FileNotFoundError, ProcessLookupError):
+            except OSError:  # it has ended, or this user may not see it
                 continue
             if ids and same and ids[1].split()[-1] == inner:
                 return int(status.parent.name)

@@ -82,14 +82,16 @@ def may_run(program, user, group):
 
 
 class Server:
-    """Owns a `hailo-pose serve` on a free port. Use it as a context manager, or call stop()."""
+    """Owns a `hailo-pose serve` on a free port. Use it as a context manager, or call stop(). `tls`: the ssl.SSLContext of
+    its clients. `address` is that of the first listening line: (host, port), or the path of a unix socket."""
 
-    def __init__(self, folder, settings=None, arguments=(), device='sim', env=None, program=None):
+    def __init__(self, folder, settings=None, arguments=(), device='sim', env=None, program=None, tls=None):
         command = list(program or [BINARY, 'serve']) + ['--host', '127.0.0.1', '--port', '0', '--device', device]
         for key, value in (settings or {}).items():
             command += ['--set', f'{key}={value}']
         self.lines = []
         self.address = None
+        self.tls = tls
         self._listening = threading.Event()
         # pylint: disable-next=consider-using-with
         self.process = subprocess.Popen(command + list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -106,9 +108,9 @@ class Server:
     def _read(self):
         for line in self.process.stdout:
             self.lines.append(line)
-            found = re.search(r'listening on http://(\S+):(\d+)', line)
+            found = re.search(r'listening on (?:https?://(\S+):(\d+)|unix:(\S+))', line)
             if found and not self.address:
-                self.address = (found[1].strip('[]'), int(found[2]))
+                self.address = found[3] or (found[1].strip('[]'), int(found[2]))
                 self._listening.set()
         self._listening.set()  # the process has ended
 
@@ -118,15 +120,24 @@ class Server:
 
     @property
     def url(self):
-        return f'http://{self.address[0]}:{self.address[1]}'
+        return f'http{"s" if self.tls else ""}://{self.address[0]}:{self.address[1]}'
 
     # ---- requests
 
     def connect(self, timeout=RESPONSE_TIMEOUT_S):
-        return socket.create_connection(self.address, timeout=timeout)
+        if isinstance(self.address, str):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(timeout)
+            sock.connect(self.address)
+        else:
+            sock = socket.create_connection(self.address, timeout=timeout)
+        return self.tls.wrap_socket(sock, server_hostname='localhost') if self.tls else sock
 
     def request(self, method, path, body=None, headers=None, timeout=RESPONSE_TIMEOUT_S):
-        connection = http.client.HTTPConnection(*self.address, timeout=timeout)
+        address = ('localhost',) if isinstance(self.address, str) else self.address
+        connection = http.client.HTTPConnection(*address, timeout=timeout)
+        if self.tls or isinstance(self.address, str):
+            connection.sock = self.connect(timeout)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             return Response(connection.getresponse())
@@ -245,6 +256,14 @@ def multipart(fields, boundary='hs-boundary-7f3a'):
 
 def png_chunk(kind, data):
     return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+
+def noise_png(width, height):
+    """Returns an RGB picture that cannot be compressed: its drawing is as large."""
+    rows = b''.join(b'\0' + os.urandom(width * 3) for _ in range(height))
+    head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) + png_chunk(b'IDAT', zlib.compress(rows, 0)) +
+            png_chunk(b'IEND', b''))
 
 
 def png(width=64, height=48, colour_type=2, shade=lambda x, y: (x * 4 % 256, y * 5 % 256, 128)):

@@ -1,4 +1,6 @@
 """GET /health and /health/ready."""
+import re
+
 from server import wait_for
 
 
@@ -114,7 +116,9 @@ def test_metrics(make_server, picture):
     lines = response.body.decode().splitlines()
     values = dict(line.rsplit(' ', 1) for line in lines if not line.startswith('#'))
     for name in values:
-        assert f'# TYPE {name.split("{")[0]} ' in response.body.decode()
+        family = name.split('{')[0]
+        histogram = f'# TYPE {re.sub("_(bucket|sum|count)$", "", family)} histogram\n'
+        assert f'# TYPE {family} ' in response.body.decode() or histogram in response.body.decode()
     where = '{task="pose",model="yolo11n-pose",device="sim",index="0",standby="0"}'
     assert values['hailo_device_runs_total' + where] == '1'
     assert values['hailo_device_up' + where] == '1'

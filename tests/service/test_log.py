@@ -186,3 +186,27 @@ def test_changes_are_logged_without_names(make_face, tmp_path, form):
         assert len(found) == {'Added an identity with a face': 3, 'Removed an identity with 1 face': 2}.get(told, 1), told
         assert all('identity_id' in line and 'request_id' in line for line in found), found
     assert re.search(r'INFO.*Deleted \d+ backups?\b', server.log)
+
+
+# ---- traceparent
+
+TRACE, PARENT = '4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7'
+
+
+def test_a_valid_traceparent_is_in_the_line_of_the_request(make_server):
+    server = make_server(settings={**JSON, 'logging.level': 'debug'})
+    response = server.get('/health', headers={'Traceparent': f'00-{TRACE}-{PARENT}-01'})
+    line = line_of(server, response.headers['X-Request-Id'])
+    assert (line['trace_id'], line['parent_id']) == (TRACE, PARENT)
+    assert not [name for name in response.headers if 'trace' in name.lower()]
+    response = server.get('/health', headers={'traceparent': f'00-{TRACE}-{PARENT}-1'})
+    assert response.status == 200 and 'trace_id' not in line_of(server, response.headers['X-Request-Id'])
+    twice = f'GET /health HTTP/1.1\r\nHost: x\r\n' + f'traceparent: 00-{TRACE}-{PARENT}-01\r\n' * 2 + '\r\n'
+    response = server.raw(twice.encode())
+    assert response.status == 200 and 'trace_id' not in line_of(server, response.headers['X-Request-Id'])
+
+
+def test_text_lines_have_the_trace_too(make_server):
+    server = make_server()
+    server.get('/nothing', headers={'traceparent': f'00-{TRACE}-{PARENT}-01'})
+    wait_for(lambda: f' trace_id={TRACE} parent_id={PARENT}\n' in server.log)

@@ -11,16 +11,17 @@ from tree import SOURCE, report, source_files
 
 # A module may include headers of its own rank and lower ones; every module may include include/hs, which includes no
 # other module.
-RANKS = {'hs': 0, 'base': 0, 'preflight': 1, 'config': 1, 'image': 1, 'vision': 1, 'convert': 1, 'models': 2, 'http': 2,
+RANKS = {'hs': 0, 'base': 0, 'preflight': 1, 'auth': 1, 'config': 1, 'image': 1, 'vision': 1, 'convert': 1, 'models': 2, 'http': 2,
          'infer': 2, 'stream': 2, 'gallery': 2, 'cli': 3, 'service': 3, 'pose': 4, 'face': 4, 'backends': 1}
 ONLY = {'hs': {'hs'}, 'base': {'base', 'hs'}, 'vision': {'vision', 'base', 'hs'}, 'convert': {'convert', 'base', 'hs'},
-        'backends': {'backends', 'base', 'hs'}, 'preflight': {'preflight', 'base', 'hs'}}
+        'backends': {'backends', 'base', 'hs'}, 'preflight': {'preflight', 'base', 'hs'},
+        'auth': {'auth', 'base', 'hs'}}
 NEVER = {'http': {'convert', 'models', 'image', 'infer', 'vision', 'gallery', 'stream'},
          'infer': {'convert', 'image', 'http', 'vision'},
          'models': {'http', 'infer', 'image'}, 'config': {'image', 'vision'}, 'image': {'vision'},
          'pose': {'face'}, 'face': {'pose'}}
 # A third-party header, or folder of headers, and the modules that may include it.
-THIRD_PARTY = {'sys/epoll.h': {'http'}, 'openvino/': {'backends'}, 'hailo/': {'backends'},
+THIRD_PARTY = {'sys/epoll.h': {'http'}, 'openssl/': {'http'}, 'openvino/': {'backends'}, 'hailo/': {'backends'},
            'sqlite3.h': {'gallery'}, 'libpq-fe.h': {'gallery'}}
 # No JSON and no threads: pure functions.
 THIRD_PARTY_NEVER = {'vision': {'jansson.h', 'pthread.h', 'threads.h', 'curl/', 'yaml.h'}}

@@ -58,7 +58,10 @@ static void a_full_queue_refuses_and_destroy_finishes_the_rest(void **state)
     wait_inside(&gate, 2);
     for (int i = 0; i < 3; i++)
         assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    size_t waiting;
     assert_int_equal(hs_pool_waiting(pool), 3);
+    assert_int_equal(hs_pool_get_load(pool, &waiting), 2);
+    assert_int_equal(waiting, 3);
     assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), HS_EBUSY);
     open_gate(&gate);
     hs_pool_destroy(pool);

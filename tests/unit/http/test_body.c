@@ -325,8 +325,9 @@ static void test_form_limits(void **state)
 static void test_kept_texts(void **state)
 {
     (void) state;
-    static const char *const texts[] = { "known", NULL };
-    const struct hs_body_spec only = { .files = files, .texts = texts, .bytes_max = 1000 };
+    static const struct hs_field known = { .name = "known" };
+    static const struct hs_field *const fields[] = { &known, NULL };
+    const struct hs_body_spec only = { .files = files, .fields = fields, .bytes_max = 1000 };
     const char *data = "--XX\r\nContent-Disposition: form-data; name=known\r\n\r\n1\r\n"
                        "--XX\r\nContent-Disposition: form-data; name=unknown\r\n\r\n2\r\n--XX--";
     struct hs_body *body;
@@ -335,6 +336,17 @@ static void test_kept_texts(void **state)
     assert_string_equal(hs_body_text(body, "known"), "1");
     assert_false(hs_body_has(body, "unknown"));
     assert_null(hs_body_json(body));
+    hs_body_destroy(body);
+    /* A handler cannot read a field that its route does not describe. */
+    data = "{\"known\": \"1\", \"unknown\": \"2\"}";
+    char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE];
+    assert_int_equal(parse(NULL, &only, data, strlen(data), 5, &body, &err), 0);
+    assert_string_equal(hs_body_text(body, "known"), "1");
+    assert_null(hs_body_text(body, "unknown"));
+    assert_null(hs_body_value(body, "unknown"));
+    assert_false(hs_body_has(body, "unknown"));
+    assert_int_equal(hs_body_unused(body, names), 1);
+    assert_string_equal(names[0], "unknown");
     hs_body_destroy(body);
 }
 
@@ -751,8 +763,9 @@ static void test_misplaced_pictures(void **state)
 
 static void expect_unused(const char *type, const char *data, size_t count, const char *first)
 {
-    static const char *const texts[] = { "text", NULL };
-    const struct hs_body_spec only = { .files = one_file, .texts = texts, .bytes_max = 10000 };
+    static const struct hs_field text = { .name = "text" }, absent = { .name = "absent" };
+    static const struct hs_field *const fields[] = { &text, &absent, NULL };
+    const struct hs_body_spec only = { .files = one_file, .fields = fields, .bytes_max = 10000 };
     struct hs_body *body;
     struct hs_error err;
     char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE];

@@ -116,16 +116,17 @@ static void decode_with_failures(const uint8_t *data, size_t len, const struct h
 static void every_format_is_decoded_or_out_of_memory(void **state)
 {
     (void) state;
-    /* `least` is the minimum number of our own allocations: two for the image, plus those of its decoder. */
+    /* `least` is the minimum number of our own allocations: two for the image, plus those of its decoder; libspng and
+     * its zlib use ours. */
     static const struct {
         const char *name;
         int least;
     } files[] = {
-        { "rgb.png", 2 },
-        { "palette.png", 2 },
+        { "rgb.png", 5 },
+        { "palette.png", 5 },
         { "exif.png", 2 },
         { "png_xmp.png", 2 },
-        { "gray16.png", 2 },
+        { "gray16.png", 5 },
         { "png_xmp_packed.png", 3 },
         { "png_profile.png", 3 },
         { "png_profile_packed.png", 4 },
