@@ -205,7 +205,8 @@ struct service {
     struct exit_watch *watch;
     int terminal; /* the controlling terminal at the start; -1: none */
     int64_t fed_ns;
-    char status[HS_ERROR_MESSAGE_SIZE + 64]; /* as sent to the service manager */
+    char reload_failure[HS_ERROR_MESSAGE_SIZE]; /* of the last reload; "": it succeeded */
+    char status[2 * HS_ERROR_MESSAGE_SIZE];     /* as sent to the service manager */
 };
 
 /* SIGHUP means two things: an administrator asks for a reload, or the terminal of a program in the
@@ -239,6 +240,10 @@ static void send_status(struct service *service)
         hs_str_format(text, sizeof(text), "not ready: %s%s%s", reason, why && why[0] ? ": " : "", why ? why : "");
     else
         hs_str_format(text, sizeof(text), "%s: %s on %s", degraded ? "degraded" : "ready", names, device);
+    size_t len = strlen(text);
+    if (service->reload_failure[0])
+        hs_str_format(text + len, sizeof(text) - len, "; reload failed, the old settings are in effect: %s",
+                      service->reload_failure);
     if (strcmp(text, service->status) != 0)
         hs_notify("STATUS=%s", text);
     hs_str_copy(service->status, sizeof(service->status), text);
@@ -260,13 +265,9 @@ static void reload(struct service *service)
     struct hs_error err;
     hs_notify("RELOADING=1\nMONOTONIC_USEC=%" PRId64, hs_clock_now_ns() / 1000);
     int r = hs_server_reload_run(&service->reload, &err);
-    if (r < 0)
-        hs_notify("READY=1\nSTATUS=reload failed, the old settings are in effect: %s", err.message);
-    else
-        hs_notify("READY=1");
-    hs_str_copy(service->status, sizeof(service->status), "");
-    if (r == 0)
-        send_status(service);
+    hs_str_copy(service->reload_failure, sizeof(service->reload_failure), r < 0 ? err.message : "");
+    send_status(service);
+    hs_notify("READY=1");
 }
 
 /* Waits for the end of the service, and reloads it. Returns the signal, or 0 if a hung device ends it. */
