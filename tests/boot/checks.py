@@ -139,7 +139,8 @@ class Stopped:
         return self
 
     def __exit__(self, *_):
-        self.ptrace(PTRACE_DETACH)
+        if self.ptrace(PTRACE_DETACH) < 0:  # it was killed meanwhile, and its end waits for the tracer
+            os.waitpid(self.thread, WALL)
 
 
 # ---- checks
