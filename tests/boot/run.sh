@@ -2,8 +2,9 @@
 # Boots a Debian with systemd in a container, with the installed programs and their units, and tests how they start,
 # reload, fail and stop (checks.py). Needs root, systemd-nspawn and, for the first run, debootstrap and the network.
 #
-#   tests/boot/run.sh [--suite bookworm|trixie] [--quick] [--shell] [BUILD]
+#   tests/boot/run.sh [--suite bookworm|trixie] [--quick] [--only CHECK] [--shell] [BUILD]
 #
+#   --only    starts, and runs one function of checks.py
 #   --quick   only the checks that CI has time for: no watchdog, no second boot
 #   --shell   opens a shell in the booted system after the checks
 #
@@ -20,12 +21,13 @@ skip() { printf '[boot] skipped: %s\n' "$*" >&2; exit 77; }
 . "$tree/tests/fresh/debian.sh"
 
 parse_arguments() {
-    suite=bookworm quick='' shell='' build=$tree/build
+    suite=bookworm quick='' shell='' only=() build=$tree/build
     while test $# -gt 0; do
         case $1 in
             --suite) suite=${2:?}; shift ;;
             --quick) quick=--quick ;;
             --shell) shell=--shell ;;
+            --only) only=(--only "${2:?}"); shift ;;
             -*) sed -n '5s/^# *//p' "$0" >&2; exit 2 ;;
             *) build=$(realpath "$1") ;;
         esac
@@ -104,7 +106,7 @@ main() {
     say "installing $build"
     install_programs
     say "booting $suite"
-    /usr/bin/python3 "$tree/tests/boot/checks.py" $quick $shell "$root"
+    /usr/bin/python3 "$tree/tests/boot/checks.py" $quick $shell "${only[@]}" "$root"
 }
 
 main "$@"
