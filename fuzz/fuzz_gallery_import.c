@@ -62,7 +62,7 @@ static void check_accepted(struct hs_gallery *gallery, const struct hs_buf *buf)
     hs_buf_init(&out, SIZE_MAX / 2);
     if (hs_gallery_import(gallery, (const char *) buf->data, buf->len, &again, NULL) < 0 || again.added != 0)
         abort();
-    if (hs_gallery_export(gallery, append, &out, NULL) < 0 ||
+    if (hs_gallery_export(gallery, NULL, append, &out, NULL) < 0 ||
         hs_gallery_import(gallery, (const char *) out.data, out.len, &again, NULL) < 0 || again.refused_count != 0 ||
         again.added != 0)
         abort();

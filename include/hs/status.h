@@ -42,7 +42,8 @@
     X(EURI, -31, "uri_too_long", 414, NONE)                                                                            \
     X(EEXPECT, -32, "expectation_failed", 417, NONE)                                                                   \
     X(EUNIMPLEMENTED, -33, "not_implemented", 501, NONE)                                                               \
-    X(EHTTPVERSION, -34, "http_version_not_supported", 505, NONE)
+    X(EHTTPVERSION, -34, "http_version_not_supported", 505, NONE)                                                      \
+    X(EKEY, -35, "key_unavailable", 503, NONE)
 
 /* Recovery after a failed run. NONE: no recovery; the request is invalid, timed out or refused. RETRY: run on the same
  * device again after a pause. FAILOVER: run on another device or on the fallback. REOPEN: as FAILOVER, and the device

@@ -65,7 +65,7 @@ int hs_face_app_open(void *state, struct hs_error *err)
     struct hs_gallery_opened opened;
     if (!s->enabled)
         return 0;
-    int r = hs_face_open_gallery(s, HS_FACE_ERASE_LATER, &app->gallery, &opened, err);
+    int r = hs_face_open_gallery(s, HS_FACE_ERASE_LATER | HS_FACE_ENCRYPT, &app->gallery, &opened, err);
     if (r == 0)
         r = hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,
                                  (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);
@@ -80,6 +80,7 @@ int hs_face_app_open(void *state, struct hs_error *err)
         .dimension = (size_t) embedding->dimension,
         .backups = s->backup_enabled,
         .backup_interval_s = s->backup_interval,
+        .retention_s = (int64_t) s->retention,
     };
     return hs_face_maintenance_create(&options, &app->maintenance, err);
 }

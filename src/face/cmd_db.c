@@ -20,6 +20,7 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "face/commands.h"
+#include "face/db_encryption.h"
 #include "face/enrol.h"
 #include "face/gallery_report.h"
 #include "face/routes_database.h"
@@ -31,7 +32,9 @@ enum { IMPORT_MAX = 1 << 30, PROGRESS_FROM = 5 /* pictures */ };
 struct db {
     struct hs_invocation *call;
     const struct hs_text_list *words; /* arguments of the action */
-    bool purge_backups;               /* of remove: also delete the files that still contain the erased data */
+    bool purge_backups;               /* also delete the files that still contain erased or plain data */
+    const char *new_key;              /* of rotate-key: the source of the new key */
+    bool reencrypt;                   /* of rotate-key: also encrypt all vectors again */
     struct hs_gallery *gallery;
     struct hs_settings *settings;
     const char *gate;    /* of add and import: a word of hs_enrol_gates; NULL: as configured, but at least standard */
@@ -246,15 +249,91 @@ static int do_remove(void *arg)
     return HS_EXIT_OK;
 }
 
+static struct hs_face_db_encryption encryption_of(const struct db *db)
+{
+    return (struct hs_face_db_encryption) {
+        .call = db->call,
+        .gallery = db->gallery,
+        .settings = &((const struct hs_face_settings *) hs_settings_values(db->settings))->database,
+        .new_key = db->new_key,
+        .reencrypt = db->reencrypt,
+        .json = db->json,
+    };
+}
+
 static int do_backup(void *arg)
 {
     struct db *db = arg;
+    const struct hs_face_db_encryption encryption = encryption_of(db);
     char path[PATH_MAX];
+    if (db->words->count > 0 && strcmp(word(db, 0), "verify") != 0)
+        return hs_invocation_fail(db->call, HS_EXIT_USAGE, "unexpected argument '%s'", word(db, 0));
+    if (db->words->count > 0)
+        return hs_face_db_verify(&encryption, db->words->items + 1, db->words->count - 1, &db->err);
     int r = hs_gallery_backup(db->gallery, path, &db->err);
     if (r < 0)
         return r;
+    if (db->json)
+        return print_json(db, json_pack("{s:o}", "path", hs_system_text_json(path)));
     puts(path);
     return HS_EXIT_OK;
+}
+
+/* ---- encryption ---- */
+
+/* Makes a backup with the present vectors and keys, and deletes or lists the older ones. `text` describes these. */
+static int renew_backups(struct db *db, const char *text)
+{
+    struct hs_gallery_backups *backups;
+    char path[PATH_MAX];
+    if (db->purge_backups)
+        return purge(db);
+    int r = hs_gallery_backup(db->gallery, path, &db->err);
+    if (r == 0)
+        r = hs_gallery_list_backups(db->gallery, &backups, &db->err);
+    if (r < 0)
+        return r;
+    note(db, "Backed up to %s\n", path);
+    for (size_t i = 0; i < backups->count; i++)
+        if (strcmp(backups->items[i].path, path) != 0)
+            printf("%s %s\n", text, backups->items[i].path);
+    hs_gallery_backups_destroy(backups);
+    return HS_EXIT_OK;
+}
+
+static int change_encryption(struct db *db,
+                             int (*change)(const struct hs_face_db_encryption *db, bool *ret_changed,
+                                           struct hs_error *err),
+                             const char *text)
+{
+    const struct hs_face_db_encryption encryption = encryption_of(db);
+    bool changed = false;
+    int code = change(&encryption, &changed, &db->err);
+    int r = code >= 0 && changed ? renew_backups(db, text) : 0;
+    return r < 0 ? r : code;
+}
+
+static int do_encrypt(void *arg)
+{
+    return change_encryption(arg, hs_face_db_encrypt, "Faces may not be encrypted in the older file");
+}
+
+static int do_decrypt(void *arg)
+{
+    return change_encryption(arg, hs_face_db_decrypt, "The former key may be needed for the older file");
+}
+
+static int do_rotate_key(void *arg)
+{
+    return change_encryption(arg, hs_face_db_rotate, "The former key is needed for the older file");
+}
+
+static int do_key(void *arg)
+{
+    struct db *db = arg;
+    if (strcmp(word(db, 0), "generate") != 0)
+        return hs_invocation_fail(db->call, HS_EXIT_USAGE, "unexpected argument '%s'", word(db, 0));
+    return hs_face_db_generate_key(db->call, word(db, 1));
 }
 
 static json_t *backups_json(const struct hs_gallery_backups *backups)
@@ -384,17 +463,21 @@ static json_t *audit_json(struct db *db, const struct hs_face_gallery_model *mod
                           const struct hs_gallery_audit *found)
 {
     const struct hs_gallery_usability *use = &found->usability;
-    return json_pack("{s:I, s:I, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:I, s:i}", "people",
-                     (json_int_t) found->identities, "faces", (json_int_t) found->embeddings, "model", model->name,
-                     "usable", (json_int_t) use->embeddings[HS_GALLERY_USABLE], "unusable", "other_space",
-                     (json_int_t) use->embeddings[HS_GALLERY_OTHER_SPACE], "other_size",
-                     (json_int_t) use->embeddings[HS_GALLERY_OTHER_SIZE], "damaged",
-                     (json_int_t) use->embeddings[HS_GALLERY_DAMAGED], "unknown_space",
-                     (json_int_t) use->embeddings[HS_GALLERY_UNKNOWN_SPACE], "people_without_usable_faces",
-                     listed_json(&found->without), "names_to_change", listed_json(&found->names), "unreadable_metadata",
-                     listed_json(&found->metadata), "size_bytes",
-                     (json_int_t) hs_gallery_get_counts(db->gallery).size_bytes, "schema_version",
-                     found->schema_version);
+    json_t *encryption;
+    if (hs_face_encryption_json(db->gallery, found->sealed, found->plain, &encryption, &db->err) < 0)
+        return NULL;
+    json_t *report =
+        json_pack("{s:I, s:I, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:o, s:o, s:o, s:I, s:i}", "people",
+                  (json_int_t) found->identities, "faces", (json_int_t) found->embeddings, "model", model->name,
+                  "usable", (json_int_t) use->embeddings[HS_GALLERY_USABLE], "unusable", "other_space",
+                  (json_int_t) use->embeddings[HS_GALLERY_OTHER_SPACE], "other_size",
+                  (json_int_t) use->embeddings[HS_GALLERY_OTHER_SIZE], "damaged",
+                  (json_int_t) use->embeddings[HS_GALLERY_DAMAGED], "unknown_space",
+                  (json_int_t) use->embeddings[HS_GALLERY_UNKNOWN_SPACE], "people_without_usable_faces",
+                  listed_json(&found->without), "names_to_change", listed_json(&found->names), "unreadable_metadata",
+                  listed_json(&found->metadata), "size_bytes",
+                  (json_int_t) hs_gallery_get_counts(db->gallery).size_bytes, "schema_version", found->schema_version);
+    return hs_json_with_member(report, "encryption", encryption);
 }
 
 static int do_check(void *arg)
@@ -412,6 +495,7 @@ static int do_check(void *arg)
     } else {
         note(db, "The gallery is intact\n");
         print_problems(&model, found);
+        r = hs_face_print_encryption(db->gallery, found->plain, &db->err);
     }
     free(found);
     return r;
@@ -438,8 +522,9 @@ static int do_stats(void *arg)
     print_records(found);
     hs_progress_size((uint64_t) hs_gallery_get_counts(db->gallery).size_bytes, size);
     printf("%s, schema version %d\n", size, found->schema_version);
+    r = hs_face_print_encryption(db->gallery, found->plain, &db->err);
     free(found);
-    return HS_EXIT_OK;
+    return r;
 }
 
 /* Back up the gallery first, because a wrong space cannot be undone. */
@@ -487,7 +572,7 @@ static int write_piece(void *arg, const char *data, size_t len)
 static int export_to(struct db *db, const char *path, int fd)
 {
     struct export_target target = { .fd = fd };
-    int r = hs_gallery_export(db->gallery, write_piece, &target, &db->err);
+    int r = hs_gallery_export(db->gallery, NULL, write_piece, &target, &db->err);
     return target.reason ? hs_error_set(&db->err, HS_EIO, "%s: %s", path, strerror(target.reason)) : r;
 }
 
@@ -505,18 +590,32 @@ static int print_omitted(struct db *db)
     return r;
 }
 
+/* An export is for other programs, which do not have the key. */
+static int warn_about_export(struct db *db)
+{
+    struct hs_gallery_encryption state;
+    int r = hs_gallery_get_encryption(db->gallery, &state, &db->err);
+    if (r == 0 && state.on)
+        fprintf(stderr, "%s: the gallery is encrypted, but the exported file is not. Keep it in a safe place\n",
+                db->call->prefix);
+    return r;
+}
+
 /* Writes to a temporary file beside the target, so that an existing file stays intact until the
  * export is complete. Mode 0600, because embeddings are biometric data. */
 static int do_export(void *arg)
 {
     struct db *db = arg;
     const char *path = word(db, 0);
+    int r = warn_about_export(db);
+    if (r < 0)
+        return r;
     if (strcmp(path, "-") == 0) {
-        int r = export_to(db, "standard output", STDOUT_FILENO);
+        r = export_to(db, "standard output", STDOUT_FILENO);
         return r < 0 ? r : print_omitted(db);
     }
     struct hs_atomic_file file;
-    int r = hs_atomic_file_begin(&file, path, &db->err);
+    r = hs_atomic_file_begin(&file, path, &db->err);
     if (r < 0)
         return r;
     r = export_to(db, path, file.fd);
@@ -873,11 +972,12 @@ static int run_on_gallery(struct db *db)
     struct hs_gallery_opened opened;
     int (*action)(void *arg) = db->call->action->run;
     bool must_exist = action != do_restore && action != do_import;
+    unsigned flags = (must_exist ? HS_FACE_MUST_EXIST : 0) | (action == do_import ? HS_FACE_ENCRYPT : 0);
     int code = hs_app_load_settings(db->call, NULL, 0, &db->settings);
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_face_settings *s = hs_settings_values(db->settings);
-    int r = hs_face_open_gallery(&s->database, must_exist ? HS_FACE_MUST_EXIST : 0, &db->gallery, &opened, &db->err);
+    int r = hs_face_open_gallery(&s->database, flags, &db->gallery, &opened, &db->err);
     if (r == HS_ENOTFOUND && must_exist)
         hs_error_set(&db->err, r, "there is no gallery %s yet. `hailo-face db add` or `hailo-face serve` creates it",
                      s->database.db_file);
@@ -896,18 +996,24 @@ static int run(struct hs_invocation *call)
 {
     struct db db = { .call = call, .words = &call->operands };
     const struct hs_option options[] = {
-        HS_FLAG_OF("remove", "purge-backups", &db.purge_backups,
-                   "also make a new backup and delete the older ones, which still contain the person"),
+        HS_FLAG_OF("remove encrypt decrypt rotate-key", "purge-backups", &db.purge_backups,
+                   "also make a new backup and delete the older ones, which still contain the former data"),
+        HS_TEXT_OF("rotate-key", "new-key", &db.new_key, "FILE",
+                   "the new key, as in database.encryption_key: absolute path or credential:NAME"),
+        HS_FLAG_OF("rotate-key", "reencrypt", &db.reencrypt,
+                   "also encrypt all faces again with a new key of the gallery, if the former key may be known"),
         HS_TEXT_OF("add import", "gate", &db.gate, "off|standard|strict",
                    "how good a face must be (default: database.enrolment, at least standard)"),
         HS_FLAG_OF("add import", "force", &db.force, "accept any picture with a face, as --gate off"),
-        HS_FLAG_OF("list show add backups check stats import", "json", &db.json, "print JSON"),
+        HS_FLAG_OF("list show add backup backups check stats import", "json", &db.json, "print JSON"),
     };
     int code;
     if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
         return code;
     if (call->action->run == do_add)
         return do_add(&db);
+    if (call->action->run == do_key)
+        return do_key(&db);
     if (call->action->run == do_import && is_folder(word(&db, 0)))
         return add_pictures(&db, true);
     return run_on_gallery(&db);
@@ -923,8 +1029,13 @@ static const struct hs_action actions[] = {
     { "stats", "", "Count people and faces, and those that cannot match", do_stats },
     { "check", "", "Check the gallery's file, names and faces", do_check },
     { "backup", "", "Make a backup", do_backup },
+    { "backup", "verify [FILE…]", "Test the newest backup, or others: restore, decrypt, count and search", do_backup },
     { "backups", "", "List the backups", do_backups },
     { "restore", "BACKUP", "Replace the gallery with a backup", do_restore },
+    { "encrypt", "", "Encrypt all faces with database.encryption_key", do_encrypt },
+    { "decrypt", "", "Decrypt all faces", do_decrypt },
+    { "rotate-key", "", "Change the key of an encrypted gallery", do_rotate_key },
+    { "key", "generate FILE", "Make a key for database.encryption_key", do_key },
     { "export", "FILE|-", "Write all people and embeddings to a file, or to standard output", do_export },
     { "import", "FILE", "Add the people of an exported file", do_import },
     { "import", "FOLDER", "Add pictures of many people, from one folder per name", do_import },

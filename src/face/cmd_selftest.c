@@ -166,9 +166,11 @@ static void check_content(struct hs_selftest *test, const struct hs_face_setting
         hs_selftest_add(test, "gallery", false,
                         "run this command as the user of the service, or give the file to that user", "%s: %s", path,
                         strerror(errno));
-    else if (hs_gallery_audit_file(path, BUSY_TIMEOUT_MS, model.space, model.dimension, &found, &err) < 0)
+    else if (hs_gallery_audit_file(path, settings->database.encryption_key, BUSY_TIMEOUT_MS, model.space,
+                                   model.dimension, &found, &err) < 0)
         hs_selftest_add(test, "gallery", false,
                         err.code == HS_EVERSION ? "a newer hailo-face wrote it: use that one"
+                        : err.code == HS_EKEY   ? "see \"Encrypt the gallery\" in docs/face.md"
                                                 : "start the service, which puts the newest good backup in its place",
                         "%s: %s", path, err.message);
     else

@@ -343,7 +343,8 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
         .quality = text,
         .source_sha256 = entry->source_sha256,
     };
-    int r = hs_gallery_add(app->gallery, entry->request, entry->name, entry->metadata, &embedding, ret_added, err);
+    int r = hs_gallery_add_until(app->gallery, entry->request, entry->name, entry->metadata, entry->expires_at,
+                                 &embedding, ret_added, err);
     free(text);
     return r;
 }

@@ -101,6 +101,7 @@ void hs_enrol_reasons_text(const struct hs_enrol_verdict *verdict, char *dst, si
 struct hs_enrol_entry {
     const char *name;
     const char *metadata;                     /* JSON object */
+    const char *expires_at;                   /* as for hs_gallery_add_until */
     const char *source_sha256;                /* of the picture's bytes */
     const struct hs_gallery_request *request; /* to store; see hs_gallery_add */
 };

@@ -4,27 +4,34 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "face/gallery_report.h"
+#include "gallery/audit_log.h"
+#include "gallery/retention.h"
 
 /* RETRY: delay after a failure */
 enum { BUSY_TIMEOUT_MS = 5000, ERASE_RETRY_S = 10, BACKUP_RETRY_S = 3600, DISK_INTERVAL_S = 30 };
+enum { EXPIRE_INTERVAL_S = 3600 };
 
 struct hs_face_maintenance {
     struct hs_face_maintenance_options options;
     pthread_t thread;
     bool started;
+    struct hs_retention_clock clock;     /* only the thread uses it and the next two */
+    bool retaining;                      /* the clock is loaded */
+    bool warned;                         /* that the clock is not believed */
     struct hs_gallery_version backed_up; /* version of the last backup; change -1: none; only the thread uses it */
 
     pthread_mutex_t lock; /* guards the fields below; not held during calls into the gallery */
     pthread_cond_t wake;
     bool stop;
-    int64_t erase_due_ns, backup_due_ns; /* INT64_MAX: not scheduled */
-    int64_t disk_due_ns;
+    int64_t erase_due_ns, backup_due_ns, expire_due_ns, disk_due_ns; /* INT64_MAX: not scheduled */
     struct hs_face_maintenance_status status;
 };
 
@@ -37,7 +44,7 @@ int hs_face_maintenance_create(const struct hs_face_maintenance_options *options
     maintenance->options = *options;
     maintenance->status.opened = *options->opened;
     maintenance->backed_up.change = options->opened->created ? 0 : -1;
-    maintenance->erase_due_ns = maintenance->backup_due_ns = INT64_MAX;
+    maintenance->erase_due_ns = maintenance->backup_due_ns = maintenance->expire_due_ns = INT64_MAX;
     pthread_mutex_init(&maintenance->lock, NULL);
     hs_cond_init(&maintenance->wake);
     *ret_maintenance = maintenance;
@@ -168,22 +175,106 @@ static void measure_disk(struct hs_face_maintenance *maintenance)
     pthread_mutex_unlock(&maintenance->lock);
 }
 
+/* ---- retention ---- */
+
+static int64_t boot_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t) now.tv_sec;
+}
+
+static void store_clock(struct hs_face_maintenance *maintenance)
+{
+    struct hs_error err;
+    if (maintenance->retaining && hs_retention_clock_store(&maintenance->clock, maintenance->options.gallery, &err) < 0)
+        hs_log_warning("cannot store the time of the last check of the retention: %s", err.message);
+}
+
+/* Returns the time up to which people expire. */
+static int64_t read_clock(struct hs_face_maintenance *maintenance)
+{
+    struct hs_retention_clock *clock = &maintenance->clock;
+    if (!maintenance->retaining)
+        hs_retention_clock_load(clock, maintenance->options.gallery, hs_clock_wall_s(), boot_s());
+    maintenance->retaining = true;
+    int64_t now_s = hs_retention_clock_advance(clock, hs_clock_wall_s(), boot_s());
+    if (clock->held && !maintenance->warned)
+        hs_log_warning(
+            "the system clock differs by more than a day from the time expected since the last run: until it "
+            "has run evenly for %d hours, people expire by the time expected",
+            HS_RETENTION_CONFIRM_S / 3600);
+    maintenance->warned = clock->held;
+    store_clock(maintenance);
+    return now_s;
+}
+
+/* Backups made before hold the people who were erased; the new one does not. */
+static void purge_expired(struct hs_face_maintenance *maintenance)
+{
+    struct hs_gallery_backups *purged;
+    struct hs_error err;
+    char backup[PATH_MAX];
+    if (hs_gallery_purge_all(maintenance->options.gallery, backup, &purged, &err) < 0) {
+        hs_log_warning("the backups that hold expired people cannot be deleted: %s", err.message);
+        return;
+    }
+    hs_log_info("deleted %zu backup%s with expired people", purged->count, purged->count == 1 ? "" : "s");
+    hs_gallery_backups_destroy(purged);
+}
+
+static void expire(struct hs_face_maintenance *maintenance)
+{
+    static const struct hs_audit_actor actor = { .name = "retention" };
+    const struct hs_face_maintenance_options *o = &maintenance->options;
+    struct hs_gallery_expired expired = { 0 };
+    struct hs_error err;
+    char people[40];
+    if (o->retention_s > 0 || hs_gallery_has_expiry(o->gallery)) {
+        hs_audit_act_as(&actor);
+        if (hs_gallery_expire(o->gallery, read_clock(maintenance), o->retention_s, &expired, &err) < 0)
+            hs_log_warning("expired people cannot be erased: %s", err.message);
+        if (expired.identities)
+            hs_log_info("erased %s whose retention time is over", hs_face_count_people(expired.identities, people));
+        if (expired.in_files)
+            purge_expired(maintenance);
+        hs_audit_act_as(NULL);
+    }
+    if (expired.identities)
+        finish_erasing(maintenance);
+    pthread_mutex_lock(&maintenance->lock);
+    maintenance->expire_due_ns = due_in_s(EXPIRE_INTERVAL_S);
+    pthread_mutex_unlock(&maintenance->lock);
+}
+
 /* Runs the tasks that are due. Called with the lock held; releases it while a task runs. */
 static void run_due_tasks(struct hs_face_maintenance *maintenance)
 {
     int64_t now = hs_clock_now_ns();
     bool erase = maintenance->erase_due_ns <= now, backup = maintenance->backup_due_ns <= now;
-    bool disk = maintenance->disk_due_ns <= now;
+    bool disk = maintenance->disk_due_ns <= now, expiry = maintenance->expire_due_ns <= now;
     if (erase)
         maintenance->erase_due_ns = INT64_MAX;
     pthread_mutex_unlock(&maintenance->lock);
     if (erase)
         finish_erasing(maintenance);
+    if (expiry)
+        expire(maintenance);
     if (backup)
         back_up(maintenance);
     if (disk)
         measure_disk(maintenance);
     pthread_mutex_lock(&maintenance->lock);
+}
+
+static int64_t next_due(const struct hs_face_maintenance *maintenance)
+{
+    const int64_t due[] = { maintenance->erase_due_ns, maintenance->backup_due_ns, maintenance->expire_due_ns,
+                            maintenance->disk_due_ns };
+    int64_t next = due[0];
+    for (size_t i = 1; i < HS_ARRAY_LEN(due); i++)
+        next = due[i] < next ? due[i] : next;
+    return next;
 }
 
 static void *run(void *arg)
@@ -193,6 +284,7 @@ static void *run(void *arg)
     read_gallery(maintenance);
     if (hs_gallery_get_counts(maintenance->options.gallery).erase_pending)
         finish_erasing(maintenance);
+    expire(maintenance); /* before the first backup, which would hold the people */
     pthread_mutex_lock(&maintenance->lock);
     bool stop = maintenance->stop;
     pthread_mutex_unlock(&maintenance->lock);
@@ -202,15 +294,17 @@ static void *run(void *arg)
         find_last_backup(maintenance);
     pthread_mutex_lock(&maintenance->lock);
     while (!maintenance->stop) {
-        int64_t due = maintenance->erase_due_ns < maintenance->backup_due_ns ? maintenance->erase_due_ns
-                                                                             : maintenance->backup_due_ns;
-        due = maintenance->disk_due_ns < due ? maintenance->disk_due_ns : due;
+        int64_t due = next_due(maintenance);
         if (due <= hs_clock_now_ns())
             run_due_tasks(maintenance);
         else
             hs_cond_wait_until(&maintenance->wake, &maintenance->lock, due);
     }
     pthread_mutex_unlock(&maintenance->lock);
+    if (maintenance->retaining) {
+        hs_retention_clock_advance(&maintenance->clock, hs_clock_wall_s(), boot_s());
+        store_clock(maintenance);
+    }
     return NULL;
 }
 
@@ -259,6 +353,21 @@ void hs_face_maintenance_get_status(struct hs_face_maintenance *maintenance,
 
 /* ---- opening ---- */
 
+static void log_encryption(const struct hs_gallery_opened *opened)
+{
+    char faces[40];
+    if (opened->key_added)
+        hs_log_info("new faces of the gallery are encrypted from now on, with the key %s", opened->key_id);
+    if (opened->keys_removed)
+        hs_log_info("the gallery can no longer be opened with former keys, only with %s", opened->key_id);
+    if (opened->key_pending[0])
+        hs_log_warning("the key of the gallery was changed: set database.encryption_key to the key %s, and restart",
+                       opened->key_pending);
+    if (opened->plain)
+        hs_log_warning("%s in the gallery %s not encrypted. `hailo-face db encrypt` encrypts all",
+                       hs_face_count_faces(opened->plain, faces), opened->plain == 1 ? "is" : "are");
+}
+
 static void log_opened(const struct hs_gallery_opened *opened)
 {
     char faces[40];
@@ -272,15 +381,22 @@ static void log_opened(const struct hs_gallery_opened *opened)
                     opened->backed_up_to[0] ? "; backup of the old version: " : "", opened->backed_up_to);
     if (opened->tightened)
         hs_log_warning("the gallery file was readable by other users; its permissions are now limited to the owner");
+    if (opened->tightened_backups)
+        hs_log_warning("%lld of the gallery's backups and damaged files were readable by other users; their "
+                       "permissions are now limited to the owner",
+                       (long long) opened->tightened_backups);
     if (opened->foreign[0])
         hs_log_warning("%s; it has no effect", opened->foreign);
     if (opened->orphans_erased)
         hs_log_warning("erased %s that belonged to no identity", hs_face_count_faces(opened->orphans_erased, faces));
+    log_encryption(opened);
 }
 
 int hs_face_open_gallery(const struct hs_database_section *settings, unsigned flags, struct hs_gallery **ret_gallery,
                          struct hs_gallery_opened *ret_opened, struct hs_error *err)
 {
+    char actor[32];
+    hs_str_format(actor, sizeof(actor), flags & HS_FACE_ERASE_LATER ? "service" : "cli:%lld", (long long) getuid());
     const struct hs_gallery_options options = {
         .path = settings->db_file,
         .backup_dir = settings->backup_path,
@@ -289,6 +405,11 @@ int hs_face_open_gallery(const struct hs_database_section *settings, unsigned fl
         .busy_timeout_ms = BUSY_TIMEOUT_MS,
         .erase_later = flags & HS_FACE_ERASE_LATER,
         .must_exist = flags & HS_FACE_MUST_EXIST,
+        .no_audit = !settings->audit,
+        .audit_keep = settings->audit_keep,
+        .actor = actor,
+        .key = settings->encryption_key,
+        .encrypt = flags & HS_FACE_ENCRYPT && settings->encryption_key[0],
     };
     struct hs_error why;
     int r = options.must_exist ? 0 : hs_dir_make_parent(settings->db_file, &why);

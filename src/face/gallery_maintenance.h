@@ -1,5 +1,5 @@
 /* Background thread for the gallery: reads the gallery into the index, makes periodic backups if
- * the gallery has changed, and completes pending erasures. */
+ * the gallery has changed, completes pending erasures, and erases people whose time is over. */
 #ifndef HS_FACE_GALLERY_MAINTENANCE_H
 #define HS_FACE_GALLERY_MAINTENANCE_H
 
@@ -11,6 +11,7 @@
 
 enum {
     HS_FACE_ERASE_LATER = 1, /* leave pending erasures to the thread below */
+    HS_FACE_ENCRYPT = 4,     /* see `encrypt` of struct hs_gallery_options */
     HS_FACE_MUST_EXIST = 2,  /* create neither file nor folder: HS_ENOTFOUND */
 };
 
@@ -31,6 +32,7 @@ struct hs_face_maintenance_options {
     const char *path;         /* the gallery's file */
     bool backups;             /* back up at the start, unless the gallery is new, and then periodically */
     double backup_interval_s; /* 0: only at the start */
+    int64_t retention_s;      /* see gallery/retention.h */
 };
 
 struct hs_face_maintenance_status {

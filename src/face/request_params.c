@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "face/route_docs.h"
+#include "gallery/retention.h"
 #include "http/admission.h"
 #include "http/failure.h"
 #include "http/param.h"
@@ -89,6 +91,15 @@ bool hs_face_read_metadata(struct hs_http_request *req, char **ret_text)
     if (!*ret_text)
         hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the metadata");
     return *ret_text != NULL;
+}
+
+int hs_face_read_expiry(const struct hs_body *body, char ret_time[HS_GALLERY_TIME_SIZE], bool *ret_present,
+                        struct hs_error *err)
+{
+    const char *text;
+    int r = hs_field_string(body, &hs_face_field_expires_at, NULL, &text, err);
+    *ret_present = r == 0 && text;
+    return *ret_present ? hs_retention_read(hs_face_field_expires_at.name, text, hs_clock_wall_s(), ret_time, err) : r;
 }
 
 bool hs_face_read_query_bool(struct hs_http_request *req, const struct hs_field *field, bool *ret)

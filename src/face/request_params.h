@@ -65,6 +65,10 @@ json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const 
  * NULL if it is absent and "" for null; caller frees with free(). The gallery checks its limits. */
 bool hs_face_read_metadata(struct hs_http_request *req, char **ret_text);
 
+/* Reads `expires_at` in the form of hs_gallery_update; *ret_present is false if it is absent. HS_EINVAL. */
+int hs_face_read_expiry(const struct hs_body *body, char ret_time[HS_GALLERY_TIME_SIZE], bool *ret_present,
+                        struct hs_error *err);
+
 /* Reads a boolean query parameter; false if absent. */
 bool hs_face_read_query_bool(struct hs_http_request *req, const struct hs_field *field, bool *ret);
 

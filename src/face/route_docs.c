@@ -104,12 +104,19 @@ static const struct hs_field new_name = {
     .type = HS_FIELD_TEXT,
     .min = 1,
     .max = HS_GALLERY_NAME_MAX,
-    .help = "Renames the identity. `name` or `metadata` is required",
+    .help = "Renames the identity. One of the fields is required",
 };
 const struct hs_field hs_face_field_metadata = {
     .name = "metadata",
     .type = HS_FIELD_OBJECT,
     .help = "Replaces the identity's metadata; at most 4,096 bytes as text and 32 levels",
+};
+const struct hs_field hs_face_field_expires_at = {
+    .name = "expires_at",
+    .type = HS_FIELD_TEXT,
+    .help =
+        "The service erases the identity at this time: `2027-01-31`, `2027-01-31T12:00:00Z`; `never`; or `default`, "
+        "by the setting `database.retention`",
 };
 const struct hs_field hs_face_field_gate = {
     .name = "gate",
@@ -192,6 +199,7 @@ const struct hs_field *const hs_face_add_fields[] = { &hs_face_field_name,
                                                       &image,
                                                       &hs_face_field_bbox,
                                                       &hs_face_field_metadata,
+                                                      &hs_face_field_expires_at,
                                                       &hs_face_field_gate,
                                                       &hs_face_field_dry_run,
                                                       MODELS,
@@ -199,7 +207,8 @@ const struct hs_field *const hs_face_add_fields[] = { &hs_face_field_name,
 const struct hs_field *const hs_face_verify_fields[] = { &hs_face_field_name, &image, &hs_face_field_bbox, MODELS,
                                                          NULL };
 const struct hs_field *const hs_face_remove_fields[] = { &hs_face_field_name, &hs_face_field_purge_backups, NULL };
-const struct hs_field *const hs_face_update_fields[] = { &new_name, &hs_face_field_metadata, NULL };
+const struct hs_field *const hs_face_update_fields[] = { &new_name, &hs_face_field_metadata, &hs_face_field_expires_at,
+                                                         NULL };
 
 static const struct hs_field *const of_identity[] = { &path_name, NULL };
 static const struct hs_field *const of_embedding[] = { &path_name, &path_id, NULL };
@@ -609,6 +618,9 @@ const struct hs_route_doc hs_face_doc_verify = {
     { .name = "name", .help = "The identity" },                                                                        \
         { .name = "embedding_count", .type = HS_MEMBER_INTEGER, .help = "How many embeddings it has" },                \
         { .name = "created_at", .help = "`YYYY-MM-DD HH:MM:SS`, UTC" },                                                \
+        { .name = "expires_at",                                                                                        \
+          .flags = HS_MEMBER_OPTIONAL,                                                                                 \
+          .help = "The time at which it is erased, or `never`; absent: by the setting `database.retention`" },         \
         { .name = "metadata",                                                                                          \
           .type = HS_MEMBER_OBJECT,                                                                                    \
           .flags = HS_MEMBER_OPTIONAL,                                                                                 \
@@ -729,8 +741,8 @@ static const int update_errors[] = { HS_ENOTFOUND, HS_ECONFLICT, HS_EIO, 0 };
 const struct hs_route_doc hs_face_doc_put_identity = {
     .id = "update_identity",
     .tag = "gallery",
-    .summary = "Rename an identity, or change its metadata",
-    .help = "Both change or neither",
+    .summary = "Rename an identity, or change its metadata or its time of expiry",
+    .help = "All fields change or none",
     .path = of_identity,
     HS_RESPONSES(person_responses),
     .errors = update_errors,

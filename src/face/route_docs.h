@@ -4,11 +4,12 @@
 
 #include "http/route_doc.h"
 
-/* Fields. `name`, `metadata`, `bbox` and `threshold` have readers of their own (face/request_params.h). */
+/* Fields. `name`, `metadata`, `expires_at`, `bbox` and `threshold` have readers of their own (face/request_params.h).
+ */
 extern const struct hs_field hs_face_field_recognition_model, hs_face_field_return_landmarks, hs_face_field_max_faces,
     hs_face_field_tiny_faces, hs_face_field_large_faces, hs_face_field_bbox, hs_face_field_threshold,
     hs_face_field_min_margin, hs_face_field_candidates, hs_face_field_name, hs_face_field_metadata, hs_face_field_gate,
-    hs_face_field_dry_run, hs_face_field_purge_backups;
+    hs_face_field_dry_run, hs_face_field_purge_backups, hs_face_field_expires_at;
 
 /* Arguments of the query, and a header. */
 extern const struct hs_field hs_face_query_vector, hs_face_query_limit, hs_face_query_page, hs_face_query_cursor,

@@ -24,6 +24,8 @@ struct add {
     const char *name;
     char stored_name[HS_GALLERY_NAME_MAX + 1]; /* normalized form of `name` */
     char *metadata;                            /* NULL: leave unchanged */
+    char expires_at[HS_GALLERY_TIME_SIZE];
+    bool has_expiry;
     bool dry_run;
     enum hs_enrol_gate gate;
     uint8_t *picture;
@@ -44,6 +46,8 @@ static bool read_options(struct add *add)
         r = hs_field_choice(body, &hs_face_field_gate, add->app->settings->database.enrolment, &gate, &err);
     if (r == 0)
         r = hs_field_bool(body, &hs_face_field_dry_run, false, &add->dry_run, &err);
+    if (r == 0)
+        r = hs_face_read_expiry(body, add->expires_at, &add->has_expiry, &err);
     if (r == 0 && !hs_face_read_metadata(add->req, &add->metadata))
         return false;
     if (r == 0 && add->metadata && !add->metadata[0]) {
@@ -83,7 +87,8 @@ static bool read_key(struct add *add)
 /* Hashes the request: two requests are equal if the picture's bytes and all other relevant fields are. */
 static bool hash_body(struct add *add)
 {
-    static const char *const fields[] = { "name", "bbox", "metadata", "gate", "dry_run", "model", "recognition_model" };
+    static const char *const fields[] = { "name",    "bbox",  "metadata",          "gate",
+                                          "dry_run", "model", "recognition_model", "expires_at" };
     const struct hs_body *body = hs_http_body(add->req);
     json_t *hashed = json_object();
     for (size_t i = 0; i < HS_ARRAY_LEN(fields); i++) {
@@ -172,6 +177,7 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
     const struct hs_enrol_entry entry = {
         .name = add->name,
         .metadata = add->metadata,
+        .expires_at = add->has_expiry ? add->expires_at : NULL,
         .source_sha256 = add->picture_sha256,
         .request = add->key_sha256[0] ? &request : NULL,
     };
@@ -301,7 +307,7 @@ static void add_idempotent(const struct add *add)
     hs_face_idempotency_end(idempotency, &key);
 }
 
-void hs_face_post_add(struct hs_http_request *req)
+static void post_add(struct hs_http_request *req)
 {
     struct add add = { .req = req, .app = hs_http_context(req) };
     if (!hs_face_require_gallery(req, add.app) || !hs_face_require_name(req, &add.name))
@@ -314,4 +320,9 @@ void hs_face_post_add(struct hs_http_request *req)
     }
     free(add.metadata);
     free(add.picture);
+}
+
+void hs_face_post_add(struct hs_http_request *req)
+{
+    hs_face_as_client(req, post_add);
 }

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "face/request_params.h"
 #include "face/route_docs.h"
+#include "gallery/audit_log.h"
 #include "gallery/validate.h"
 #include "http/param.h"
 #include "service/request_options.h"
@@ -35,8 +36,9 @@ json_t *hs_face_identity_json(const struct hs_gallery_identity *identity)
 {
     struct hs_error why = { .message = "" };
     bool sound = hs_gallery_check_metadata(identity->metadata, &why) == 0;
-    return json_pack("{s:o, s:I, s:s, s:o*, s:o*}", "name", hs_face_text_json(identity->name), "embedding_count",
-                     (json_int_t) identity->embedding_count, "created_at", identity->created_at, "metadata",
+    return json_pack("{s:o, s:I, s:s, s:s*, s:o*, s:o*}", "name", hs_face_text_json(identity->name), "embedding_count",
+                     (json_int_t) identity->embedding_count, "created_at", identity->created_at, "expires_at",
+                     identity->expires_at[0] ? identity->expires_at : NULL, "metadata",
                      sound && identity->metadata ? json_loads(identity->metadata, 0, NULL) : NULL, "metadata_error",
                      sound ? NULL : hs_face_text_json(why.message));
 }
@@ -53,16 +55,32 @@ void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_
     hs_face_reply_failure(req, code, err);
 }
 
+void hs_face_as_client(struct hs_http_request *req, hs_http_handler handle)
+{
+    const struct hs_audit_actor actor = { .request_id = hs_http_id(req) };
+    hs_audit_act_as(&actor);
+    handle(req);
+    hs_audit_act_as(NULL);
+}
+
 void hs_face_log_change(const struct hs_http_request *req, int64_t identity_id, int64_t embedding_id,
                         const char *message)
 {
-    struct hs_log_field fields[3];
+    struct hs_log_field fields[5];
+    struct hs_audit_head head;
+    char hash[HS_AUDIT_HEX_SIZE];
     size_t count = 0;
     if (identity_id)
         fields[count++] = (struct hs_log_field) HS_LOG_FIELD_INTEGER("identity_id", identity_id);
     if (embedding_id)
         fields[count++] = (struct hs_log_field) HS_LOG_FIELD_INTEGER("embedding_id", embedding_id);
     fields[count++] = (struct hs_log_field) HS_LOG_FIELD_STRING("request_id", hs_http_id(req));
+    /* The log of the service is a witness of the audit log in another place. */
+    if (hs_audit_last(&head)) {
+        hs_audit_to_hex(head.hash, hash);
+        fields[count++] = (struct hs_log_field) HS_LOG_FIELD_INTEGER("audit_seq", head.seq);
+        fields[count++] = (struct hs_log_field) HS_LOG_FIELD_STRING("audit_hash", hash);
+    }
     hs_log_fields(HS_LOG_INFO, fields, count, "%s", message);
 }
 
@@ -152,7 +170,7 @@ bool hs_face_is_purge(struct hs_http_request *req)
     return text && hs_param_read_bool(text, &purge) && purge;
 }
 
-void hs_face_post_remove(struct hs_http_request *req)
+static void post_remove(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
     struct hs_error err;
@@ -167,6 +185,11 @@ void hs_face_post_remove(struct hs_http_request *req)
         hs_face_reply_failure(req, HS_EINVAL, &err);
     else if (hs_face_read_purge(req, purge || by_query))
         hs_face_remove_named(req, app, name, purge || by_query);
+}
+
+void hs_face_post_remove(struct hs_http_request *req)
+{
+    hs_face_as_client(req, post_remove);
 }
 
 /* ---- verify ---- */

@@ -50,6 +50,9 @@ json_t *hs_face_text_json(const char *text);
 void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
                                    int code, const struct hs_error *err);
 
+/* Runs a handler whose changes of the gallery are those of the request's client, for the audit log. */
+void hs_face_as_client(struct hs_http_request *req, hs_http_handler handle);
+
 /* Logs a change of the gallery that a request made, with the ids that apply: without the name, because logs are kept
  * when a person is erased. 0: no id. */
 void hs_face_log_change(const struct hs_http_request *req, int64_t identity_id, int64_t embedding_id,

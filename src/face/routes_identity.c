@@ -66,7 +66,7 @@ void hs_face_get_identity(struct hs_http_request *req)
     reply_person(req, hs_http_param(req, 0));
 }
 
-void hs_face_delete_identity(struct hs_http_request *req)
+static void delete_identity(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
     bool purge;
@@ -75,29 +75,45 @@ void hs_face_delete_identity(struct hs_http_request *req)
         hs_face_remove_named(req, app, hs_http_param(req, 0), purge);
 }
 
-void hs_face_put_identity(struct hs_http_request *req)
+void hs_face_delete_identity(struct hs_http_request *req)
+{
+    hs_face_as_client(req, delete_identity);
+}
+
+static const char *change_text(const struct hs_gallery_update *update)
+{
+    if (update->new_name)
+        return update->metadata ? "Renamed an identity and changed its metadata" : "Renamed an identity";
+    return update->metadata ? "Changed the metadata of an identity" : "Changed the time of expiry of an identity";
+}
+
+static void put_identity(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
     const char *name = hs_http_param(req, 0);
     struct hs_gallery_update update = { 0 };
     struct hs_error err;
-    char *metadata, new_name[HS_GALLERY_NAME_MAX + 1];
+    char *metadata, new_name[HS_GALLERY_NAME_MAX + 1], expires_at[HS_GALLERY_TIME_SIZE];
+    bool has_expiry = false;
     if (!hs_face_require_gallery(req, app) || !hs_face_require_body(req))
         return;
     int r = hs_field_string(hs_http_body(req), &hs_face_field_name, NULL, &update.new_name, &err);
     if (r == 0 && update.new_name)
         r = hs_gallery_clean_name(update.new_name, new_name, &err);
+    if (r == 0)
+        r = hs_face_read_expiry(hs_http_body(req), expires_at, &has_expiry, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;
     }
     if (!hs_face_read_metadata(req, &metadata))
         return;
-    if (!update.new_name && !metadata) {
+    if (!update.new_name && !metadata && !has_expiry) {
         hs_http_reply_error(req, HS_EINVAL, NULL, "name or metadata: at least one is required");
         return;
     }
     update.metadata = metadata;
+    update.expires_at = has_expiry ? expires_at : NULL;
     r = hs_gallery_update(app->gallery, name, &update, &err);
     /* The new name may look like a path, which hs_error_public would cut, and its caller log. */
     if (r == HS_ECONFLICT && !strstr(err.message, HS_DETAIL))
@@ -105,11 +121,13 @@ void hs_face_put_identity(struct hs_http_request *req)
     else if (r < 0)
         hs_face_reply_gallery_failure(req, app, name, r, &err);
     else
-        hs_face_log_change(req, reply_person(req, update.new_name ? new_name : name), 0,
-                           !metadata         ? "Renamed an identity"
-                           : update.new_name ? "Renamed an identity and changed its metadata"
-                                             : "Changed the metadata of an identity");
+        hs_face_log_change(req, reply_person(req, update.new_name ? new_name : name), 0, change_text(&update));
     free(metadata);
+}
+
+void hs_face_put_identity(struct hs_http_request *req)
+{
+    hs_face_as_client(req, put_identity);
 }
 
 /* ---- embeddings ---- */
@@ -180,7 +198,7 @@ static void remove_embedding(struct hs_http_request *req, const char *name, int6
     }
 }
 
-void hs_face_delete_embedding(struct hs_http_request *req)
+static void delete_embedding(struct hs_http_request *req)
 {
     struct hs_gallery_person *person;
     bool purge;
@@ -190,4 +208,9 @@ void hs_face_delete_embedding(struct hs_http_request *req)
     if (e)
         remove_embedding(req, person->identity.name, e->id, (int64_t) person->count - 1, purge);
     hs_gallery_person_destroy(person);
+}
+
+void hs_face_delete_embedding(struct hs_http_request *req)
+{
+    hs_face_as_client(req, delete_embedding);
 }

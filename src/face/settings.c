@@ -162,6 +162,36 @@ static const struct hs_setting database_rows[] = {
       .choices = hs_enrol_gates,
       .default_val = "off",
       .help = "Quality gate for enrolled pictures; off: every face is accepted" },
+    { .name = "database.retention",
+      .type = HS_SETTING_SECONDS,
+      .offset = offsetof(struct hs_database_section, retention),
+      .min = 0,
+      .max = 3153600000,
+      .default_val = "0",
+      .unit = "seconds",
+      .help = "Erase a person this long after their newest picture was added, as \"365d\"; 0: never. `db retain` sets "
+              "the time of one person" },
+    { .name = "database.audit",
+      .type = HS_SETTING_BOOL,
+      .offset = offsetof(struct hs_database_section, audit),
+      .default_val = "true",
+      .help = "Record every change of the gallery in its audit log" },
+    { .name = "database.audit_keep",
+      .type = HS_SETTING_INT,
+      .offset = offsetof(struct hs_database_section, audit_keep),
+      .min = 100,
+      .max = 10000000,
+      .default_val = "50000",
+      .unit = "entries",
+      .help = "Number of entries of the audit log to keep; older ones are deleted" },
+    { .name = "database.encryption_key",
+      .type = HS_SETTING_TEXT,
+      .offset = offsetof(struct hs_database_section, encryption_key),
+      .max = 4095,
+      .default_val = "",
+      .help = "Key that encrypts the face vectors of the gallery: the absolute path of a file of mode 0600, or "
+              "credential:NAME (LoadCredential of systemd); empty: no encryption. `hailo-face db key generate FILE` "
+              "makes a key; without it the gallery cannot be opened again" },
 };
 
 static const struct hs_setting_group groups[] = {

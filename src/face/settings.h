@@ -30,6 +30,10 @@ struct hs_database_section {
     int max_embeddings_per_identity;
     double backup_interval; /* seconds; 0: only at the start */
     int enrolment;          /* enum hs_enrol_gate */
+    double retention;       /* seconds; 0: without limit */
+    bool audit;
+    int audit_keep;       /* entries */
+    char *encryption_key; /* as the source of hs_credential_read; "": none */
 };
 
 /* The values for hs_face_schema; see hs_settings_values. */

@@ -87,10 +87,10 @@ static int audit_identities(sqlite3 *db, struct hs_gallery_audit *audit, struct 
     return r;
 }
 
-static int audit_embeddings(sqlite3 *db, const char *space, size_t dimension, struct hs_gallery_audit *audit,
-                            struct hs_error *err)
+static int audit_embeddings(sqlite3 *db, struct hs_gallery_keys *keys, const char *space, size_t dimension,
+                            struct hs_gallery_audit *audit, struct hs_error *err)
 {
-    static const char query[] = "SELECT i.id, i.name, %s, e.embedding FROM embeddings e JOIN identities i"
+    static const char query[] = "SELECT i.id, i.name, %s, e.embedding, e.id FROM embeddings e JOIN identities i"
                                 " ON i.id = e.identity_id ORDER BY i.name, e.id";
     char sql[sizeof(query) + 64];
     float values[HS_GALLERY_DIMENSION_MAX];
@@ -106,9 +106,16 @@ static int audit_embeddings(sqlite3 *db, const char *space, size_t dimension, st
             .identity_id = sqlite3_column_int64(stmt, 0),
             .name = (const char *) sqlite3_column_text(stmt, 1),
             .space = (const char *) sqlite3_column_text(stmt, 2),
-            .dimension = hs_gallery_column_floats(stmt, 3, values, HS_GALLERY_DIMENSION_MAX),
         };
-        entry.values = hs_gallery_is_unit_vector(values, entry.dimension) ? values : NULL;
+        bool sealed = hs_crypt_is_sealed(sqlite3_column_blob(stmt, 3), (size_t) sqlite3_column_bytes(stmt, 3), NULL);
+        const struct hs_crypt_row row = { sqlite3_column_int64(stmt, 4), entry.identity_id };
+        int read = hs_gallery_read_floats(keys, stmt, 3, row, values, HS_GALLERY_DIMENSION_MAX, &entry.dimension, err);
+        *(sealed ? &audit->sealed : &audit->plain) += 1;
+        entry.values = read > 0 && hs_gallery_is_unit_vector(values, entry.dimension) ? values : NULL;
+        if (read < 0) {
+            r = read;
+            continue;
+        }
         if (!entry.name || !entry.space) {
             r = hs_gallery_no_memory(err);
             continue;
@@ -131,11 +138,11 @@ static int audit_embeddings(sqlite3 *db, const char *space, size_t dimension, st
     return r;
 }
 
-static int audit_db(sqlite3 *db, const char *space, size_t dimension, struct hs_gallery_audit *audit,
-                    struct hs_error *err)
+static int audit_db(sqlite3 *db, struct hs_gallery_keys *keys, const char *space, size_t dimension,
+                    struct hs_gallery_audit *audit, struct hs_error *err)
 {
     int r = audit_identities(db, audit, err);
-    return r < 0 || !space ? r : audit_embeddings(db, space, dimension, audit, err);
+    return r < 0 || !space ? r : audit_embeddings(db, keys, space, dimension, audit, err);
 }
 
 int hs_gallery_audit(struct hs_gallery *gallery, const char *space, size_t dimension,
@@ -146,26 +153,32 @@ int hs_gallery_audit(struct hs_gallery *gallery, const char *space, size_t dimen
     int r = hs_gallery_begin_read(gallery, &conn, err);
     if (r < 0)
         return r;
-    r = audit_db(conn->db, space, dimension, ret_audit, err);
+    r = audit_db(conn->db, conn->keys, space, dimension, ret_audit, err);
     hs_gallery_end_read(gallery, conn);
     return r;
 }
 
-int hs_gallery_audit_file(const char *path, int busy_timeout_ms, const char *space, size_t dimension,
+int hs_gallery_audit_file(const char *path, const char *key, int busy_timeout_ms, const char *space, size_t dimension,
                           struct hs_gallery_audit *ret_audit, struct hs_error *err)
 {
-    sqlite3 *db;
+    sqlite3 *db = NULL;
+    struct hs_gallery_keys *keys;
     int code;
     *ret_audit = (struct hs_gallery_audit) { .schema_version = -1 };
-    int r = hs_sql_open(path, SQLITE_OPEN_READONLY, NULL, busy_timeout_ms, &db, &code, err);
+    int r = hs_gallery_keys_create(key, &keys, err);
     if (r < 0)
         return r;
-    r = hs_sql_check(db, "PRAGMA integrity_check(1)", NULL, err);
+    r = hs_sql_open(path, SQLITE_OPEN_READONLY, NULL, busy_timeout_ms, &db, &code, err);
+    if (r == 0)
+        r = hs_sql_check(db, "PRAGMA integrity_check(1)", NULL, err);
     if (r == 0)
         r = hs_gallery_schema_of(db, &ret_audit->schema_version, err);
     if (r == 0 && ret_audit->schema_version >= 0)
-        r = audit_db(db, space, dimension, ret_audit, err);
+        r = hs_gallery_keys_load(keys, db, err);
+    if (r == 0 && ret_audit->schema_version >= 0)
+        r = audit_db(db, keys, space, dimension, ret_audit, err);
     sqlite3_close(db);
+    hs_gallery_keys_destroy(keys);
     return r;
 }
 
@@ -190,7 +203,7 @@ struct assignment {
     struct hs_gallery *gallery;
     const char *space, *model;
     size_t dimension;
-    sqlite3_stmt *update;
+    sqlite3_stmt *update; /* of space and model */
     int64_t last_identity;
     struct hs_gallery_assigned done;
 };
@@ -199,23 +212,27 @@ struct assignment {
 static int assign(struct assignment *a, sqlite3_stmt *row, struct hs_error *err)
 {
     float values[HS_GALLERY_DIMENSION_MAX];
-    int64_t identity = sqlite3_column_int64(row, 1);
-    size_t dimension = hs_gallery_column_floats(row, 2, values, HS_GALLERY_DIMENSION_MAX);
+    const struct hs_crypt_row at = { sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1) };
+    size_t dimension;
+    int read = hs_gallery_read_floats(a->gallery->keys, row, 2, at, values, HS_GALLERY_DIMENSION_MAX, &dimension, err);
+    if (read < 0)
+        return read;
     bool scaled, fits = dimension == a->dimension;
-    if (!fits || !scale(values, dimension, &scaled)) {
+    if (!fits || read == 0 || !scale(values, dimension, &scaled)) {
         *(fits ? &a->done.damaged : &a->done.other_size) += 1;
         return 0;
     }
-    sqlite3_bind_int64(a->update, 1, sqlite3_column_int64(row, 0));
+    sqlite3_bind_int64(a->update, 1, at.id);
     sqlite3_bind_text(a->update, 2, a->space, -1, SQLITE_STATIC);
     sqlite3_bind_text(a->update, 3, a->model, -1, SQLITE_STATIC);
-    sqlite3_bind_blob64(a->update, 4, values, dimension * sizeof(float), SQLITE_STATIC);
     int r = hs_sql_run(a->update, err);
+    if (r == 0 && scaled)
+        r = hs_gallery_store_vector(a->gallery, at, values, dimension, err);
     sodium_memzero(values, sizeof(values));
-    if (r == 0 && (a->done.identities == 0 || identity != a->last_identity)) {
+    if (r == 0 && (a->done.identities == 0 || at.identity_id != a->last_identity)) {
         a->done.identities++;
-        a->last_identity = identity;
-        r = hs_gallery_touch(a->gallery, identity, err);
+        a->last_identity = at.identity_id;
+        r = hs_gallery_touch(a->gallery, at.identity_id, err);
     }
     a->done.embeddings++;
     a->done.scaled += scaled;
@@ -227,8 +244,7 @@ static int assign_all(struct assignment *a, struct hs_error *err)
     static const char query[] = "SELECT id, identity_id, embedding FROM embeddings"
                                 " WHERE coalesce(space, '" HS_GALLERY_NO_SPACE "') = '" HS_GALLERY_NO_SPACE "'"
                                 " ORDER BY identity_id, id";
-    static const char update[] = "UPDATE embeddings SET space = ?2, model = coalesce(model, ?3), embedding = ?4"
-                                 " WHERE id = ?1";
+    static const char update[] = "UPDATE embeddings SET space = ?2, model = coalesce(model, ?3) WHERE id = ?1";
     sqlite3 *db = a->gallery->writer->db;
     sqlite3_stmt *rows = NULL;
     int r = hs_sql_prepare(db, update, &a->update, err);
@@ -253,7 +269,11 @@ int hs_gallery_set_space(struct hs_gallery *gallery, const char *space, const ch
     if (r < 0)
         return r;
     /* Updated vectors leave old copies in the file, as erased ones do. */
-    r = hs_gallery_end(gallery, assign_all(&a, err), true, err);
+    r = assign_all(&a, err);
+    hs_audit_draft(gallery, "set_space");
+    hs_audit_number(gallery, "identities", a.done.identities);
+    hs_audit_number(gallery, "embeddings", a.done.embeddings);
+    r = hs_gallery_end(gallery, r, true, err);
     if (r == 0)
         *ret_assigned = a.done;
     return r;

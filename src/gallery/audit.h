@@ -43,6 +43,7 @@ struct hs_gallery_listed {
 struct hs_gallery_audit {
     int schema_version;
     int64_t identities, embeddings;
+    int64_t sealed, plain; /* embeddings that are encrypted, and that are not */
     struct hs_gallery_usability usability;
     struct hs_gallery_listed without;  /* identities whose embeddings are all unusable */
     struct hs_gallery_listed names;    /* names that hs_gallery_add would reject or normalize */
@@ -55,9 +56,9 @@ int hs_gallery_audit(struct hs_gallery *gallery, const char *space, size_t dimen
                      struct hs_gallery_audit *ret_audit, struct hs_error *err);
 
 /* Audits a file without opening it as a gallery: does not migrate, repair or create it. First runs
- * SQLite's full integrity check. HS_EIO: the file is damaged or unreadable; HS_EVERSION: it is from
- * a newer version. */
-int hs_gallery_audit_file(const char *path, int busy_timeout_ms, const char *space, size_t dimension,
+ * SQLite's full integrity check. `key` as in struct hs_gallery_options. HS_EIO: the file is damaged
+ * or unreadable; HS_EVERSION: it is from a newer version; HS_EKEY: it needs another key. */
+int hs_gallery_audit_file(const char *path, const char *key, int busy_timeout_ms, const char *space, size_t dimension,
                           struct hs_gallery_audit *ret_audit, struct hs_error *err);
 
 /* ---- embeddings of an unknown space ---- */

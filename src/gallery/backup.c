@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "gallery/convert.h"
 #include "gallery/files.h"
 
 /* A restore increases the change number by this much. No other process can make so many changes
@@ -201,6 +202,8 @@ static int check_unpacked(const struct hs_gallery *gallery, const char *path, co
         r = hs_gallery_schema_of(db, &version, &why);
     if (r == 0 && version == HS_GALLERY_SCHEMA)
         r = hs_gallery_check_schema(db, &why);
+    if (r == 0)
+        r = hs_gallery_keys_load(gallery->keys, db, &why);
     sqlite3_close(db);
     if (r == 0 && version < 0)
         r = hs_error_set(&why, HS_EDECODE, "it has no table of identities");
@@ -262,6 +265,8 @@ static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, stru
     int r = hs_gallery_migrate(db, gallery->legacy_space, gallery->uid, &orphans, err);
     if (r == 0)
         r = hs_gallery_check_schema(db, err);
+    if (r == 0)
+        r = hs_gallery_keep_encryption(gallery, db, err);
     hs_str_format(sql, sizeof(sql), "SELECT count(*) FROM gallery WHERE uid = '%s'", gallery->uid);
     if (r == 0)
         r = hs_sql_int(db, sql, &same, err);
@@ -282,6 +287,21 @@ static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, stru
     return hs_sql_exec(db, sql, err);
 }
 
+/* No other process can append to the gallery's log while its replacement has begun. Ends the copy on failure. */
+static int carry_log(struct hs_gallery *gallery, sqlite3 *into, sqlite3_backup *copy, int64_t change,
+                     struct hs_error *err)
+{
+    struct hs_gallery_conn *conn;
+    int r = hs_gallery_begin_read(gallery, &conn, err);
+    if (r == 0) {
+        r = hs_audit_carry(gallery, conn, into, change, err);
+        hs_gallery_end_read(gallery, conn);
+    }
+    if (r < 0)
+        sqlite3_backup_finish(copy);
+    return r;
+}
+
 /* The copy begins before the backup is made, so no other process can change anything between backup
  * and replacement. */
 static int replace_content(struct hs_gallery *gallery, const char *unpacked, struct hs_error *err)
@@ -297,21 +317,32 @@ static int replace_content(struct hs_gallery *gallery, const char *unpacked, str
     if (r == 0)
         r = begin_copy(from->db, gallery->writer->db, &copy, err);
     if (r == 0)
+        r = carry_log(gallery, from->db, copy, change + RESTORE_CHANGES, err);
+    if (r == 0)
         r = end_copy(copy, gallery->backup_dir ? hs_gallery_backup_locked(gallery, NULL, err) : 0, err);
     hs_gallery_disconnect(from);
-    if (r == 0)
+    if (r == 0) {
+        hs_audit_committed(gallery);
         hs_gallery_empty_log(gallery, false, NULL);
+    }
     return r;
+}
+
+int hs_gallery_path_of_backup(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
+                              struct hs_error *err)
+{
+    bool inside = gallery->backup_dir && !strchr(backup, '/');
+    bool fits = inside ? hs_path_join(ret_path, PATH_MAX, gallery->backup_dir, backup)
+                       : hs_str_copy(ret_path, PATH_MAX, backup);
+    return fits ? 0 : hs_error_set(err, HS_EINVAL, "the path is too long: %s", backup);
 }
 
 int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs_error *err)
 {
     char path[PATH_MAX], unpacked[PATH_MAX];
-    bool inside = gallery->backup_dir && !strchr(backup, '/');
-    if (!(inside ? hs_path_join(path, sizeof(path), gallery->backup_dir, backup)
-                 : hs_str_copy(path, sizeof(path), backup)))
-        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", backup);
-    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
+    int lock, r = hs_gallery_path_of_backup(gallery, backup, path, err);
+    if (r == 0)
+        r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
     r = hs_gallery_lock_change(gallery, err);
@@ -339,6 +370,16 @@ static bool has_backup(const struct hs_gallery_backups *files)
     return false;
 }
 
+static int log_purge(struct hs_gallery *gallery, size_t count, struct hs_error *err)
+{
+    int r = hs_gallery_begin(gallery, err);
+    if (r < 0)
+        return r;
+    hs_audit_draft(gallery, "purge_backups");
+    hs_audit_number(gallery, "files", (int64_t) count);
+    return hs_gallery_end(gallery, hs_gallery_touch(gallery, HS_GALLERY_NO_IDENTITY, err), false, err);
+}
+
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err)
 {
@@ -355,6 +396,9 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
         r = hs_gallery_find_files(gallery, false, &files, err);
     if (r == 0 && has_backup(files))
         r = hs_gallery_backup_locked(gallery, backup, err);
+    /* Before the files are gone, so that a crash leaves no deletion without an entry. */
+    if (r == 0 && files->count > 0)
+        r = log_purge(gallery, files->count, err);
     for (size_t i = 0; r == 0 && i < files->count; i++)
         r = hs_gallery_delete_file(&files->items[i], err);
     hs_gallery_unlock_folder(lock);

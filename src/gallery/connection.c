@@ -43,6 +43,7 @@ int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool 
     if (!conn)
         return hs_gallery_no_memory(err);
     conn->legacy_space = gallery->legacy_space;
+    conn->keys = gallery->keys;
     int64_t auto_vacuum;
     int code;
     int r = hs_sql_open(path, SQLITE_OPEN_READWRITE, gallery->vfs, gallery->busy_timeout_ms, &conn->db, &code, err);
@@ -270,7 +271,10 @@ static int read_change_in_txn(struct hs_gallery *gallery, struct hs_error *err)
         gallery->suspect = true;
     gallery->resets = version.resets;
     gallery->change = version.change;
-    return 0;
+    r = hs_gallery_read_number(gallery->writer->statements[HS_STMT_GET_DATA_KEY], &gallery->data_key, err);
+    if (r >= 0 && gallery->data_key)
+        r = hs_gallery_keys_need(gallery->keys, gallery->writer->db, gallery->data_key, err);
+    return r < 0 ? r : 0;
 }
 
 /* Invalid requests and lock timeouts do not indicate a problem with the file. */
@@ -299,6 +303,8 @@ int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
     if (r == 0)
         r = read_change_in_txn(gallery, err);
     gallery->logged = false;
+    hs_audit_draft(gallery, "change");
+    gallery->audit_next.seq = 0;
     if (r < 0) {
         record_outcome(gallery, r);
         roll_back(conn);
@@ -321,6 +327,8 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
         r = HS_GALLERY_RUN(gallery, HS_STMT_SET_CHANGE, err, HS_NUMBER(change));
     if (r == 0 && gallery->logged)
         r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_CHANGES, err, HS_NUMBER(change - HS_GALLERY_CHANGES_MAX));
+    if (r == 0 && gallery->logged)
+        r = hs_audit_append(gallery, err);
     if (r == 0)
         r = hs_sql_run(gallery->writer->statements[HS_STMT_COMMIT], err);
     record_outcome(gallery, r);
@@ -328,6 +336,7 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
         roll_back(gallery->writer);
     } else {
         gallery->change += gallery->logged;
+        hs_audit_committed(gallery);
         gallery->erasures += erases;
         if (erases || gallery->erase_pending)
             hs_gallery_empty_log(gallery, false, NULL);
@@ -423,8 +432,10 @@ sqlite3_stmt *hs_gallery_bind(struct hs_gallery_conn *conn, enum hs_gallery_stat
             sqlite3_bind_int64(stmt, at, values[i].number);
         else if (values[i].kind == HS_VALUE_TEXT)
             sqlite3_bind_text(stmt, at, values[i].data, -1, SQLITE_STATIC);
+        else if (values[i].data)
+            sqlite3_bind_blob64(stmt, at, values[i].data, values[i].size, SQLITE_STATIC);
         else
-            sqlite3_bind_blob64(stmt, at, values[i].data, values[i].count * sizeof(float), SQLITE_STATIC);
+            sqlite3_bind_zeroblob64(stmt, at, values[i].size);
     }
     if (sqlite3_bind_parameter_count(stmt) == 9)
         sqlite3_bind_text(stmt, 9, conn->legacy_space, -1, SQLITE_STATIC);
@@ -440,12 +451,16 @@ int hs_gallery_read_number(sqlite3_stmt *stmt, int64_t *ret, struct hs_error *er
     return r;
 }
 
-size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max)
+int hs_gallery_store_vector(struct hs_gallery *gallery, struct hs_crypt_row row, const float *values, size_t dimension,
+                            struct hs_error *err)
 {
-    const void *blob = sqlite3_column_blob(stmt, column);
-    size_t size = (size_t) sqlite3_column_bytes(stmt, column);
-    if (!blob || size % sizeof(float) != 0 || size / sizeof(float) > max)
-        return 0;
-    memcpy(ret_values, blob, size);
-    return size / sizeof(float);
+    uint8_t sealed[HS_CRYPT_OVERHEAD + HS_GALLERY_DIMENSION_MAX * sizeof(float)];
+    if (!gallery->data_key)
+        return HS_GALLERY_RUN(gallery, HS_STMT_SET_VECTOR, err, HS_NUMBER(row.id),
+                              HS_BYTES(values, dimension * sizeof(float)));
+    int r = hs_gallery_seal(gallery->keys, gallery->data_key, row, values, dimension, sealed, err);
+    if (r == 0)
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_VECTOR, err, HS_NUMBER(row.id),
+                           HS_BYTES(sealed, HS_CRYPT_OVERHEAD + dimension * sizeof(float)));
+    return r;
 }

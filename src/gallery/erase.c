@@ -8,12 +8,32 @@
 
 enum { PAUSE_MS = 20 }; /* between two attempts to empty the log */
 
-/* *ret_since is the number of the oldest change that added any of its data; 0: not known. */
-static int remove_identity(struct hs_gallery *gallery, const char *name, struct hs_gallery_erased *erased,
-                           int64_t *ret_since, struct hs_error *err)
+/* The data to erase, and the action of the entry in the audit log. */
+struct target {
+    const char *action;
+    const char *name;                 /* of an identity; or NULL */
+    int64_t embedding_id;             /* or 0 */
+    int64_t identity_id;              /* or 0: an identity whose time is over */
+    const struct hs_gallery_due *due; /* with identity_id */
+};
+
+static int find_due(struct hs_gallery *gallery, const struct target *target, struct hs_error *err)
 {
     int64_t id;
-    int r = hs_gallery_find(gallery, name, &id, err);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EXPIRED, HS_TEXT(target->due->now),
+                                         HS_TEXT(target->due->since), HS_NUMBER(target->identity_id));
+    int r = hs_gallery_read_number(stmt, &id, err);
+    if (r == 0)
+        return hs_error_set(err, HS_ENOTFOUND, "identity %lld has not expired", (long long) target->identity_id);
+    return r < 0 ? r : 0;
+}
+
+/* *ret_since is the number of the oldest change that added any of its data; 0: not known. */
+static int remove_identity(struct hs_gallery *gallery, const struct target *target, struct hs_gallery_erased *erased,
+                           int64_t *ret_since, struct hs_error *err)
+{
+    int64_t id = target->identity_id;
+    int r = target->name ? hs_gallery_find(gallery, target->name, &id, err) : find_due(gallery, target, err);
     if (r == 0)
         r = hs_gallery_read_number(HS_GALLERY_BIND(gallery->writer, HS_STMT_OLDEST_CHANGE, HS_NUMBER(id)), ret_since,
                                    err);
@@ -78,17 +98,22 @@ void hs_gallery_erased_finish(struct hs_gallery_erased *erased)
     *erased = (struct hs_gallery_erased) { 0 };
 }
 
-/* Removes the identity `name`, or if `name` is NULL the embedding with that id. */
-static int erase(struct hs_gallery *gallery, const char *name, int64_t embedding_id,
-                 struct hs_gallery_erased *ret_erased, struct hs_error *err)
+static int erase(struct hs_gallery *gallery, const struct target *target, struct hs_gallery_erased *ret_erased,
+                 struct hs_error *err)
 {
     struct hs_gallery_erased erased = { 0 };
     int64_t since = 0;
     int r = hs_gallery_begin(gallery, err);
     if (r < 0)
         return r;
-    r = name ? remove_identity(gallery, name, &erased, &since, err)
-             : remove_embedding(gallery, embedding_id, &erased, &since, err);
+    r = target->embedding_id ? remove_embedding(gallery, target->embedding_id, &erased, &since, err)
+                             : remove_identity(gallery, target, &erased, &since, err);
+    hs_audit_draft(gallery, target->action);
+    hs_audit_number(gallery, "identity", erased.identity_id);
+    if (target->embedding_id)
+        hs_audit_number(gallery, "embedding", target->embedding_id);
+    else
+        hs_audit_number(gallery, "embeddings", erased.embeddings);
     r = hs_gallery_end(gallery, r, true, err);
     if (r == 0 && !gallery->erase_later)
         hs_gallery_finish_erasing(gallery, NULL);
@@ -103,13 +128,29 @@ static int erase(struct hs_gallery *gallery, const char *name, int64_t embedding
 int hs_gallery_remove(struct hs_gallery *gallery, const char *name, struct hs_gallery_erased *ret_erased,
                       struct hs_error *err)
 {
-    return erase(gallery, name, 0, ret_erased, err);
+    return erase(gallery, &(struct target) { .action = "remove", .name = name }, ret_erased, err);
 }
 
+int hs_gallery_remove_as(struct hs_gallery *gallery, const char *action, const char *name,
+                         struct hs_gallery_erased *ret_erased, struct hs_error *err)
+{
+    return erase(gallery, &(struct target) { .action = action, .name = name }, ret_erased, err);
+}
+
+/* Embedding 0 does not exist, and stands for none in a target. */
 int hs_gallery_remove_embedding(struct hs_gallery *gallery, int64_t embedding_id, struct hs_gallery_erased *ret_erased,
                                 struct hs_error *err)
 {
-    return erase(gallery, NULL, embedding_id, ret_erased, err);
+    if (embedding_id == 0)
+        return hs_error_set(err, HS_ENOTFOUND, "Embedding 0 not found");
+    const struct target target = { .action = "remove_embedding", .embedding_id = embedding_id };
+    return erase(gallery, &target, ret_erased, err);
+}
+
+int hs_gallery_erase_due(struct hs_gallery *gallery, const struct hs_gallery_due *due, int64_t id,
+                         struct hs_gallery_erased *ret_erased, struct hs_error *err)
+{
+    return erase(gallery, &(struct target) { .action = "expire", .identity_id = id, .due = due }, ret_erased, err);
 }
 
 /* Releases the change lock between attempts, because a reader may keep the log in use for any

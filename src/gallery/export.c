@@ -9,13 +9,16 @@
 #include "base/file.h"
 #include "base/json_build.h"
 #include "base/json_read.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
+#include "gallery/retention.h"
 #include "gallery/validate.h"
 
 static const char format_name[] = "hailo-services-gallery";
-enum { FORMAT_VERSION = 1, BASE64 = sodium_base64_VARIANT_ORIGINAL };
+/* Version 2 has expires_at, without which a person would stay longer than allowed. */
+enum { FIRST_VERSION = 1, FORMAT_VERSION = 2, BASE64 = sodium_base64_VARIANT_ORIGINAL };
 
 struct writer {
     int (*write)(void *arg, const char *data, size_t len);
@@ -41,14 +44,14 @@ static int dump_json(const json_t *value, struct hs_buf *ret_text, struct hs_err
     return r < 0 || hs_buf_error(ret_text) < 0 || !hs_buf_str(ret_text) ? hs_gallery_no_memory(err) : 0;
 }
 
-/* Writes a line. Takes `object`; NULL: allocating it failed. */
+/* Writes a line, with numbers in their shortest form. Takes `object`; NULL: allocating it failed. */
 static int write_line(struct writer *writer, json_t *object, struct hs_error *err)
 {
     struct hs_buf text;
-    int r = dump_json(object, &text, err);
+    hs_buf_init(&text, SIZE_MAX);
+    text.wipe = true;
+    int r = object && hs_json_write(object, HS_JSON_SPACED, &text) == 0 ? 0 : hs_gallery_no_memory(err);
     json_decref(object);
-    if (r == 0 && hs_buf_append(&text, "\n", 1) < 0)
-        r = hs_gallery_no_memory(err);
     if (r == 0) {
         crypto_hash_sha256_update(&writer->sum, text.data, text.len);
         r = writer->write(writer->arg, (const char *) text.data, text.len);
@@ -67,6 +70,19 @@ static json_t *parse_stored(const char *text, int (*check)(const char *text, str
         r = hs_json_read(text, strlen(text), 0, &value, NULL);
     *ret_bad = r == HS_ENOMEM;
     return value;
+}
+
+/* Quality is measured as float; stored as double, it has digits that are noise. */
+static void shorten_floats(json_t *quality)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(quality, name, value)
+    {
+        float nearest = (float) json_real_value(value);
+        if (json_is_real(value) && (double) nearest == json_real_value(value))
+            json_real_set(value, hs_json_float(nearest));
+    }
 }
 
 /* Returns a valid time, or NULL if the column is empty or another program stored something else. */
@@ -91,6 +107,7 @@ static json_t *embedding_json(const struct hs_gallery_embedding *e)
     size_t size = e->dimension * sizeof(float), room = sodium_base64_encoded_len(size, BASE64);
     bool bad;
     json_t *quality = parse_stored(e->quality, hs_gallery_check_quality, &bad);
+    shorten_floats(quality);
     char *vector = malloc(room);
     json_t *object = bad || !vector ? NULL : json_object();
     if (vector)
@@ -117,31 +134,40 @@ static json_t *person_json(const struct hs_gallery_person *person)
     object = with_text(object, "name", of->name);
     object = with_text(object, "created_at", valid_time(of->created_at));
     object = with_text(object, "updated_at", valid_time(of->updated_at));
+    if (of->expires_at[0] && hs_gallery_check_expiry(of->expires_at, NULL) == 0)
+        object = with_text(object, "expires_at", of->expires_at);
     object = with_value(object, "metadata", metadata);
     json_decref(metadata);
     return hs_json_with_member(object, "embeddings", embeddings);
 }
 
-static int write_identity(void *arg, const struct hs_gallery_identity *identity)
+static int write_person(struct writer *writer, const char *name)
 {
-    struct writer *writer = arg;
     struct hs_gallery_person *person;
-    int r = hs_gallery_get(writer->gallery, identity->name, true, &person, writer->err);
+    int r = hs_gallery_get(writer->gallery, name, true, &person, writer->err);
     if (r < 0)
-        return r == HS_ENOTFOUND ? 0 : r; /* removed meanwhile */
+        return r;
     r = write_line(writer, person_json(person), writer->err);
     hs_gallery_person_destroy(person);
     return r;
 }
 
-int hs_gallery_export(struct hs_gallery *gallery, int (*write)(void *arg, const char *data, size_t len), void *arg,
-                      struct hs_error *err)
+static int write_identity(void *arg, const struct hs_gallery_identity *identity)
+{
+    int r = write_person(arg, identity->name);
+    return r == HS_ENOTFOUND ? 0 : r; /* removed meanwhile */
+}
+
+int hs_gallery_export(struct hs_gallery *gallery, const char *name,
+                      int (*write)(void *arg, const char *data, size_t len), void *arg, struct hs_error *err)
 {
     struct writer writer = { .write = write, .arg = arg, .gallery = gallery, .err = err };
+    int version = hs_gallery_has_expiry(gallery) ? FORMAT_VERSION : FIRST_VERSION;
     crypto_hash_sha256_init(&writer.sum);
-    int r = write_line(&writer, json_pack("{s:s, s:i}", "format", format_name, "version", FORMAT_VERSION), err);
+    int r = write_line(&writer, json_pack("{s:s, s:i}", "format", format_name, "version", version), err);
     if (r == 0)
-        r = hs_gallery_for_each_identity(gallery, NULL, SIZE_MAX, write_identity, &writer, NULL, err);
+        r = name ? write_person(&writer, name)
+                 : hs_gallery_for_each_identity(gallery, NULL, SIZE_MAX, write_identity, &writer, NULL, err);
     if (r != 0)
         return r;
     unsigned char digest[crypto_hash_sha256_BYTES];
@@ -217,8 +243,8 @@ static int check_format(const char *line, size_t len, struct hs_error *err)
     json_int_t version = json_integer_value(json_object_get(object, "version"));
     if (!format || strcmp(format, format_name) != 0)
         r = hs_error_set(err, HS_EDECODE, "import: the first line must contain the format %s", format_name);
-    else if (version != FORMAT_VERSION)
-        r = hs_error_set(err, HS_EDECODE, "import: version %lld is not supported; this program reads version %d",
+    else if (version < FIRST_VERSION || version > FORMAT_VERSION)
+        r = hs_error_set(err, HS_EDECODE, "import: version %lld is not supported; this program reads versions up to %d",
                          (long long) version, FORMAT_VERSION);
     json_decref(object);
     return r;
@@ -238,10 +264,10 @@ static void refuse(struct importer *importer, int64_t embedding, const char *rea
 
 /* The validated fields of an identity's line. */
 struct person {
-    const char *name, *metadata, *created_at, *updated_at; /* all except name: NULL if not known */
+    const char *name, *metadata, *created_at, *updated_at, *expires_at; /* all except name: NULL if not known */
 };
 
-/* A new identity gets the times in the file; an existing one keeps its own. */
+/* A new identity gets the times in the file, also that of its expiry; an existing one keeps its own. */
 static int add_checked(struct importer *importer, const struct person *person, const struct hs_gallery_new_embedding *e,
                        struct hs_error *err)
 {
@@ -254,8 +280,12 @@ static int add_checked(struct importer *importer, const struct person *person, c
     }
     if (r == 0)
         r = hs_gallery_add_in_txn(importer->gallery, person->name, person->metadata, e, &added, err);
-    if (r == 0 && added.identity_created)
+    if (r == 0 && added.identity_created) {
         importer->created_id = added.identity_id;
+        if (person->expires_at)
+            r = HS_GALLERY_RUN(importer->gallery, HS_STMT_SET_EXPIRY, err, HS_NUMBER(added.identity_id),
+                               HS_TEXT(person->expires_at));
+    }
     if (r == 0 && added.identity_id == importer->created_id)
         r = HS_GALLERY_RUN(importer->gallery, HS_STMT_SET_TIMES, err, HS_NUMBER(added.identity_id),
                            HS_TEXT(person->created_at), HS_TEXT(person->updated_at));
@@ -331,7 +361,9 @@ static int check_person(const struct person *person, struct hs_error *err)
         r = hs_gallery_check_metadata(person->metadata, err);
     if (r == 0)
         r = hs_gallery_check_time("created_at", person->created_at, err);
-    return r == 0 ? hs_gallery_check_time("updated_at", person->updated_at, err) : r;
+    if (r == 0)
+        r = hs_gallery_check_time("updated_at", person->updated_at, err);
+    return r == 0 ? hs_gallery_check_expiry(person->expires_at, err) : r;
 }
 
 static int import_identity(struct importer *importer, const char *line, size_t len, struct hs_error *err)
@@ -348,7 +380,8 @@ static int import_identity(struct importer *importer, const char *line, size_t l
     const struct person person = { .name = optional_text(object, "name", &bad),
                                    .metadata = (const char *) metadata_text.data,
                                    .created_at = optional_text(object, "created_at", &bad),
-                                   .updated_at = optional_text(object, "updated_at", &bad) };
+                                   .updated_at = optional_text(object, "updated_at", &bad),
+                                   .expires_at = optional_text(object, "expires_at", &bad) };
     struct hs_error why = { 0 };
     if (r == 0 && (!object || !person.name || bad || !json_is_array(list)))
         refuse(importer, -1, "not an object with a name and embeddings");
@@ -391,6 +424,10 @@ int hs_gallery_import(struct hs_gallery *gallery, const char *data, size_t len,
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         r = import_lines(&importer, data, content_len, err);
+        hs_audit_draft(gallery, "import");
+        hs_audit_number(gallery, "identities", (int64_t) done.identities);
+        hs_audit_number(gallery, "embeddings", (int64_t) done.added);
+        hs_audit_number(gallery, "refused", (int64_t) done.refused_count);
         r = hs_gallery_end(gallery, r, importer.dropped, err);
     }
     if (r == 0)

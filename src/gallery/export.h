@@ -7,10 +7,11 @@
 enum { HS_GALLERY_REFUSED_MAX = 100 };
 
 /* Calls `write` with successive pieces of the file; stops and returns its result if that is not 0.
+ * Exports only the identity `name`, unless that is NULL; HS_ENOTFOUND.
  * Each identity is written as of one moment; an identity that changes during the export may appear
  * in its old or its new state. Omits metadata and quality that this program would not accept. */
-int hs_gallery_export(struct hs_gallery *gallery, int (*write)(void *arg, const char *data, size_t len), void *arg,
-                      struct hs_error *err);
+int hs_gallery_export(struct hs_gallery *gallery, const char *name,
+                      int (*write)(void *arg, const char *data, size_t len), void *arg, struct hs_error *err);
 
 /* A rejected identity (embedding -1) or one rejected embedding, with the reason. */
 struct hs_gallery_refused {

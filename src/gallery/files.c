@@ -95,6 +95,13 @@ int hs_gallery_make_temp_file(char path[PATH_MAX], struct hs_error *err)
     return init_new_file(mkostemp(path, O_CLOEXEC), path, err);
 }
 
+bool hs_gallery_tighten(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0 &&
+           (st.st_uid == geteuid() || geteuid() == 0) && chmod(path, st.st_mode & 0700) == 0;
+}
+
 void hs_gallery_delete_database(const char *path)
 {
     unlink(path);

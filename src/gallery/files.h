@@ -25,6 +25,10 @@ void hs_gallery_unlock_folder(int lock);
 int hs_gallery_make_file(const char *path, struct hs_error *err);
 int hs_gallery_make_temp_file(char path[PATH_MAX], struct hs_error *err);
 
+/* Takes the permissions of group and others from a regular file of this user, or if root runs this of any user. Returns
+ * true if it had some. */
+bool hs_gallery_tighten(const char *path);
+
 /* Deletes a database with its log, log index and journal. */
 void hs_gallery_delete_database(const char *path);
 
@@ -71,8 +75,14 @@ int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX]
 int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
                       struct hs_error *err);
 
+/* Writes the path of a backup: `backup` itself, or if it has no folder a file in the backup folder. HS_EINVAL: too
+ * long. */
+int hs_gallery_path_of_backup(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
+                              struct hs_error *err);
+
 /* Replaces the database with the newest good backup. set_aside is the damaged file of the database.
- * HS_ENOTFOUND: no good backup exists. */
+ * HS_ENOTFOUND: no good backup exists; HS_EKEY: the newest one needs another key, so nothing was
+ * restored. */
 int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside, char ret_backup[PATH_MAX],
                               struct hs_error *err);
 

@@ -26,10 +26,14 @@ static int walk(struct hs_gallery_conn *conn, enum hs_gallery_statement which, i
             .identity_id = sqlite3_column_int64(stmt, 1),
             .name = (const char *) sqlite3_column_text(stmt, 2),
             .space = (const char *) sqlite3_column_text(stmt, 3),
-            .dimension = hs_gallery_column_floats(stmt, 4, values, HS_GALLERY_DIMENSION_MAX),
         };
-        entry.values = hs_gallery_is_unit_vector(values, entry.dimension) ? values : NULL;
-        if (!entry.name || !entry.space || sqlite3_errcode(conn->db) == SQLITE_NOMEM)
+        const struct hs_crypt_row row = { entry.id, entry.identity_id };
+        int read =
+            hs_gallery_read_floats(conn->keys, stmt, 4, row, values, HS_GALLERY_DIMENSION_MAX, &entry.dimension, err);
+        entry.values = read > 0 && hs_gallery_is_unit_vector(values, entry.dimension) ? values : NULL;
+        if (read < 0)
+            stopped = read;
+        else if (!entry.name || !entry.space || sqlite3_errcode(conn->db) == SQLITE_NOMEM)
             stopped = hs_gallery_no_memory(err);
         else
             stopped = each(arg, &entry);
@@ -124,13 +128,18 @@ int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, flo
         return r;
     sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_VALUES_OF, HS_NUMBER(embedding_id));
     r = hs_sql_step(stmt, err);
-    size_t count = r > 0 ? hs_gallery_column_floats(stmt, 0, values, HS_GALLERY_DIMENSION_MAX) : 0;
+    size_t count = 0;
+    if (r > 0) {
+        const struct hs_crypt_row row = { embedding_id, sqlite3_column_int64(stmt, 1) };
+        r = hs_gallery_read_floats(conn->keys, stmt, 0, row, values, HS_GALLERY_DIMENSION_MAX, &count, err);
+    }
     hs_sql_release(stmt);
     hs_gallery_end_read(gallery, conn);
-    if (r >= 0 && count == dimension)
+    bool found = r > 0 && count == dimension;
+    if (found)
         memcpy(ret_values, values, dimension * sizeof(float));
     sodium_memzero(values, count * sizeof(float));
-    if (r >= 0 && count != dimension)
+    if (r >= 0 && !found)
         return hs_error_set(err, HS_ENOTFOUND, "embedding %lld is not in the gallery", (long long) embedding_id);
     return r < 0 ? r : 0;
 }

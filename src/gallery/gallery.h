@@ -9,8 +9,9 @@
  *
  * Every call can return HS_EBUSY (another change, in this process or another, took longer than
  * busy_timeout_ms), HS_EIO (disk full, file unreadable or damaged; for changes, also: the file was
- * deleted or replaced while it was open), HS_ENOMEM and HS_EVERSION (the file is from a newer
- * version), and the errors named with each call. Messages contain no SQL. `err` may be NULL. Names
+ * deleted or replaced while it was open), HS_ENOMEM, HS_EVERSION (the file is from a newer version)
+ * and HS_EKEY (the file is encrypted with a key that is not available: see gallery/encryption.h),
+ * and the errors named with each call. Messages contain no SQL. `err` may be NULL. Names
  * and texts are UTF-8. Times are UTC, "YYYY-MM-DD HH:MM:SS". */
 #ifndef HS_GALLERY_GALLERY_H
 #define HS_GALLERY_GALLERY_H
@@ -42,9 +43,14 @@ struct hs_gallery_options {
     int max_embeddings_per_identity; /* per space; at most 1000. 0: no limit */
     int busy_timeout_ms;             /* longest wait of a change for other changes */
     const char *legacy_space;        /* assigned to embeddings without a space; NULL: HS_GALLERY_NO_SPACE */
+    const char *key;                 /* source of the encryption key, as of hs_credential_read; NULL or "": none */
+    bool encrypt;                    /* with `key`: encrypt new vectors from now on, and finish a rotation to `key` */
     const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
     bool must_exist;                 /* fail with HS_ENOTFOUND instead of creating the file */
     bool erase_later;                /* see hs_gallery_finish_erasing */
+    bool no_audit;                   /* append no entries to the audit log (audit_log.h) */
+    int audit_keep;                  /* the newest this many entries are kept; 0: HS_AUDIT_KEEP */
+    const char *actor;               /* of changes without hs_audit_act_as; NULL: "library" */
 };
 
 /* The result of hs_gallery_open. A text is empty if its event did not happen. */
@@ -52,7 +58,13 @@ struct hs_gallery_opened {
     bool created;                 /* the file did not exist, and no backup was restored */
     int migrated_from;            /* previous schema version; -1 if it was current or the file is new */
     int64_t orphans_erased;       /* embeddings without an identity, left by older programs */
-    bool tightened;               /* removed other users' access to the file */
+    bool tightened;               /* removed other users' access to the file or its log */
+    int64_t tightened_backups;    /* and to so many backups and set-aside files */
+    char key_id[17];              /* of the encryption key; "": new vectors are stored plain */
+    bool key_added;               /* encryption began with this opening */
+    char key_pending[17];         /* a rotation to this key has begun: the next start needs it; "": none */
+    int64_t keys_removed;         /* older encryption keys that this opening removed */
+    int64_t plain;                /* vectors of an encrypted gallery that are not; counted with options.encrypt only */
     char foreign[160];            /* a harmless schema object that is not ours, such as a trigger */
     char backed_up_to[PATH_MAX];  /* backup of the file from before the migration */
     char set_aside[PATH_MAX];     /* new path of the damaged file */
@@ -60,7 +72,8 @@ struct hs_gallery_opened {
 };
 
 /* Opens the file, or creates it; if root creates it, the folder's owner becomes its owner. Runs
- * quick_check; backs up and migrates a file with an older schema. A damaged file is renamed to
+ * quick_check; backs up and migrates a file with an older schema. A new gallery is encrypted if
+ * options->key is set; a file that needs another key is left as it is: HS_EKEY. A damaged file is renamed to
  * "<path>.corrupt-<time>" and replaced by the newest good backup, or by a new empty file if no
  * backup exists. *ret_opened (may be NULL) reports all of this. Copies the texts in options.
  * Caller frees *ret_gallery with hs_gallery_close. HS_EINVAL: invalid options. HS_EIO: also if the
@@ -113,6 +126,12 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
                    const char *metadata, const struct hs_gallery_new_embedding *embedding,
                    struct hs_gallery_added *ret_added, struct hs_error *err);
 
+/* The same, and sets the identity's expires_at: a time, "never", or "" for the general retention (retention.h); NULL:
+ * unchanged. HS_EINVAL: also expires_at. */
+int hs_gallery_add_until(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+                         const char *metadata, const char *expires_at, const struct hs_gallery_new_embedding *embedding,
+                         struct hs_gallery_added *ret_added, struct hs_error *err);
+
 /* Returns the name of the identity that hs_gallery_add would add to or create. HS_EINVAL: invalid name. */
 int hs_gallery_resolve_name(struct hs_gallery *gallery, const char *name, char ret_name[HS_GALLERY_NAME_MAX + 1],
                             struct hs_error *err);
@@ -135,6 +154,7 @@ struct hs_gallery_identity {
     char *metadata; /* JSON object; NULL: none */
     int64_t embedding_count;
     char created_at[HS_GALLERY_TIME_SIZE], updated_at[HS_GALLERY_TIME_SIZE];
+    char expires_at[HS_GALLERY_TIME_SIZE]; /* a time, or "never"; "": by the general retention (retention.h) */
 };
 
 /* Calls `each` for at most `limit` identities whose names follow `after` (NULL: from the first), in
@@ -148,7 +168,7 @@ int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, 
 struct hs_gallery_embedding {
     int64_t id;
     size_t dimension;
-    float *values; /* NULL unless requested */
+    float *values; /* NULL unless requested; zeros: the stored vector was changed and cannot be decrypted */
     char *space;
     char *model, *quality, *source_sha256; /* NULL: not known */
     char created_at[HS_GALLERY_TIME_SIZE];
@@ -234,17 +254,19 @@ int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err);
 /* Renames an identity. HS_ENOTFOUND; HS_EINVAL: invalid new_name; HS_ECONFLICT: new_name is taken. */
 int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err);
 
-/* Changes name and metadata in one transaction. A NULL field leaves its value unchanged. Errors as
- * for hs_gallery_rename; also HS_EINVAL: invalid metadata. */
+/* Changes name, metadata and time of expiry in one transaction. A NULL field leaves its value
+ * unchanged. Errors as for hs_gallery_rename; also HS_EINVAL: invalid metadata or expires_at. */
 struct hs_gallery_update {
     const char *new_name;
-    const char *metadata; /* a JSON object; "" removes the metadata */
+    const char *metadata;   /* a JSON object; "" removes the metadata */
+    const char *expires_at; /* as for hs_gallery_add_until */
 };
 int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
                       struct hs_error *err);
 
 /* Moves the embeddings of `from` to `into`, within the limit described at hs_gallery_add, and
- * removes `from`. If `into` has no metadata, it gets that of `from`. HS_ENOTFOUND; HS_EINVAL: both
+ * removes `from`. If `into` has no metadata, it gets that of `from`. It gets the earlier expires_at
+ * of both; the general retention counts as later than any time, and earlier than "never". HS_ENOTFOUND; HS_EINVAL: both
  * names are the same identity. */
 int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err);
 
@@ -310,7 +332,9 @@ void hs_gallery_backups_destroy(struct hs_gallery_backups *backups);
 
 /* Replaces all content with that of a backup (a path, or a file name in the backup folder), after
  * unpacking and checking it. Backs up the current content first; no other change can run in
- * between. HS_ENOTFOUND; HS_EDECODE: the backup is damaged or its tables are not ours. */
+ * between. If the gallery is encrypted and the backup is not, its vectors are encrypted before they
+ * are stored. HS_ENOTFOUND; HS_EDECODE: the backup is damaged or its tables are not ours; HS_EKEY:
+ * the backup needs another key. */
 int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs_error *err);
 
 /* Deletes all backups and set-aside files, because they may hold data erased later. If any of them

@@ -11,6 +11,8 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "gallery/audit_log.h"
+#include "gallery/crypt_keys.h"
 #include "gallery/gallery.h"
 #include "gallery/scrub.h"
 #include "gallery/sql.h"
@@ -18,6 +20,8 @@
 /* Reads one character more than HS_GALLERY_METADATA_MAX, enough to detect oversized metadata, which
  * only another program can have written. */
 #define HS_GALLERY_METADATA "substr(metadata, 1, 4097)"
+
+#define HS_AUDIT_INSERT "INSERT INTO audit_log (seq, entry, hash) VALUES (?1, ?2, ?3)"
 
 /* The statements prepared when the gallery opens. Older programs write embeddings without a space;
  * ?9 is the space used for them. */
@@ -43,15 +47,16 @@
     X(DELETE_EMBEDDING, "DELETE FROM embeddings WHERE id = ?1")                                                        \
     X(DELETE_EMBEDDINGS_OF, "DELETE FROM embeddings WHERE identity_id = ?1")                                           \
     X(OWNER_OF_EMBEDDING, "SELECT identity_id FROM embeddings WHERE id = ?1")                                          \
+    X(SET_VECTOR, "UPDATE embeddings SET embedding = ?2 WHERE id = ?1")                                                \
     X(MOVE_EMBEDDINGS, "UPDATE embeddings SET identity_id = ?2 WHERE identity_id = ?1")                                \
     X(MOVE_METADATA, "UPDATE identities SET updated_at = CURRENT_TIMESTAMP, metadata = coalesce(metadata,"             \
                      " (SELECT metadata FROM identities WHERE id = ?1)) WHERE id = ?2")                                \
     X(LIST, "SELECT id, name, " HS_GALLERY_METADATA ", coalesce(created_at, ''), coalesce(updated_at, ''),"            \
-            " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id)"                                          \
+            " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id), coalesce(expires_at, '')"                \
             " FROM identities i WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2")                                 \
     X(GET, "SELECT id, name, " HS_GALLERY_METADATA ", coalesce(created_at, ''), coalesce(updated_at, ''),"             \
-           " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id) FROM identities i"                         \
-           " WHERE name IN (?1, ?2) ORDER BY name = ?1 DESC LIMIT 1")                                                  \
+           " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id), coalesce(expires_at, '')"                 \
+           " FROM identities i WHERE name IN (?1, ?2) ORDER BY name = ?1 DESC LIMIT 1")                                \
     X(EMBEDDINGS_OF,                                                                                                   \
       "SELECT id, embedding, coalesce(space, ?9), model, quality, source_sha256, coalesce(created_at, '')"             \
       " FROM embeddings WHERE identity_id = ?1 ORDER BY id")                                                           \
@@ -66,9 +71,8 @@
     X(DELETE_CHANGES, "DELETE FROM changes WHERE number <= ?1")                                                        \
     X(GET_CHANGE, "SELECT change FROM gallery")                                                                        \
     X(SET_CHANGE, "UPDATE gallery SET change = ?1")                                                                    \
-    X(VALUES_OF, "SELECT embedding FROM embeddings WHERE id = ?1")                                                     \
-    X(HAS_EMBEDDING, "SELECT EXISTS (SELECT 1 FROM embeddings WHERE identity_id = ?1 AND embedding = ?2"               \
-                     " AND coalesce(space, ?9) = ?3)")                                                                 \
+    X(GET_DATA_KEY, "SELECT coalesce(data_key, 0) FROM gallery")                                                       \
+    X(VALUES_OF, "SELECT embedding, identity_id FROM embeddings WHERE id = ?1")                                        \
     X(DELETE_REQUESTS, "DELETE FROM requests WHERE created_at <= datetime('now', '-24 hours')"                         \
                        " OR rowid <= (SELECT max(rowid) FROM requests) - ?1")                                          \
     X(INSERT_REQUEST, "INSERT INTO requests (key_sha256, body_sha256, identity_id, embedding_id, identity_created,"    \
@@ -77,7 +81,24 @@
       "SELECT body_sha256, identity_id, embedding_id, identity_created, embedding_dropped, name FROM requests r"       \
       " JOIN identities i ON i.id = r.identity_id WHERE key_sha256 = ?1"                                               \
       " AND r.created_at > datetime('now', '-24 hours')")                                                              \
-    X(MOVE_REQUESTS, "UPDATE requests SET identity_id = ?2 WHERE identity_id = ?1")
+    X(MOVE_REQUESTS, "UPDATE requests SET identity_id = ?2 WHERE identity_id = ?1")                                    \
+    X(SET_EXPIRY, "UPDATE identities SET expires_at = nullif(?2, ''), updated_at = CURRENT_TIMESTAMP WHERE id = ?1")   \
+    X(MERGE_EXPIRY,                                                                                                    \
+      "UPDATE identities SET expires_at = nullif(min(coalesce(expires_at, 'd'), coalesce((SELECT expires_at"           \
+      " FROM identities WHERE id = ?1), 'd')), 'd') WHERE id = ?2")                                                    \
+    X(HAS_EXPIRY, "SELECT EXISTS (SELECT 1 FROM identities WHERE expires_at IS NOT NULL)")                             \
+    X(EXPIRED, "SELECT id FROM identities i WHERE (?3 = 0 OR id = ?3) AND CASE WHEN expires_at IS NULL THEN ?2 <> ''"  \
+               " AND coalesce((SELECT max(created_at) FROM embeddings e WHERE e.identity_id = i.id), created_at)"      \
+               " BETWEEN '0' AND ?2 ELSE expires_at BETWEEN '0' AND ?1 END")                                           \
+    X(AUDIT_INSERT, HS_AUDIT_INSERT)                                                                                   \
+    X(AUDIT_HEAD, "SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1")                                         \
+    X(AUDIT_ENTRY, "SELECT seq, hash FROM audit_log WHERE seq = ?1")                                                   \
+    X(AUDIT_UNTIL, "SELECT seq, hash FROM audit_log WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1")                        \
+    X(AUDIT_FIRST, "SELECT min(seq) FROM audit_log")                                                                   \
+    X(AUDIT_DELETE, "DELETE FROM audit_log WHERE seq <= ?1")                                                           \
+    X(AUDIT_ENTRIES, "SELECT seq, entry, hash FROM audit_log WHERE seq > ?1 ORDER BY seq")                             \
+    X(AUDIT_CHECKPOINT, "SELECT entry FROM audit_log WHERE entry LIKE '%\"action\":\"checkpoint\"%'"                   \
+                        " ORDER BY seq DESC LIMIT 1")
 
 enum hs_gallery_statement {
 #define HS_GALLERY_ENUM(name, sql) HS_STMT_##name,
@@ -94,11 +115,26 @@ enum {
 
 struct hs_gallery_conn {
     sqlite3 *db;
-    const char *legacy_space; /* borrowed from the gallery */
+    const char *legacy_space; /* both borrowed from the gallery */
+    struct hs_gallery_keys *keys;
     sqlite3_stmt *statements[HS_STMT_COUNT];
     struct hs_gallery_conn *next; /* next idle reader */
     unsigned erasures;            /* the gallery's count when this connection last dropped its cached pages */
     struct hs_scrub scrub;
+};
+
+/* The entry of the audit log that the current change will append. */
+struct hs_audit_member {
+    const char *name;
+    bool is_text;
+    int64_t number;
+    char text[HS_AUDIT_HEX_SIZE];
+};
+
+struct hs_audit_draft {
+    const char *action; /* NULL: the change has no entry */
+    struct hs_audit_member members[8];
+    size_t count;
 };
 
 struct hs_gallery {
@@ -106,6 +142,10 @@ struct hs_gallery {
     char *path, *backup_dir, *legacy_space, *vfs; /* backup_dir and vfs may be NULL */
     int keep_backups, max_embeddings_per_identity, busy_timeout_ms;
     bool erase_later;
+    bool audit;
+    int audit_keep; /* number of entries */
+    char *actor;
+    struct hs_gallery_keys *keys;  /* thread-safe */
     char uid[HS_GALLERY_UID_SIZE]; /* unique id of the gallery, also stored in the file; set when opening */
     dev_t dev;                     /* of the file */
     ino_t ino;
@@ -118,9 +158,12 @@ struct hs_gallery {
     struct hs_gallery_conn *writer;
     uint32_t resets;         /* read together with `change` */
     int64_t change;          /* number of the last change in the file */
+    int64_t data_key;        /* number of the data key for new vectors; 0: they are plain */
     bool logged;             /* the current change has touched something */
     int64_t change_began_ns; /* of the current change, before its lock */
-    bool suspect;            /* another program may have left old content in unused parts of the file */
+    struct hs_audit_draft draft;
+    struct hs_audit_head audit_seen, audit_next; /* the newest known entry; the one to be committed, or number 0 */
+    bool suspect; /* another program may have left old content in unused parts of the file */
 
     pthread_mutex_t readers_lock; /* guards the fields up to reader_count */
     pthread_cond_t reader_is_idle;
@@ -169,12 +212,37 @@ void hs_gallery_unlock_change(struct hs_gallery *gallery);
  * HS_EBUSY: another process is writing; HS_EIO: the file was deleted or replaced. */
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err);
 
-/* Inside a change: records that this identity changed, for search indexes. */
+/* Inside a change: records that this identity changed, for search indexes. HS_GALLERY_NO_IDENTITY: none did, but the
+ * change commits something, and therefore needs a number. */
+enum { HS_GALLERY_NO_IDENTITY = 0 };
 int hs_gallery_touch(struct hs_gallery *gallery, int64_t identity_id, struct hs_error *err);
 
-/* Ends a change: commits if r is 0, otherwise rolls back. Empties the log if `erases` is set or an
- * erasure is pending. Releases the change lock. Returns r, or the error of the commit. */
+/* Ends a change: appends its entry to the audit log and commits if r is 0, otherwise rolls back. Empties the log if
+ * `erases` is set or an erasure is pending. Releases the change lock. Returns r, or the error of the commit. */
 int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err);
+
+/* ---- the audit log: see audit_log.h ---- */
+
+/* Inside a change: begins its entry, and adds members. A text has at most HS_AUDIT_HEX_SIZE - 1 bytes. A change
+ * without a draft gets an entry with the action "change". */
+void hs_audit_draft(struct hs_gallery *gallery, const char *action);
+void hs_audit_number(struct hs_gallery *gallery, const char *name, int64_t value);
+void hs_audit_text(struct hs_gallery *gallery, const char *name, const char *text);
+
+/* For hs_gallery_end: appends the entry; after the commit, stores the head. */
+int hs_audit_append(struct hs_gallery *gallery, struct hs_error *err);
+void hs_audit_committed(struct hs_gallery *gallery);
+
+/* While opening: compares the log with the head beside the file. Appends an entry if it does not fit, and
+ * gallery->draft if it has an action. */
+int hs_audit_open(struct hs_gallery *gallery, struct hs_error *err);
+
+/* For a restore: replaces the log in the database `into` by that of the gallery, which `from` reads, and appends an
+ * entry for the restore. `change` is the number of the change. The caller then calls hs_audit_committed. */
+int hs_audit_carry(struct hs_gallery *gallery, struct hs_gallery_conn *from, sqlite3 *into, int64_t change,
+                   struct hs_error *err);
+
+/* ---- changes, continued ---- */
 
 /* Reads the version of the current transaction, which must not have read anything else before.
  * Returns 1 on success, and 0 if a commit happened meanwhile, so that the version is ambiguous;
@@ -197,6 +265,18 @@ int hs_gallery_add_in_txn(struct hs_gallery *gallery, const char *name, const ch
 int hs_gallery_has_in_txn(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err);
 
+/* hs_gallery_remove, with another action in the audit log. */
+int hs_gallery_remove_as(struct hs_gallery *gallery, const char *action, const char *name,
+                         struct hs_gallery_erased *ret_erased, struct hs_error *err);
+
+/* Erases the identity if its time is over (STMT_EXPIRED), as hs_gallery_remove does, else HS_ENOTFOUND. */
+struct hs_gallery_due {
+    char now[HS_GALLERY_TIME_SIZE];
+    char since[HS_GALLERY_TIME_SIZE]; /* an identity without a time of its own needs a newer embedding; "": none */
+};
+int hs_gallery_erase_due(struct hs_gallery *gallery, const struct hs_gallery_due *due, int64_t id,
+                         struct hs_gallery_erased *ret_erased, struct hs_error *err);
+
 /* Inside a change: finds the identity with exactly this name, or else with the normalized name.
  * HS_ENOTFOUND; the message contains the name. */
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
@@ -209,16 +289,16 @@ sqlite3_stmt *hs_gallery_bind_name(struct hs_gallery_conn *conn, enum hs_gallery
 
 /* ---- statements ---- */
 
-/* The value of a parameter. Texts (may be NULL) and floats are borrowed until the statement is released. */
+/* The value of a parameter. Texts (may be NULL) and bytes are borrowed until the statement is released. */
 struct hs_gallery_value {
-    enum { HS_VALUE_NUMBER, HS_VALUE_TEXT, HS_VALUE_FLOATS } kind;
+    enum { HS_VALUE_NUMBER, HS_VALUE_TEXT, HS_VALUE_BYTES } kind;
     int64_t number;
-    const void *data;
-    size_t count; /* number of floats */
+    const void *data; /* NULL in HS_VALUE_BYTES: zeros */
+    size_t size;
 };
 #define HS_NUMBER(n) ((struct hs_gallery_value) { .kind = HS_VALUE_NUMBER, .number = (n) })
 #define HS_TEXT(text) ((struct hs_gallery_value) { .kind = HS_VALUE_TEXT, .data = (text) })
-#define HS_FLOATS(values, n) ((struct hs_gallery_value) { .kind = HS_VALUE_FLOATS, .data = (values), .count = (n) })
+#define HS_BYTES(data_, n) ((struct hs_gallery_value) { .kind = HS_VALUE_BYTES, .data = (data_), .size = (n) })
 #define HS_GALLERY_VALUES(...)                                                                                         \
     (const struct hs_gallery_value[]){ __VA_ARGS__ },                                                                  \
         sizeof((const struct hs_gallery_value[]) { __VA_ARGS__ }) / sizeof(struct hs_gallery_value)
@@ -235,13 +315,13 @@ sqlite3_stmt *hs_gallery_bind(struct hs_gallery_conn *conn, enum hs_gallery_stat
  * if the result is empty. */
 int hs_gallery_read_number(sqlite3_stmt *stmt, int64_t *ret, struct hs_error *err);
 
-/* Copies the floats of a blob. Returns their number, or 0 if the blob is NULL, longer than `max`
- * floats, or not a whole number of floats. */
-size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max);
+/* Inside a change: stores the vector of an existing embedding, sealed if the gallery is encrypted. */
+int hs_gallery_store_vector(struct hs_gallery *gallery, struct hs_crypt_row row, const float *values, size_t dimension,
+                            struct hs_error *err);
 
 /* ---- schema: PRAGMA user_version is its number; 0 is the two-table file of the first programs ---- */
 
-enum { HS_GALLERY_SCHEMA = 7 };
+enum { HS_GALLERY_SCHEMA = 8 };
 
 /* Reads the schema version; -1 for a file without our tables. HS_EVERSION: newer than this program supports. */
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err);

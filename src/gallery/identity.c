@@ -39,6 +39,7 @@ static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identit
     identity->embedding_count = sqlite3_column_int64(stmt, 5);
     copy_time(stmt, 3, identity->created_at);
     copy_time(stmt, 4, identity->updated_at);
+    copy_time(stmt, 6, identity->expires_at);
     if (!column_text(stmt, 1, &identity->name) || !column_text(stmt, 2, &identity->metadata))
         return hs_gallery_no_memory(err);
     return 0;
@@ -115,10 +116,12 @@ void hs_gallery_person_destroy(struct hs_gallery_person *person)
 }
 
 /* Reads a row of EMBEDDINGS_OF. After a failure *e holds what was read so far. */
-static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_gallery_embedding *e, struct hs_error *err)
+static int read_embedding(struct hs_gallery_conn *conn, sqlite3_stmt *stmt, int64_t identity_id, bool with_values,
+                          struct hs_gallery_embedding *e, struct hs_error *err)
 {
     e->id = sqlite3_column_int64(stmt, 0);
-    e->dimension = (size_t) sqlite3_column_bytes(stmt, 1) / sizeof(float);
+    const void *blob = sqlite3_column_blob(stmt, 1);
+    e->dimension = hs_crypt_dimension(blob, (size_t) sqlite3_column_bytes(stmt, 1));
     copy_time(stmt, 6, e->created_at);
     if (!column_text(stmt, 2, &e->space) || !column_text(stmt, 3, &e->model) || !column_text(stmt, 4, &e->quality) ||
         !column_text(stmt, 5, &e->source_sha256))
@@ -128,8 +131,10 @@ static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_galler
     e->values = calloc(e->dimension ? e->dimension : 1, sizeof(float));
     if (!e->values)
         return hs_gallery_no_memory(err);
-    hs_gallery_column_floats(stmt, 1, e->values, e->dimension);
-    return 0;
+    const struct hs_crypt_row row = { e->id, identity_id };
+    size_t dimension;
+    int r = hs_gallery_read_floats(conn->keys, stmt, 1, row, e->values, e->dimension, &dimension, err);
+    return r < 0 ? r : 0;
 }
 
 static int read_embeddings(struct hs_gallery_conn *conn, bool with_values, struct hs_gallery_person *person,
@@ -142,7 +147,7 @@ static int read_embeddings(struct hs_gallery_conn *conn, bool with_values, struc
     sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(person->identity.id));
     int r = 0;
     while (r == 0 && person->count < room && (r = hs_sql_step(stmt, err)) > 0)
-        r = read_embedding(stmt, with_values, &person->embeddings[person->count++], err);
+        r = read_embedding(conn, stmt, person->identity.id, with_values, &person->embeddings[person->count++], err);
     hs_sql_release(stmt);
     return r;
 }
@@ -219,15 +224,22 @@ static int enforce_limit(struct hs_gallery *gallery, int64_t identity_id, int64_
     sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(identity_id));
     int r;
     while ((r = hs_sql_step(stmt, err)) > 0) {
-        size_t dimension = hs_gallery_column_floats(stmt, 1, values, HS_GALLERY_DIMENSION_MAX);
+        const struct hs_crypt_row row = { sqlite3_column_int64(stmt, 0), identity_id };
+        size_t dimension;
+        int read =
+            hs_gallery_read_floats(gallery->keys, stmt, 1, row, values, HS_GALLERY_DIMENSION_MAX, &dimension, err);
+        if (read < 0) {
+            r = read;
+            break;
+        }
         const char *space = (const char *) sqlite3_column_text(stmt, 2);
         bool no_quality = sqlite3_column_type(stmt, 4) == SQLITE_NULL; /* before conversion to text */
         const char *quality = (const char *) sqlite3_column_text(stmt, 4);
         double score;
-        if (!hs_gallery_is_unit_vector(values, dimension))
+        if (read == 0 || !hs_gallery_is_unit_vector(values, dimension))
             dimension = 0;
         if (!space || (!quality && !no_quality) || hs_gallery_quality_score(quality, &score) < 0 ||
-            hs_prune_add(&kept, sqlite3_column_int64(stmt, 0), space, values, dimension, score) < 0) {
+            hs_prune_add(&kept, row.id, space, values, dimension, score) < 0) {
             r = hs_gallery_no_memory(err);
             break;
         }
@@ -240,6 +252,22 @@ static int enforce_limit(struct hs_gallery *gallery, int64_t identity_id, int64_
     }
     hs_prune_finish(&kept);
     return r;
+}
+
+/* A sealed vector is bound to its id, which exists only after the insertion; until then the row holds zeros. */
+static int insert_embedding(struct hs_gallery *gallery, int64_t identity_id,
+                            const struct hs_gallery_new_embedding *embedding, int64_t *ret_id, struct hs_error *err)
+{
+    size_t size = embedding->dimension * sizeof(float);
+    bool sealed = gallery->data_key != 0;
+    int r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_EMBEDDING, err, HS_NUMBER(identity_id),
+                           sealed ? HS_BYTES(NULL, HS_CRYPT_OVERHEAD + size) : HS_BYTES(embedding->values, size),
+                           HS_TEXT(embedding->space), HS_TEXT(embedding->model), HS_TEXT(embedding->quality),
+                           HS_TEXT(embedding->source_sha256), HS_NUMBER(gallery->change + 1),
+                           HS_TEXT(embedding->created_at));
+    *ret_id = sqlite3_last_insert_rowid(gallery->writer->db);
+    const struct hs_crypt_row row = { *ret_id, identity_id };
+    return r < 0 || !sealed ? r : hs_gallery_store_vector(gallery, row, embedding->values, embedding->dimension, err);
 }
 
 int hs_gallery_add_in_txn(struct hs_gallery *gallery, const char *name, const char *metadata,
@@ -263,30 +291,64 @@ int hs_gallery_add_in_txn(struct hs_gallery *gallery, const char *name, const ch
     if (r == 0)
         r = hs_gallery_touch(gallery, added->identity_id, err);
     if (r == 0)
-        r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_EMBEDDING, err, HS_NUMBER(added->identity_id),
-                           HS_FLOATS(embedding->values, embedding->dimension), HS_TEXT(embedding->space),
-                           HS_TEXT(embedding->model), HS_TEXT(embedding->quality), HS_TEXT(embedding->source_sha256),
-                           HS_NUMBER(gallery->change + 1), HS_TEXT(embedding->created_at));
-    if (r < 0)
-        return r;
-    added->embedding_id = sqlite3_last_insert_rowid(gallery->writer->db);
-    return enforce_limit(gallery, added->identity_id, &added->embedding_dropped, err);
+        r = insert_embedding(gallery, added->identity_id, embedding, &added->embedding_id, err);
+    return r < 0 ? r : enforce_limit(gallery, added->identity_id, &added->embedding_dropped, err);
+}
+
+/* Compares the vectors here and not in SQL, because stored ones may be sealed. */
+static int find_equal(struct hs_gallery *gallery, int64_t identity_id, const struct hs_gallery_new_embedding *embedding,
+                      bool *ret_present, struct hs_error *err)
+{
+    float values[HS_GALLERY_DIMENSION_MAX];
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(identity_id));
+    int r = 0;
+    while (!*ret_present && r >= 0 && (r = hs_sql_step(stmt, err)) > 0) {
+        const struct hs_crypt_row row = { sqlite3_column_int64(stmt, 0), identity_id };
+        const char *space = (const char *) sqlite3_column_text(stmt, 2);
+        size_t dimension;
+        if (!space)
+            r = hs_gallery_no_memory(err);
+        else if (strcmp(space, embedding->space) == 0)
+            r = hs_gallery_read_floats(gallery->keys, stmt, 1, row, values, HS_GALLERY_DIMENSION_MAX, &dimension, err);
+        else
+            continue;
+        *ret_present = r > 0 && dimension == embedding->dimension &&
+                       memcmp(values, embedding->values, dimension * sizeof(float)) == 0;
+    }
+    hs_sql_release(stmt);
+    sodium_memzero(values, sizeof(values));
+    return r < 0 ? r : 0;
 }
 
 int hs_gallery_has_in_txn(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err)
 {
-    int64_t id, present = 0;
+    int64_t id;
+    *ret_present = false;
     int r = hs_gallery_find(gallery, name, &id, err);
     if (r == 0)
-        r = hs_gallery_read_number(HS_GALLERY_BIND(gallery->writer, HS_STMT_HAS_EMBEDDING, HS_NUMBER(id),
-                                                   HS_FLOATS(embedding->values, embedding->dimension),
-                                                   HS_TEXT(embedding->space)),
-                                   &present, err);
-    if (r < 0 && r != HS_ENOTFOUND)
-        return r;
-    *ret_present = present;
-    return 0;
+        r = find_equal(gallery, id, embedding, ret_present, err);
+    return r == HS_ENOTFOUND ? 0 : r;
+}
+
+/* NULL: unchanged. */
+static void draft_expiry(struct hs_gallery *gallery, const char *expires_at)
+{
+    if (expires_at)
+        hs_audit_text(gallery, "expires_at", expires_at[0] ? expires_at : "default");
+}
+
+static void draft_added(struct hs_gallery *gallery, const struct hs_gallery_added *added, bool metadata,
+                        const char *expires_at)
+{
+    hs_audit_draft(gallery, added->identity_created ? "add_identity" : "add");
+    hs_audit_number(gallery, "identity", added->identity_id);
+    hs_audit_number(gallery, "embedding", added->embedding_id);
+    if (added->embedding_dropped)
+        hs_audit_number(gallery, "embedding_dropped", added->embedding_dropped);
+    if (metadata)
+        hs_audit_number(gallery, "metadata", 1);
+    draft_expiry(gallery, expires_at);
 }
 
 /* Inside a change: stores the request with its result. */
@@ -305,6 +367,13 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
                    const char *metadata, const struct hs_gallery_new_embedding *embedding,
                    struct hs_gallery_added *ret_added, struct hs_error *err)
 {
+    return hs_gallery_add_until(gallery, request, name, metadata, NULL, embedding, ret_added, err);
+}
+
+int hs_gallery_add_until(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+                         const char *metadata, const char *expires_at, const struct hs_gallery_new_embedding *embedding,
+                         struct hs_gallery_added *ret_added, struct hs_error *err)
+{
     int r = hs_gallery_check_name(name, err);
     if (r == 0 && request)
         r = hs_gallery_check_sha256("key_sha256", request->key_sha256, err);
@@ -312,6 +381,8 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
         r = hs_gallery_check_sha256("body_sha256", request->body_sha256, err);
     if (r == 0)
         r = hs_gallery_check_metadata(metadata, err);
+    if (r == 0)
+        r = hs_gallery_check_expiry(expires_at, err);
     if (r == 0)
         r = hs_gallery_check_embedding(embedding, err);
     if (r < 0)
@@ -321,8 +392,11 @@ int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *
     if (r < 0)
         return r;
     r = hs_gallery_add_in_txn(gallery, name, metadata, embedding, &added, err);
+    if (r == 0 && expires_at)
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_EXPIRY, err, HS_NUMBER(added.identity_id), HS_TEXT(expires_at));
     if (r == 0 && request)
         r = store_request(gallery, request, &added, err);
+    draft_added(gallery, &added, metadata, expires_at);
     r = hs_gallery_end(gallery, r, added.embedding_dropped != 0, err);
     if (r == 0 && ret_added)
         *ret_added = added;
@@ -378,7 +452,16 @@ static int update_in_txn(struct hs_gallery *gallery, const char *name, const cha
         if (r == HS_ECONFLICT)
             hs_error_set(err, r, "Identity '%s' already exists", new_name);
     }
-    return r < 0 ? r : hs_gallery_touch(gallery, id, err);
+    if (r == 0 && update->expires_at)
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_EXPIRY, err, HS_NUMBER(id), HS_TEXT(update->expires_at));
+    if (r < 0)
+        return r;
+    hs_audit_draft(gallery, new_name ? "rename" : update->metadata ? "set_metadata" : "set_expiry");
+    hs_audit_number(gallery, "identity", id);
+    if (new_name && update->metadata)
+        hs_audit_number(gallery, "metadata", 1);
+    draft_expiry(gallery, update->expires_at);
+    return hs_gallery_touch(gallery, id, err);
 }
 
 int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
@@ -390,6 +473,8 @@ int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct
     if (r == 0 && update->metadata && update->metadata[0])
         r = hs_gallery_check_metadata(update->metadata, err);
     if (r == 0)
+        r = hs_gallery_check_expiry(update->expires_at, err);
+    if (r == 0)
         r = hs_gallery_begin(gallery, err);
     return r < 0 ? r : hs_gallery_end(gallery, update_in_txn(gallery, name, new_name, update, err), false, err);
 }
@@ -399,19 +484,53 @@ int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *
     return hs_gallery_update(gallery, name, &(struct hs_gallery_update) { .new_name = new_name }, err);
 }
 
+/* Sealed vectors are bound to their identity, so they are sealed again for the identity that they move to. One that
+ * cannot be opened stays as it is. */
+static int reseal(struct hs_gallery *gallery, int64_t from_id, int64_t into_id, struct hs_error *err)
+{
+    float values[HS_GALLERY_DIMENSION_MAX];
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(from_id));
+    int r;
+    while ((r = hs_sql_step(stmt, err)) > 0) {
+        const struct hs_crypt_row row = { sqlite3_column_int64(stmt, 0), from_id };
+        const void *blob = sqlite3_column_blob(stmt, 1);
+        size_t dimension;
+        if (!hs_crypt_is_sealed(blob, (size_t) sqlite3_column_bytes(stmt, 1), NULL))
+            continue;
+        r = hs_gallery_read_floats(gallery->keys, stmt, 1, row, values, HS_GALLERY_DIMENSION_MAX, &dimension, err);
+        if (r > 0)
+            r = hs_gallery_store_vector(gallery, (struct hs_crypt_row) { row.id, into_id }, values, dimension, err);
+        if (r < 0)
+            break;
+    }
+    hs_sql_release(stmt);
+    sodium_memzero(values, sizeof(values));
+    return r;
+}
+
 static int merge_in_txn(struct hs_gallery *gallery, const char *from, const char *into, int64_t *ret_dropped,
                         struct hs_error *err)
 {
     static const enum hs_gallery_statement moves[] = { HS_STMT_MOVE_EMBEDDINGS, HS_STMT_MOVE_METADATA,
-                                                       HS_STMT_MOVE_REQUESTS };
+                                                       HS_STMT_MOVE_REQUESTS, HS_STMT_MERGE_EXPIRY };
     int64_t from_id, into_id;
     int r = hs_gallery_find(gallery, from, &from_id, err);
     if (r == 0)
         r = hs_gallery_find(gallery, into, &into_id, err);
     if (r == 0 && from_id == into_id)
         r = hs_error_set(err, HS_EINVAL, "an identity cannot be merged into itself");
-    for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(moves); i++)
+    if (r == 0)
+        r = reseal(gallery, from_id, into_id, err);
+    hs_audit_draft(gallery, "merge");
+    for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(moves); i++) {
         r = HS_GALLERY_RUN(gallery, moves[i], err, HS_NUMBER(from_id), HS_NUMBER(into_id));
+        if (r == 0 && moves[i] == HS_STMT_MOVE_EMBEDDINGS)
+            hs_audit_number(gallery, "embeddings", sqlite3_changes64(gallery->writer->db));
+    }
+    if (r == 0) {
+        hs_audit_number(gallery, "identity", from_id);
+        hs_audit_number(gallery, "into", into_id);
+    }
     if (r == 0)
         r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_IDENTITY, err, HS_NUMBER(from_id));
     if (r == 0)

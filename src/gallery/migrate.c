@@ -68,7 +68,15 @@ static const char *const step_7[] = {
     NULL,
 };
 
-static const char *const *const steps[] = { step_1, step_2, step_3, step_4, step_5, step_6, step_7 };
+/* The data keys of an encrypted gallery (crypt_keys.h). */
+static const char *const step_8[] = {
+    "CREATE TABLE IF NOT EXISTS keys (slot INTEGER NOT NULL, number INTEGER NOT NULL, key_id TEXT NOT NULL,"
+    " wrapped BLOB NOT NULL, PRIMARY KEY (slot, number))",
+    "ALTER TABLE gallery ADD COLUMN data_key INTEGER",
+    NULL,
+};
+
+static const char *const *const steps[] = { step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8 };
 _Static_assert(HS_ARRAY_LEN(steps) == HS_GALLERY_SCHEMA, "one step a version");
 
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err)
@@ -142,7 +150,7 @@ static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err
 
 /* ---- schema checks ---- */
 
-#define OUR_TABLES "('identities'), ('embeddings'), ('requests'), ('gallery'), ('changes'), ('audit_log')"
+#define OUR_TABLES "('identities'), ('embeddings'), ('requests'), ('gallery'), ('changes'), ('audit_log'), ('keys')"
 
 /* Each query returns the name of an object that is not ours, or nothing. Differences in the
  * statement texts do not matter, because older programs formatted them differently; but no version
@@ -178,7 +186,7 @@ int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err)
         "SELECT group_concat(columns, ';') = 'id,name,created_at,updated_at,metadata,change,expires_at;"
         "id,identity_id,embedding,created_at,space,model,quality,source_sha256,change;"
         "key_sha256,body_sha256,identity_id,embedding_id,identity_created,embedding_dropped,created_at;"
-        "uid,change;number,identity_id;seq,entry,hash'"
+        "uid,change,data_key;number,identity_id;seq,entry,hash;slot,number,key_id,wrapped'"
         " FROM (SELECT (SELECT group_concat(name) FROM pragma_table_xinfo(t.column1)) AS columns"
         " FROM (VALUES " OUR_TABLES ") t)";
     int64_t same;

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "gallery/convert.h"
 #include "gallery/files.h"
 
 enum { MAX_EMBEDDINGS = 1000, FREE_NAMES = 1000 };
@@ -100,9 +101,17 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     gallery->keep_backups = options->keep_backups;
     gallery->max_embeddings_per_identity = options->max_embeddings_per_identity;
     gallery->busy_timeout_ms = options->busy_timeout_ms;
+    gallery->audit = !options->no_audit;
+    gallery->audit_keep = options->audit_keep > 0 ? options->audit_keep : HS_AUDIT_KEEP;
+    int r = hs_gallery_keys_create(options->key, &gallery->keys, err);
+    if (r < 0) {
+        hs_gallery_close(gallery);
+        return r;
+    }
     if (!copy_text(&gallery->path, options->path) || !copy_text(&gallery->backup_dir, options->backup_dir) ||
         !copy_text(&gallery->legacy_space, options->legacy_space ? options->legacy_space : HS_GALLERY_NO_SPACE) ||
-        !copy_text(&gallery->vfs, options->vfs)) {
+        !copy_text(&gallery->vfs, options->vfs) ||
+        !copy_text(&gallery->actor, options->actor ? options->actor : "library")) {
         hs_gallery_close(gallery);
         return hs_gallery_no_memory(err);
     }
@@ -122,6 +131,7 @@ void hs_gallery_close(struct hs_gallery *gallery)
     if (gallery->writer)
         hs_gallery_finish_erasing(gallery, NULL);
     hs_gallery_disconnect(gallery->writer);
+    hs_gallery_keys_destroy(gallery->keys);
     pthread_mutex_destroy(&gallery->counts_lock);
     pthread_mutex_destroy(&gallery->version_lock);
     pthread_cond_destroy(&gallery->reader_is_idle);
@@ -132,6 +142,7 @@ void hs_gallery_close(struct hs_gallery *gallery)
     free(gallery->backup_dir);
     free(gallery->legacy_space);
     free(gallery->vfs);
+    free(gallery->actor);
     free(gallery);
 }
 
@@ -151,7 +162,7 @@ static const char *name_user(uid_t uid, char ret_name[64])
  * files beside it. */
 static int check_access(const char *path, bool *ret_tightened, struct hs_error *err)
 {
-    static const char *const ends[] = { "", "-wal", "-shm" };
+    static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
     char owner[64], user[64], side[PATH_MAX];
     struct stat st;
     if (stat(path, &st) < 0)
@@ -164,10 +175,20 @@ static int check_access(const char *path, bool *ret_tightened, struct hs_error *
                             path, name_user(geteuid(), user), strerror(reason), name_user(st.st_uid, owner));
     }
     for (size_t i = 0; i < HS_ARRAY_LEN(ends); i++)
-        if (hs_str_format(side, sizeof(side), "%s%s", path, ends[i]) && stat(side, &st) == 0 && S_ISREG(st.st_mode) &&
-            st.st_uid == geteuid() && (st.st_mode & 077) != 0 && chmod(side, st.st_mode & 0700) == 0)
-            *ret_tightened = true;
+        if (hs_str_format(side, sizeof(side), "%s%s", path, ends[i]))
+            *ret_tightened |= hs_gallery_tighten(side);
     return 0;
+}
+
+/* Backups made under older programs, or copied here by hand. */
+static void tighten_backups(const struct hs_gallery *gallery, struct hs_gallery_opened *opened)
+{
+    struct hs_gallery_backups *files;
+    if (hs_gallery_find_files(gallery, false, &files, NULL) < 0)
+        return;
+    for (size_t i = 0; i < files->count; i++)
+        opened->tightened_backups += hs_gallery_tighten(files->items[i].path);
+    hs_gallery_backups_destroy(files);
 }
 
 /* Opens the file and checks it. Only a new file may be opened and closed outside SQLite: closing a
@@ -194,6 +215,10 @@ static int migrate(struct hs_gallery *gallery, struct hs_gallery_opened *opened,
 {
     int version;
     int r = hs_gallery_schema_of(gallery->writer->db, &version, err);
+    if (r < 0)
+        return r;
+    /* Before the first change, so that a file that needs another key stays as it is. */
+    r = hs_gallery_keys_load(gallery->keys, gallery->writer->db, err);
     if (r < 0)
         return r;
     bool old = version >= 0 && version < HS_GALLERY_SCHEMA;
@@ -230,6 +255,22 @@ static bool has_log(const char *path)
     return !hs_str_format(log, sizeof(log), "%s-wal", path) || (stat(log, &st) == 0 && st.st_size > 0);
 }
 
+/* Drafts the entry of the audit log for what opening has changed. */
+static void draft_opening(struct hs_gallery *gallery, const struct hs_gallery_opened *opened)
+{
+    hs_audit_draft(gallery, NULL);
+    if (opened->restored_from[0])
+        hs_audit_draft(gallery, "restore_damaged");
+    else if (opened->set_aside[0])
+        hs_audit_draft(gallery, "replace_damaged");
+    else if (opened->migrated_from >= 0 || opened->orphans_erased)
+        hs_audit_draft(gallery, opened->migrated_from >= 0 ? "migrate" : "erase_orphans");
+    if (opened->migrated_from >= 0)
+        hs_audit_number(gallery, "from_schema", opened->migrated_from);
+    if (opened->orphans_erased)
+        hs_audit_number(gallery, "embeddings", opened->orphans_erased);
+}
+
 /* A file of the current schema version whose tables are not ours is damaged, even if SQLite finds
  * every page intact. */
 static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
@@ -258,11 +299,13 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
         hs_str_copy(opened->foreign, sizeof(opened->foreign), found.message);
     gallery->first_uncounted = version.resets;
     hs_gallery_clean_up(gallery);
+    tighten_backups(gallery, opened);
     /* A crash may have left erased content in the log, and another program old content in the file. */
     gallery->suspect = hs_scrub_is_needed(gallery->writer->db);
     if (gallery->suspect || has_log(gallery->path))
         hs_gallery_empty_log(gallery, false, NULL);
-    return 0;
+    draft_opening(gallery, opened);
+    return hs_audit_open(gallery, err);
 }
 
 /* Some file systems cannot refuse to replace; then the folder's lock excludes other instances of
@@ -315,7 +358,41 @@ static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct
     return 0;
 }
 
-static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, struct hs_error *err)
+/* Names the damaged file as before. Otherwise the next opening would create an empty gallery. */
+static void put_back(const struct hs_gallery *gallery, char set_aside_path[PATH_MAX])
+{
+    char log[PATH_MAX], renamed_log[PATH_MAX];
+    if (rename_noreplace(set_aside_path, gallery->path) == 0 &&
+        hs_str_format(renamed_log, sizeof(renamed_log), "%s-wal", set_aside_path) &&
+        hs_str_format(log, sizeof(log), "%s-wal", gallery->path))
+        rename(renamed_log, log);
+    hs_gallery_sync_folder(gallery->path);
+    set_aside_path[0] = '\0';
+}
+
+/* Turns encryption on if that is asked for, and reports its state. */
+static int set_up_encryption(struct hs_gallery *gallery, bool encrypt, struct hs_gallery_opened *opened,
+                             struct hs_error *err)
+{
+    struct hs_gallery_encryption state;
+    int r = 0;
+    bool wanted = hs_gallery_keys_have_source(gallery->keys) && (encrypt || opened->created);
+    if (wanted)
+        r = hs_gallery_begin_encryption(gallery, &opened->key_added, err);
+    if (r == 0 && wanted)
+        r = hs_gallery_finish_rotation(gallery, &opened->keys_removed, err);
+    if (r == 0)
+        r = hs_gallery_get_encryption(gallery, &state, err);
+    if (r < 0 || !state.on)
+        return r;
+    hs_str_copy(opened->key_id, sizeof(opened->key_id), state.key_id);
+    hs_str_copy(opened->key_pending, sizeof(opened->key_pending), state.key_pending);
+    return encrypt ? hs_sql_int(gallery->writer->db, "SELECT count(*) FROM embeddings WHERE length(embedding) % 4 = 0",
+                                &opened->plain, err)
+                   : 0;
+}
+
+static int open_locked(struct hs_gallery *gallery, bool encrypt, struct hs_gallery_opened *opened, struct hs_error *err)
 {
     bool damaged = false;
     int r = make_uid(gallery, err);
@@ -329,11 +406,23 @@ static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *ope
         r = set_aside(gallery, opened->set_aside, err);
         if (r == 0)
             r = hs_gallery_restore_newest(gallery, opened->set_aside, opened->restored_from, err);
+        if (r == HS_EKEY)
+            put_back(gallery, opened->set_aside);
         if (r == 0 || r == HS_ENOTFOUND)
             r = connect(gallery, opened, &damaged, err);
         if (r == 0)
             r = open_checked(gallery, opened, &damaged, err);
     }
+    return r < 0 ? r : set_up_encryption(gallery, encrypt, opened, err);
+}
+
+/* A configured key must be readable, even if the gallery is not encrypted yet. */
+static int check_key(const char *source, struct hs_error *err)
+{
+    struct hs_crypt_key key;
+    int r = source && source[0] ? hs_crypt_key_read(source, &key, err) : 0;
+    if (r == 0 && source && source[0])
+        hs_crypt_key_finish(&key);
     return r;
 }
 
@@ -345,13 +434,15 @@ int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery 
     if (r == 0 && options->must_exist && !hs_file_exists(options->path))
         r = hs_error_set(err, HS_ENOTFOUND, "no gallery at %s yet", options->path);
     if (r == 0)
+        r = check_key(options->key, err);
+    if (r == 0)
         r = create(options, &gallery, err);
     if (r < 0)
         return r;
     struct hs_gallery_opened opened = { .migrated_from = -1 };
     r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r == 0)
-        r = open_locked(gallery, &opened, err);
+        r = open_locked(gallery, options->encrypt, &opened, err);
     hs_gallery_unlock_folder(lock);
     if (r < 0) {
         gallery->erase_pending = false;

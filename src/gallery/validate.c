@@ -90,6 +90,12 @@ int hs_gallery_check_time(const char *what, const char *time, struct hs_error *e
     return good ? 0 : hs_error_set(err, HS_EINVAL, "%s: must be a time, YYYY-MM-DD HH:MM:SS", what);
 }
 
+int hs_gallery_check_expiry(const char *expires_at, struct hs_error *err)
+{
+    bool word = !expires_at || !expires_at[0] || strcmp(expires_at, "never") == 0;
+    return word ? 0 : hs_gallery_check_time("expires_at", expires_at, err);
+}
+
 int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error *err)
 {
     size_t len = strnlen(text, SHA256_DIGITS + 1);

@@ -7,10 +7,11 @@
 #include "gallery/gallery.h"
 
 /* Each returns 0 or HS_EINVAL. */
-int hs_gallery_check_name(const char *name, struct hs_error *err);                      /* see hs_gallery_clean_name */
-int hs_gallery_check_metadata(const char *metadata, struct hs_error *err);              /* NULL is valid */
-int hs_gallery_check_quality(const char *quality, struct hs_error *err);                /* NULL is valid */
-int hs_gallery_check_time(const char *what, const char *time, struct hs_error *err);    /* NULL is valid */
+int hs_gallery_check_name(const char *name, struct hs_error *err);                   /* see hs_gallery_clean_name */
+int hs_gallery_check_metadata(const char *metadata, struct hs_error *err);           /* NULL is valid */
+int hs_gallery_check_quality(const char *quality, struct hs_error *err);             /* NULL is valid */
+int hs_gallery_check_time(const char *what, const char *time, struct hs_error *err); /* NULL is valid */
+int hs_gallery_check_expiry(const char *expires_at, struct hs_error *err);           /* a time, "never", "" or NULL */
 int hs_gallery_check_space(const char *space, const char *model, struct hs_error *err); /* model may be NULL */
 int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding, struct hs_error *err);
 

@@ -59,7 +59,7 @@ static void test_unknown_vectors(void **state)
     struct hs_gallery_audit audit;
     struct hs_error err;
     write_old(f);
-    assert_int_equal(hs_gallery_audit_file(f->path, 100, "test", DIMENSION, &audit, &err), 0);
+    assert_int_equal(hs_gallery_audit_file(f->path, NULL, 100, "test", DIMENSION, &audit, &err), 0);
     assert_int_equal(audit.schema_version, 0);
     check_old(&audit);
     struct hs_gallery *g = fixture_open(f);

@@ -16,7 +16,7 @@ static int append(void *arg, const char *data, size_t len)
 static void export_all(struct hs_gallery *gallery, struct hs_buf *buf)
 {
     hs_buf_init(buf, 1 << 24);
-    assert_int_equal(hs_gallery_export(gallery, append, buf, NULL), 0);
+    assert_int_equal(hs_gallery_export(gallery, NULL, append, buf, NULL), 0);
 }
 
 static int import(struct hs_gallery *gallery, const struct hs_buf *buf, struct hs_gallery_imported *ret)
@@ -171,18 +171,86 @@ static void test_other_version(void **state)
     struct hs_gallery_imported *done = calloc(1, sizeof(*done));
     struct hs_buf buf;
     hs_buf_init(&buf, 1 << 16);
-    hs_buf_append_str(&buf, "{\"format\":\"hailo-services-gallery\",\"version\":2}\n");
+    hs_buf_append_str(&buf, "{\"format\":\"hailo-services-gallery\",\"version\":3}\n");
+    append_sum(&buf);
+    assert_int_equal(import(g, &buf, done), HS_EDECODE);
+    hs_buf_clear(&buf);
+    hs_buf_append_str(&buf, "{\"format\":\"hailo-services-gallery\",\"version\":0}\n");
     append_sum(&buf);
     assert_int_equal(import(g, &buf, done), HS_EDECODE);
     hs_buf_finish(&buf);
     free(done);
 }
 
+/* The time of expiry is kept, and only a file with one has the version that older programs refuse. Numbers are short.
+ */
+static void test_expiry(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    struct hs_gallery_imported *done = calloc(1, sizeof(*done));
+    struct hs_buf plain, first, second;
+    char other[128];
+    float values[DIMENSION];
+    const struct hs_gallery_new_embedding e = { .values = unit_vector(1, values),
+                                                .dimension = DIMENSION,
+                                                .space = "s",
+                                                .quality = "{\"score\":0.56300002336502075,\"size\":0.1}" };
+    assert_int_equal(hs_gallery_add(g, NULL, "Ada", "{\"x\":0.1}", &e, NULL, NULL), 0);
+    add(g, "Bo", 2);
+    export_all(g, &plain);
+    const char *text = hs_buf_str(&plain);
+    assert_true(hs_str_starts(text, "{\"format\": \"hailo-services-gallery\", \"version\": 1}\n"));
+    assert_non_null(strstr(text, "\"quality\": {\"score\": 0.563, \"size\": 0.1}"));
+    assert_non_null(strstr(text, "\"metadata\": {\"x\": 0.1}"));
+    assert_null(strstr(text, "expires_at"));
+    const struct hs_gallery_update later = { .expires_at = "2031-01-02 03:04:05" }, never = { .expires_at = "never" };
+    assert_int_equal(hs_gallery_update(g, "Ada", &later, NULL), 0);
+    assert_int_equal(hs_gallery_update(g, "Bo", &never, NULL), 0);
+    run_sql(f->path, "UPDATE identities SET updated_at = '2002-02-03 04:05:06'");
+    export_all(g, &first);
+    text = hs_buf_str(&first);
+    assert_non_null(strstr(text, "\"version\": 2}"));
+    assert_non_null(strstr(text, "\"expires_at\": \"2031-01-02 03:04:05\""));
+    assert_non_null(strstr(text, "\"expires_at\": \"never\""));
+    fixture_close(f);
+    hs_str_format(other, sizeof(other), "%s/other.db", f->dir);
+    f->options.path = other;
+    g = fixture_open(f);
+    assert_int_equal(import(g, &first, done), 0);
+    assert_int_equal(done->refused_count, 0);
+    export_all(g, &second);
+    assert_int_equal(first.len, second.len);
+    assert_memory_equal(first.data, second.data, first.len);
+    hs_buf_finish(&plain);
+    hs_buf_finish(&first);
+    hs_buf_finish(&second);
+    free(done);
+}
+
+static void test_one_person(void **state)
+{
+    struct hs_gallery *g = fixture_open(*state);
+    struct hs_buf buf;
+    struct hs_error err;
+    add(g, "Ada", 1);
+    add(g, "Bo", 2);
+    hs_buf_init(&buf, 1 << 20);
+    assert_int_equal(hs_gallery_export(g, "Ada", append, &buf, NULL), 0);
+    const char *text = hs_buf_str(&buf);
+    assert_non_null(strstr(text, "\"Ada\""));
+    assert_null(strstr(text, "\"Bo\""));
+    hs_buf_clear(&buf);
+    assert_int_equal(hs_gallery_export(g, "Cy", append, &buf, &err), HS_ENOTFOUND);
+    hs_buf_finish(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         GALLERY_TEST(test_round_trip), GALLERY_TEST(test_times),         GALLERY_TEST(test_changed_file),
-        GALLERY_TEST(test_refused),    GALLERY_TEST(test_other_version),
+        GALLERY_TEST(test_refused),    GALLERY_TEST(test_other_version), GALLERY_TEST(test_expiry),
+        GALLERY_TEST(test_one_person),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "faults.h"
+#include "gallery/audit_log.h"
 #include "gallery/export.h"
 #include "gallery/sql.h"
 
@@ -197,7 +198,7 @@ static int run_import(struct fixture *f)
     struct hs_buf buf;
     struct hs_gallery_imported done = { 0 };
     hs_buf_init(&buf, 1 << 20);
-    int r = hs_gallery_export(f->gallery, append, &buf, NULL);
+    int r = hs_gallery_export(f->gallery, NULL, append, &buf, NULL);
     if (r == 0)
         r = hs_gallery_rename(f->gallery, "a", "c", NULL);
     if (r == 0) {
@@ -273,6 +274,10 @@ static bool try_with_fault(const struct operation *operation, enum fault fault, 
     assert_int_equal(hs_gallery_check(f->gallery, NULL), 0);
     if (operation->run != run_backup && operation->run != run_restore)
         operation->check(f, r == 0, fault == FAULT_DISK);
+    struct hs_audit_report report;
+    assert_int_equal(hs_audit_verify(f->gallery, 0, &report, NULL), 0);
+    assert_string_equal(report.problem, "");
+    assert_int_equal(report.unlogged, 0);
     fixture_teardown(&state);
     return failed;
 }

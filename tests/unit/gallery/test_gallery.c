@@ -426,8 +426,9 @@ static void test_update(void **state)
     struct hs_gallery_person *person;
     add(g, "a", 1);
     add(g, "b", 2);
-    const struct hs_gallery_update both = { "c", "{\"team\":7}" }, taken = { "b", "{}" }, gone = { NULL, "" },
-                                   bad = { NULL, "[]" }, empty = { "", NULL };
+    const struct hs_gallery_update both = { .new_name = "c", .metadata = "{\"team\":7}" },
+                                   taken = { .new_name = "b", .metadata = "{}" }, gone = { .metadata = "" },
+                                   bad = { .metadata = "[]" }, empty = { .new_name = "" };
     assert_int_equal(hs_gallery_update(g, "a", &both, NULL), 0);
     assert_int_equal(hs_gallery_update(g, "a", &both, NULL), HS_ENOTFOUND);
     assert_int_equal(hs_gallery_update(g, "c", &taken, NULL), HS_ECONFLICT);

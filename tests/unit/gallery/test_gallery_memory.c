@@ -202,7 +202,7 @@ static int export(void *arg)
     const struct exporting *e = arg;
     struct hs_buf out;
     hs_buf_init(&out, 1 << 20);
-    int r = hs_gallery_export(e->gallery, append, &out, NULL);
+    int r = hs_gallery_export(e->gallery, NULL, append, &out, NULL);
     if (r == 0) {
         assert_int_equal(out.len, e->wanted->len);
         assert_memory_equal(out.data, e->wanted->data, out.len);
@@ -219,8 +219,8 @@ static void test_export(void **state)
     add_full(f->gallery, "Bob", 2);
     hs_buf_init(&wanted, 1 << 20);
     struct exporting e = { f->gallery, &wanted };
-    assert_int_equal(hs_gallery_export(f->gallery, append, &wanted, NULL), 0);
-    assert_non_null(memmem(wanted.data, wanted.len, "\"score\":0.25", 12));
+    assert_int_equal(hs_gallery_export(f->gallery, NULL, append, &wanted, NULL), 0);
+    assert_non_null(memmem(wanted.data, wanted.len, "\"score\": 0.25", 13));
     each(export, &e, 40);
     hs_buf_finish(&wanted);
 }
@@ -249,7 +249,7 @@ static int audit_file(void *arg)
 {
     static struct hs_gallery_audit found;
     const struct fixture *f = arg;
-    return check_audit(hs_gallery_audit_file(f->path, 1000, "test", DIMENSION, &found, NULL), &found);
+    return check_audit(hs_gallery_audit_file(f->path, NULL, 1000, "test", DIMENSION, &found, NULL), &found);
 }
 
 static int resolve(void *arg)
