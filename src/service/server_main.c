@@ -27,10 +27,11 @@
 void hs_startup_error(const char *what, const char *solution)
 {
     const struct hs_log_field fields[] = { HS_LOG_FIELD_STRING("solution", solution) };
+    const char *prefix = hs_log_journal_prefix(HS_LOG_ERROR);
     if (hs_log_get_format() == HS_LOG_JSON)
         hs_log_fields(HS_LOG_ERROR, fields, HS_ARRAY_LEN(fields), "%s", what);
     else
-        fprintf(stderr, "Error: %s\n→ Solution: %s\n", what, solution);
+        fprintf(stderr, "%sError: %s\n%s→ Solution: %s\n", prefix, what, prefix, solution);
 }
 
 void hs_startup_log_holders(void)
@@ -204,7 +205,8 @@ struct service {
     struct exit_watch *watch;
     int terminal; /* the controlling terminal at the start; -1: none */
     int64_t fed_ns;
-    char status[HS_ERROR_MESSAGE_SIZE + 64]; /* as sent to the service manager */
+    char reload_failure[HS_ERROR_MESSAGE_SIZE]; /* of the last reload; "": it succeeded */
+    char status[2 * HS_ERROR_MESSAGE_SIZE];     /* as sent to the service manager */
 };
 
 /* SIGHUP means two things: an administrator asks for a reload, or the terminal of a program in the
@@ -238,6 +240,10 @@ static void send_status(struct service *service)
         hs_str_format(text, sizeof(text), "not ready: %s%s%s", reason, why && why[0] ? ": " : "", why ? why : "");
     else
         hs_str_format(text, sizeof(text), "%s: %s on %s", degraded ? "degraded" : "ready", names, device);
+    size_t len = strlen(text);
+    if (service->reload_failure[0])
+        hs_str_format(text + len, sizeof(text) - len, "; reload failed, the old settings are in effect: %s",
+                      service->reload_failure);
     if (strcmp(text, service->status) != 0)
         hs_notify("STATUS=%s", text);
     hs_str_copy(service->status, sizeof(service->status), text);
@@ -259,13 +265,9 @@ static void reload(struct service *service)
     struct hs_error err;
     hs_notify("RELOADING=1\nMONOTONIC_USEC=%" PRId64, hs_clock_now_ns() / 1000);
     int r = hs_server_reload_run(&service->reload, &err);
-    if (r < 0)
-        hs_notify("READY=1\nSTATUS=reload failed, the old settings are in effect: %s", err.message);
-    else
-        hs_notify("READY=1");
-    hs_str_copy(service->status, sizeof(service->status), "");
-    if (r == 0)
-        send_status(service);
+    hs_str_copy(service->reload_failure, sizeof(service->reload_failure), r < 0 ? err.message : "");
+    send_status(service);
+    hs_notify("READY=1");
 }
 
 /* Waits for the end of the service, and reloads it. Returns the signal, or 0 if a hung device ends it. */
@@ -422,8 +424,7 @@ static void guess_log_format(const struct hs_program *program)
     char name[HS_VARIABLE_SIZE];
     hs_schema_variable(program->schema, "logging.format", name);
     const char *format = getenv(name);
-    if (format && strcmp(format, "json") == 0)
-        hs_log_setup(program->name, HS_LOG_INFO, HS_LOG_JSON);
+    hs_log_setup(program->name, HS_LOG_INFO, format && strcmp(format, "json") == 0 ? HS_LOG_JSON : HS_LOG_TEXT);
 }
 
 static int run_service(const struct hs_invocation *call, const struct hs_config_override *given, size_t given_count)
