@@ -222,8 +222,8 @@ def front(request, tmp_path_factory):
 
 
 def test_both_services(front):
-    assert front.request('GET', '/pose/').json()['name'] == 'hailo-pose'
-    assert front.request('GET', '/face/').json()['name'] == 'hailo-face'
+    assert front.request('GET', '/pose/v1/models').json()['data'][0]['id'].endswith('-pose')
+    assert front.request('GET', '/face/v1/database/list').json()['identities'] == []
     assert front.request('GET', '/other').status == 404
     body, kind = multipart({'image': png()})
     assert front.request('POST', '/pose/v1/pose/detect', body, {'Content-Type': kind}).json()['poses']

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -453,3 +454,55 @@ def test_bench_over_tls(secure, authority, tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)['failures'] == 0
     done = run(tmp_path, 'bench', '--url', url, '--rounds', 1, '--warm', 0)
     assert done.returncode == 1 and 'certificate' in done.stderr
+
+
+# ---- reload
+
+def serial(sock):
+    return sock.getpeercert()['serialNumber']
+
+
+def new_serial(server):
+    with server.connect() as sock:
+        return serial(sock)
+
+
+def test_reload(make_server, tmp_path, authority):
+    """SIGHUP reads the files again: further connections get the new certificate, open ones continue with theirs. A
+    file that cannot be used leaves the old certificate."""
+    files = [str(tmp_path / name) for name in ('c.pem', 'k.pem')]
+
+    def install(pair):
+        for source, target in zip(pair, files):
+            with open(source, 'rb') as file:
+                data = file.read()
+            with open(target + '.new', 'wb', opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+                file.write(data)
+            os.replace(target + '.new', target)
+
+    def reload(text):
+        before = server.log.count(text)
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: server.log.count(text) > before)
+
+    first, second = authority.sign('first'), authority.sign('second')
+    install(first)
+    server = make_server(settings=settings_of(files), tls=authority.client())
+    with server.connect() as old:
+        old.sendall(GET)
+        assert read_response(old).status == 200
+        install(second)
+        reload('Using the TLS certificate')
+        wait_for(lambda: new_serial(server) != serial(old))
+        old.sendall(GET)  # the open connection still works
+        assert read_response(old).status == 200
+    current = new_serial(server)
+    install((first[0], second[1]))
+    reload('is not the key of the certificate')
+    assert new_serial(server) == current
+    install((first[0], os.devnull))
+    reload('server.tls_key')
+    assert new_serial(server) == current
+    install(first)
+    reload('Using the TLS certificate')
+    wait_for(lambda: new_serial(server) != current)
