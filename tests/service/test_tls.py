@@ -68,6 +68,9 @@ def test_old_versions_are_refused(secure, authority, version):
     with pytest.raises(ssl.SSLError, match='(?i)alert.protocol.version'):
         handshake(secure, context)
     wait_for(lambda: 'TLS handshake failed: unsupported protocol client=127.0.0.1' in secure.log)
+    metrics = secure.get('/metrics').body.decode()
+    assert int(re.search(r'^hailo_tls_handshakes_failed_total (\d+)$', metrics, re.M)[1]) > 0
+    assert re.search(r'^hailo_tls_certificate_expiry_timestamp_seconds 2524607999$', metrics, re.M)  # end of 2049
 
 
 @pytest.mark.parametrize('cipher', ['ECDHE-ECDSA-AES128-SHA', 'ECDHE-ECDSA-AES256-SHA384', 'AES128-GCM-SHA256'])
@@ -241,6 +244,19 @@ def test_disconnect_cancels(make_server, authority, pair, script):
 
 
 # ---- clients that do not speak TLS, or stop
+
+def test_client_that_does_not_read_is_cut_off(make_server, authority, pair):
+    """Its response is larger than the buffers of the system; meanwhile others are served."""
+    server = make_server(settings=settings_of(pair, **{'server.body_timeout': 2}), tls=authority.client())
+    picture = noise_png(1500, 1000)
+    with server.connect() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        sock.sendall(b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nAccept: image/png\r\nContent-Type: image/png\r\n'
+                     b'Content-Length: %d\r\n\r\n' % len(picture) + picture)
+        wait_for(lambda: 'POST /v1/pose/detect 200 (cut off)' in server.log)
+        assert server.get('/health').status == 200
+    wait_for(lambda: server.metric('timed_out_total') == 1)
+
 
 def test_plain_http_gets_400(secure):
     with socket.create_connection(secure.address, timeout=20) as sock:
