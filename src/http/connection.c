@@ -55,12 +55,15 @@ static void detect_plain_http(struct hs_conn *conn)
     conn->tls = NULL;
 }
 
-static void log_tls_error(const struct hs_conn *conn)
+/* An end of the connection is not worth a line, but garbage is. */
+static void report_failed_handshake(const struct hs_conn *conn)
 {
     const struct hs_log_field fields[] = { HS_LOG_FIELD_STRING("client", conn->peer) };
-    if (errno == EPROTO && !hs_tls_session_is_established(conn->tls))
-        hs_log_fields(HS_LOG_INFO, fields, HS_ARRAY_LEN(fields), "TLS handshake failed: %s",
-                      hs_tls_session_error(conn->tls));
+    if (errno != EPROTO || hs_tls_session_is_established(conn->tls))
+        return;
+    atomic_fetch_add(&hs_conn_server(conn)->tls_failed, 1);
+    hs_log_fields(HS_LOG_INFO, fields, HS_ARRAY_LEN(fields), "TLS handshake failed: %s",
+                  hs_tls_session_error(conn->tls));
 }
 
 ssize_t hs_conn_transport_read(struct hs_conn *conn, void *dst, size_t len)
@@ -71,7 +74,7 @@ ssize_t hs_conn_transport_read(struct hs_conn *conn, void *dst, size_t len)
         return recv(conn->fd, dst, len, MSG_DONTWAIT);
     ssize_t n = hs_tls_session_read(conn->tls, dst, len);
     if (n < 0)
-        log_tls_error(conn);
+        report_failed_handshake(conn);
     return n;
 }
 

@@ -348,6 +348,8 @@ static int start(struct service *service, struct hs_app_core *core)
     http_options(core, &options);
     options.inherited = service->inherited->items;
     options.inherited_count = service->inherited->count;
+    if (options.inherited_count > 0)
+        hs_log_info("Using the sockets of systemd instead of server.host, server.port and server.redirect_port");
     if (hs_certificate_load(&core->common->server, &tls, &err) < 0 ||
         hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
