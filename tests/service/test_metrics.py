@@ -405,10 +405,12 @@ def test_each_query_of_the_dashboard_has_data(monitored):
 
 
 @needs_prometheus
-def test_metrics_pass_the_linter(monitored):
+def test_metrics_under_load_pass_the_linter_and_the_parser(monitored):
     _, pose, face = monitored
+    parser = pytest.importorskip('prometheus_client.openmetrics.parser', reason='needs python3-prometheus-client')
     for server in (pose, face):
         assert promtool('check', 'metrics', input=scrape(server)) == ''
+        assert len(list(parser.text_string_to_metric_families(scrape(server, OPENMETRICS)))) > 50
 
 
 @needs_prometheus
