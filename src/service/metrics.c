@@ -18,6 +18,7 @@ enum { METRICS_MAX = 4 << 20 };
 static const struct hs_counters *const counters[] = {
     &hs_http_refusals,
     &hs_http_errors,
+    &hs_device_errors,
 };
 
 #define GAUGE(name, help) { "hailo_" name, help, HS_METRIC_GAUGE, false }

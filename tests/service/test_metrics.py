@@ -220,6 +220,8 @@ def test_a_lost_device_is_counted(make_server, script, picture):
     assert server.post_form({'image': picture}).status == 503
     text = scrape(server)
     assert total(text, 'hailo_device_downs_total') == 1 and total(text, 'hailo_errors_total', code='device_lost') == 1
+    assert total(text, 'hailo_device_errors_total', code='device_lost') == 1
+    assert total(text, 'hailo_device_errors_total') == total(text, 'hailo_device_failures_total') == 1
     wait_for(lambda: total(scrape(server), 'hailo_device_recoveries_total') == 1)
     assert total(scrape(server), 'hailo_device_state', state='ready') == 1
 
