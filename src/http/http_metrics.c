@@ -17,6 +17,13 @@ static const char *const refusal_names[] = {
 HS_COUNTERS(hs_http_refusals, "hailo_http_refusals_total", "Requests and connections refused by the server, by reason.",
             "reason", refusal_names);
 
+static const char *const handshake_names[] = {
+    [HS_HTTP_HANDSHAKE_DONE] = "done",
+    [HS_HTTP_HANDSHAKE_FAILED] = "failed",
+};
+HS_COUNTERS(hs_http_handshakes, "hailo_tls_handshakes_total", "TLS handshakes by their result.", "result",
+            handshake_names);
+
 HS_ERROR_COUNTERS(hs_http_errors, "hailo_errors_total", "Requests answered with an error, by its code.");
 
 /* ---- Counters by route ---- */
