@@ -66,13 +66,25 @@ static void report_failed_handshake(const struct hs_conn *conn)
                   hs_tls_session_error(conn->tls));
 }
 
+/* Counts a handshake that this read completed, or that ended without being complete. */
+static void count_handshake(const struct hs_conn *conn, ssize_t n)
+{
+    if (hs_tls_session_is_established(conn->tls))
+        hs_count(&hs_http_handshakes, HS_HTTP_HANDSHAKE_DONE);
+    else if (conn->tls_started && (n == 0 || (n < 0 && !hs_conn_would_block())))
+        hs_count(&hs_http_handshakes, HS_HTTP_HANDSHAKE_FAILED);
+}
+
 ssize_t hs_conn_transport_read(struct hs_conn *conn, void *dst, size_t len)
 {
     if (conn->tls && !conn->tls_started)
         detect_plain_http(conn);
     if (!conn->tls)
         return recv(conn->fd, dst, len, MSG_DONTWAIT);
+    bool established = hs_tls_session_is_established(conn->tls);
     ssize_t n = hs_tls_session_read(conn->tls, dst, len);
+    if (!established)
+        count_handshake(conn, n);
     if (n < 0)
         report_failed_handshake(conn);
     return n;

@@ -352,5 +352,13 @@ void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *r
 
 void hs_http_put_metrics_of(const struct hs_http_request *req, struct hs_metrics_writer *writer)
 {
-    hs_http_metrics_put(req->server->metrics, writer);
+    static const struct hs_metric expiry = { "hailo_tls_certificate_expiry_timestamp_seconds",
+                                             "Time at which the certificate expires.", HS_METRIC_GAUGE, false };
+    struct hs_http_server *server = req->server;
+    hs_http_metrics_put(server->metrics, writer);
+    pthread_mutex_lock(&server->tls_lock);
+    int64_t expires_s = server->tls ? hs_tls_context_expires(server->tls) : 0;
+    pthread_mutex_unlock(&server->tls_lock);
+    if (expires_s > 0)
+        hs_metrics_put_single(writer, &expiry, (double) expires_s);
 }

@@ -145,7 +145,7 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
 void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats); /* stats of the request's
                                                                                               server */
 
-/* Writes the metrics by route (http/http_metrics.h) of the request's server. */
+/* Writes the metrics by route (http/http_metrics.h) of the request's server, and the expiry of its certificate. */
 struct hs_metrics_writer;
 void hs_http_put_metrics_of(const struct hs_http_request *req, struct hs_metrics_writer *writer);
 

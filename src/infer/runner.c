@@ -376,12 +376,16 @@ void hs_runner_mark_down(struct hs_runner *runner, bool hung, const struct hs_er
     fail_waiters(runner, &told);
 }
 
+HS_ERROR_COUNTERS(hs_device_errors, "hailo_device_errors_total",
+                  "Failed runs of all devices, by the code of the error.");
+
 void hs_runner_count_run(struct hs_runner *runner, int result, bool hung, const struct hs_error *why)
 {
     enum hs_recovery recovery = hs_status_recovery(result);
     int failures_max = runner->options.failures_max;
     runner->runs++;
     runner->failures += result != 0;
+    hs_count_error(&hs_device_errors, result);
     if (result == 0)
         runner->failures_in_row = 0;
     if (recovery == HS_RECOVERY_NONE || runner->down)

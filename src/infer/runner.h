@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/cancel.h"
+#include "base/metrics.h"
 #include "hs/backend.h"
 #include "hs/status.h"
 #include "hs/tensor.h"
@@ -172,6 +173,10 @@ void hs_runner_release(struct hs_lease *lease); /* NULL allowed */
 int hs_runner_get_load(struct hs_runner *runner);
 
 void hs_runner_get_status(struct hs_runner *runner, struct hs_runner_status *ret_status);
+
+/* Failed runs of all runners, by code. */
+extern struct hs_counters hs_device_errors;
+
 const char *hs_runner_state_name(enum hs_runner_state state); /* returns "idle", "ready" and so on */
 
 #endif
