@@ -78,7 +78,8 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
     if (http_status == 429 || http_status == 503) {
-        hs_str_format(seconds, sizeof(seconds), "%d", req->options->retry_after_s);
+        int wait_s = http_status == 429 && req->retry_after_s ? req->retry_after_s : req->options->retry_after_s;
+        hs_str_format(seconds, sizeof(seconds), "%d", wait_s);
         hs_http_add_header(req, "Retry-After", seconds);
     }
     if (wants_problem(req))
