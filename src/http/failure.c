@@ -53,10 +53,12 @@ static void reply_problem(struct hs_http_request *req, int code, const char *fie
     hs_buf_init(&text, PROBLEM_MAX);
     int r = problem ? hs_json_write(problem, req->options->json_style, &text) : HS_ENOMEM;
     json_decref(problem);
-    if (r == 0)
-        hs_http_reply_bytes(req, http_status, "application/problem+json", hs_buf_take(&text, &len), len);
-    else
+    if (r == 0) {
+        uint8_t *data = hs_buf_take(&text, &len);
+        hs_http_reply_bytes(req, http_status, "application/problem+json", data, len);
+    } else {
         hs_http_reply_json(req, http_status, NULL); /* out of memory */
+    }
     hs_buf_finish(&text);
 }
 
