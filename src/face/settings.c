@@ -208,6 +208,8 @@ static const struct hs_setting_group groups[] = {
     HS_GROUP(hs_device_rows, struct hs_face_settings, device),
     HS_GROUP(hs_performance_rows, struct hs_face_settings, performance),
     HS_GROUP(hs_image_rows, struct hs_face_settings, image),
+    HS_GROUP(hs_auth_rows, struct hs_face_settings, auth),
+    HS_GROUP(hs_limit_rows, struct hs_face_settings, limits),
     HS_GROUP(hs_logging_rows, struct hs_face_settings, logging),
     HS_GROUP(hs_resource_rows, struct hs_face_settings, resource_limits),
 };
@@ -215,6 +217,7 @@ static const struct hs_setting_group groups[] = {
 static const struct hs_setting_default defaults[] = {
     { "server.port", "5002" },
     { "resource_limits.memory_max", "3G" },
+    { "auth.keys_file", "/var/lib/hailo-face/keys.json" },
 };
 
 static const char *const required[] = { "server", NULL };

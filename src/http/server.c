@@ -231,6 +231,11 @@ const char *hs_http_exposed_address(const struct hs_http_server *server)
     return NULL;
 }
 
+const char *hs_http_exposed_address_of(const struct hs_http_request *req)
+{
+    return hs_http_exposed_address(req->server);
+}
+
 /* ---- TLS ---- */
 
 void hs_http_set_tls(struct hs_http_server *server, struct hs_tls_context *context)

@@ -14,6 +14,8 @@
 #include "http/listener.h"
 #include "http/route.h"
 
+struct hs_auth;
+
 /* {"error": {"message", "type", "code", "field"}} or {"error": "message"}. */
 enum hs_http_error_shape { HS_HTTP_ERROR_OBJECT, HS_HTTP_ERROR_TEXT };
 
@@ -66,6 +68,7 @@ struct hs_http_options {
     const char *json_content_type;        /* ["application/json; charset=utf-8"] */
     const char *not_found_message;        /* ["Not found"] */
     struct hs_http_access access;         /* [all empty; admin HS_HTTP_ADMIN_OFF] */
+    struct hs_auth *auth; /* [NULL: no API keys and no limits on rates] auth/auth.h; borrowed for the server's life */
 };
 
 void hs_http_options_init(struct hs_http_options *options);
@@ -105,8 +108,10 @@ const char *hs_http_address(const struct hs_http_server *server);
 enum { HS_HTTP_URL_SIZE = 160 };
 bool hs_http_url(const struct hs_http_server *server, size_t index, char ret_url[HS_HTTP_URL_SIZE]);
 
-/* Returns the first address that other machines can connect to and that answers requests; NULL: none. */
+/* Returns the first address that other machines can connect to and that answers requests; NULL: none.
+ * The second form is for handlers. */
 const char *hs_http_exposed_address(const struct hs_http_server *server);
+const char *hs_http_exposed_address_of(const struct hs_http_request *req);
 
 /* Sets the certificate of further TLS connections; open ones keep theirs. Takes the context. TCP sockets use TLS if a
  * context is set before hs_http_start; unix sockets never do. Any thread. */

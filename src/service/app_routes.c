@@ -4,9 +4,12 @@
 
 #include "base/json_writer.h"
 #include "base/str.h"
+#include "http/admission.h"
 #include "http/failure.h"
 #include "http/param.h"
+#include "service/keys.h"
 #include "service/request_options.h"
+#include "service/response_warnings.h"
 
 /* ---- readiness and health ---- */
 
@@ -98,6 +101,21 @@ json_t *hs_app_add_devices(json_t *response, const struct hs_app_core *core)
                                      "detail", detail, "no_fallback", no_fallback ? public_json(no_fallback) : NULL,
                                      "devices", devices_json(hs_app_core_pool(core, 0))));
     return response;
+}
+
+void hs_app_reply_health(struct hs_http_request *req, json_t *health)
+{
+    const struct hs_app_core *core = hs_http_context(req);
+    char text[HS_ERROR_MESSAGE_SIZE];
+    if (!hs_http_is_known(req)) {
+        hs_http_reply_json(req, 200, json_pack("{s:O}", "status", json_object_get(health, "status")));
+        json_decref(health);
+        return;
+    }
+    health = hs_app_add_devices(health, core);
+    if (hs_keys_exposure(core, hs_http_exposed_address_of(req), text) && hs_http_check_admin(req, NULL) == 0)
+        health = hs_response_warn(health, hs_warning_json("no_api_keys", NULL, "%s", text));
+    hs_http_reply_json(req, 200, health);
 }
 
 /* ---- models ---- */
