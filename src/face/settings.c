@@ -184,6 +184,11 @@ static const struct hs_setting database_rows[] = {
       .default_val = "50000",
       .unit = "entries",
       .help = "Number of entries of the audit log to keep; older ones are deleted" },
+    { .name = "database.core_dumps",
+      .type = HS_SETTING_BOOL,
+      .offset = offsetof(struct hs_database_section, core_dumps),
+      .default_val = "false",
+      .help = "Allow core dumps and debuggers, which can read the face vectors in memory; for developers" },
 };
 
 static const struct hs_setting_group groups[] = {

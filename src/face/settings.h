@@ -33,6 +33,7 @@ struct hs_database_section {
     double retention;       /* seconds; 0: without limit */
     bool audit;
     int audit_keep; /* entries */
+    bool core_dumps;
 };
 
 /* The values for hs_face_schema; see hs_settings_values. */
