@@ -150,7 +150,9 @@ static json_t *field_schema(const struct hs_field *field, enum hs_openapi_place 
     case HS_FIELD_CHOICE:
         return hs_json_with_member(typed("string"), "enum", texts(field->choices));
     case HS_FIELD_OBJECT:
-        return place == HS_OPENAPI_JSON ? typed("object") : json_text();
+        if (place != HS_OPENAPI_JSON)
+            return json_text();
+        return field->flags & HS_FIELD_NULL ? json_pack("{s:[s, s]}", "type", "object", "null") : typed("object");
     case HS_FIELD_BOX:
         return place == HS_OPENAPI_JSON ? box() : json_text();
     case HS_FIELD_PICTURE:
