@@ -594,12 +594,6 @@ static const struct hs_link_doc add_links[] = {
     { .id = "update_identity", .parameter = "name", .member = "/name" },
     { .id = "delete_identity", .parameter = "name", .member = "/name" },
     { .id = "list_embeddings", .parameter = "name", .member = "/name" },
-    { .id = "get_embedding", .parameter = "name", .member = "/name", .parameter2 = "id", .member2 = "/embedding_id" },
-    { .id = "delete_embedding",
-      .parameter = "name",
-      .member = "/name",
-      .parameter2 = "id",
-      .member2 = "/embedding_id" },
 };
 const struct hs_route_doc hs_face_doc_add = {
     .id = "add_face",
@@ -867,6 +861,9 @@ static const struct hs_object_doc vector_object = {
 static const struct hs_response_doc vector_responses[] = {
     { .status = 200, .object = &vector_object, .help = "The embedding" },
 };
+static const struct hs_link_doc embedding_links[] = {
+    { .id = "delete_embedding", .parameter = "name", .member = "/name", .parameter2 = "id", .member2 = "/id" },
+};
 const struct hs_route_doc hs_face_doc_get_embedding = {
     .id = "get_embedding",
     .tag = "gallery",
@@ -874,6 +871,7 @@ const struct hs_route_doc hs_face_doc_get_embedding = {
     .path = of_embedding,
     .query = vector_query,
     HS_RESPONSES(vector_responses),
+    HS_LINKS(embedding_links),
     .errors = identity_errors,
 };
 

@@ -86,7 +86,8 @@ static json_t *request_body(struct writer *w, const struct hs_http_route *route)
     json_t *content = json_pack("{s:o, s:o}", "multipart/form-data", body_content(w, route, HS_OPENAPI_FORM),
                                 "application/json", body_content(w, route, HS_OPENAPI_JSON));
     for (size_t i = 0; takes_one_picture(route) && i < HS_ARRAY_LEN(picture_types); i++)
-        content = hs_json_with_member(content, picture_types[i], json_object());
+        content = hs_json_with_member(content, picture_types[i],
+                                      json_pack("{s:{s:s, s:s}}", "schema", "type", "string", "format", "binary"));
     return json_pack("{s:b, s:o}", "required", 1, "content", content);
 }
 

@@ -35,13 +35,12 @@ static json_t *setting_value(const struct hs_openapi_defaults *defaults, const c
 
 static json_t *with_default(json_t *schema, const struct hs_field *field, const struct hs_openapi_defaults *defaults)
 {
-    json_t *value = field->setting       ? setting_value(defaults, field->setting)
-                    : field->default_val ? json_loads(field->default_val, JSON_DECODE_ANY, NULL)
-                                         : NULL;
-    /* A time limit of -1 means no limit, which a request cannot select. */
-    bool none = field->type == HS_FIELD_SECONDS && json_is_number(value) && !(field->flags & HS_FIELD_UNLIMITED) &&
-                json_number_value(value) < 0;
-    if (value && !none)
+    /* Generated clients send the default, which for a time limit or keep_alive is not the same as to send nothing. */
+    json_t *value = field->type == HS_FIELD_SECONDS ? NULL
+                    : field->setting                ? setting_value(defaults, field->setting)
+                    : field->default_val            ? json_loads(field->default_val, JSON_DECODE_ANY, NULL)
+                                                    : NULL;
+    if (value)
         schema = hs_json_with_member(schema, "default", json_incref(value));
     json_decref(value);
     return field->setting ? hs_json_with_member(schema, "x-setting", json_string(field->setting)) : schema;

@@ -61,7 +61,7 @@ def prepare(schema, name, place):
         return {'type': 'string', 'format': 'picture'}
     if schema.get('contentEncoding') == 'base64':
         return {'type': 'string', 'format': 'picture-base64'}
-    if schema.get('type') == 'array' and 'maxItems' in schema and schema['maxItems'] > 4:
+    if schema.get('type') == 'array' and name == 'images':
         items = schema['items']
         if place == 'json':
             items = {'anyOf': [prepare(items['anyOf'][0], '', place),
@@ -70,13 +70,11 @@ def prepare(schema, name, place):
                                                'id': {'type': ['string', 'integer']}}}]}
         else:
             items = prepare(items, '', place)
-        return {**schema, 'items': items, 'maxItems': 3}
+        return {**schema, 'items': items}
     if name in ('timeout', 'X-Request-Timeout'):  # see exclusions.toml
         return lenient({'type': 'number', 'minimum': 20, 'maximum': 86400}, place)
     if name == 'keep_alive':
-        made = lenient({'type': 'number', 'minimum': 0, 'maximum': 31536000}, place)
-        made['anyOf'].append({'const': -1})
-        return made
+        return lenient({'type': 'number', 'minimum': 0, 'maximum': 31536000}, place)
     if name in ('model', 'recognition_model'):  # other names are 404
         return lenient({'type': 'string', 'enum': [MODELS[name]]}, place) if MODELS.get(name) else schema
     if name == 'name':

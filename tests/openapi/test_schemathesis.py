@@ -13,6 +13,7 @@ from server import TREE, Server, wait_for
 
 TOOLS = os.path.join(TREE, '.deps', 'api-tools', 'bin')
 FOLDER = os.path.dirname(os.path.abspath(__file__))
+SETTINGS = {'server.max_batch': 3}  # so that longer lists are short enough to be made
 EXAMPLES = os.environ.get('HS_OPENAPI_EXAMPLES', '10')
 
 pytestmark = pytest.mark.skipif(not os.path.exists(os.path.join(TOOLS, 'schemathesis')),
@@ -52,14 +53,14 @@ def check(server, folder, models, record_property):
 
 
 def test_pose(tmp_path, record_property):
-    with Server(tmp_path) as server:
+    with Server(tmp_path, settings=SETTINGS) as server:
         wait_for(lambda: server.get('/health/ready').status == 200)
         model = server.get('/health').json()['model']
         check(server, tmp_path, {'model': model}, record_property)
 
 
 def test_face(tmp_path, record_property):
-    with FaceServer(tmp_path) as server:
+    with FaceServer(tmp_path, settings=SETTINGS) as server:
         wait_for(lambda: server.get('/health/ready').status == 200)
         for number, name in enumerate(('Ann', 'Bob')):
             server.add(name, one(number))
