@@ -205,43 +205,53 @@ static json_t *response(const char *help, int status)
     return json_pack("{s:s, s:o, s:{}}", "description", help, "headers", headers(status), "content");
 }
 
-/* Allows another object as the JSON of a response. */
-static void add_alternative(json_t *bodies, const struct hs_object_doc *object)
+/* Allows another object as the JSON of a response. Returns false if memory is short. */
+static bool add_alternative(json_t *bodies, const struct hs_object_doc *object)
 {
     json_t *before = json_incref(json_object_get(json_object_get(bodies, "application/json"), "schema"));
     json_t *both = hs_json_with_item(hs_json_with_item(json_array(), before), hs_openapi_ref(object));
-    json_object_set_new(bodies, "application/json", json_pack("{s:{s:o}}", "schema", "anyOf", both));
+    return json_object_set_new(bodies, "application/json", json_pack("{s:{s:o}}", "schema", "anyOf", both)) == 0;
+}
+
+/* Returns the responses, or NULL after freeing them if `done` is false. */
+static json_t *only_if(bool done, json_t *responses)
+{
+    if (done)
+        return responses;
+    json_decref(responses);
+    return NULL;
+}
+
+static json_t *body_of(struct writer *w, const struct hs_response_doc *doc)
+{
+    if (!doc->type && doc->object)
+        return content(w, doc->object);
+    if (doc->type && strncmp(doc->type, "image/", 6) == 0)
+        return json_object();
+    return json_pack("{s:{s:s}}", "schema", "type", doc->type ? "string" : "object");
 }
 
 /* Adds a body to the response of a status, with the help of all bodies. */
 static json_t *add_response(struct writer *w, json_t *responses, const struct hs_response_doc *doc)
 {
     char status[16], help[2 * HELP_SIZE];
+    bool done = true;
     hs_str_format(status, sizeof(status), "%d", doc->status);
     json_t *json = json_object_get(responses, status);
     if (json) {
         hs_str_format(help, sizeof(help), "%s. %s", json_string_value(json_object_get(json, "description")), doc->help);
-        json_object_set_new(json, "description", json_string(help));
+        done = json_object_set_new(json, "description", json_string(help)) == 0;
     } else {
         responses = hs_json_with_member(responses, status, response(doc->help, doc->status));
         json = json_object_get(responses, status);
     }
-    bool is_json = !doc->type;
-    json_t *body = is_json && doc->object                 ? content(w, doc->object)
-                   : is_json                              ? json_pack("{s:{s:s}}", "schema", "type", "object")
-                   : strncmp(doc->type, "image/", 6) == 0 ? json_object()
-                                                          : json_pack("{s:{s:s}}", "schema", "type", "string");
     json_t *bodies = json_object_get(json, "content");
-    if (is_json && doc->object && json_object_get(bodies, "application/json")) {
-        add_alternative(bodies, doc->object);
+    if (!doc->type && doc->object && json_object_get(bodies, "application/json")) {
         w->schemas = hs_openapi_add_object(w->schemas, doc->object);
-        json_decref(body);
-        return responses;
+        return only_if(done && add_alternative(bodies, doc->object), responses);
     }
-    if (json_object_set_new(bodies, is_json ? "application/json" : doc->type, body) == 0)
-        return responses;
-    json_decref(responses);
-    return NULL;
+    const char *type = doc->type ? doc->type : "application/json";
+    return only_if(json_object_set_new(bodies, type, body_of(w, doc)) == 0 && done, responses);
 }
 
 static json_t *error_response(struct writer *w, const struct hs_route_doc *doc, int status, const char *help)
@@ -254,30 +264,6 @@ static json_t *error_response(struct writer *w, const struct hs_route_doc *doc, 
     json_decref(json);
     return NULL;
 }
-
-static json_t *responses_json(struct writer *w, const struct hs_http_route *route)
-{
-    struct errors errors;
-    char status[16];
-    json_t *responses = json_object();
-    for (size_t i = 0; i < route->doc->response_count; i++)
-        responses = add_response(w, responses, &route->doc->responses[i]);
-    collect_errors(route, &errors);
-    for (size_t i = 0; i < errors.count; i++) {
-        hs_str_format(status, sizeof(status), "%d", errors.items[i].status);
-        json_t *json = error_response(w, route->doc, errors.items[i].status, errors.items[i].help);
-        json_t *own = json_object_get(responses, status); /* /health/ready: its own 503, or an error */
-        if (!own) {
-            responses = hs_json_with_member(responses, status, json);
-            continue;
-        }
-        add_alternative(json_object_get(own, "content"), w->app->error_object);
-        json_decref(json);
-    }
-    return responses;
-}
-
-/* ---- routes ---- */
 
 static json_t *links(const struct hs_route_doc *doc)
 {
@@ -296,6 +282,29 @@ static json_t *links(const struct hs_route_doc *doc)
     }
     return json;
 }
+
+static json_t *responses_json(struct writer *w, const struct hs_http_route *route)
+{
+    struct errors errors;
+    char status[16];
+    json_t *responses = json_object();
+    for (size_t i = 0; i < route->doc->response_count; i++)
+        responses = add_response(w, responses, &route->doc->responses[i]);
+    collect_errors(route, &errors);
+    for (size_t i = 0; i < errors.count; i++) {
+        hs_str_format(status, sizeof(status), "%d", errors.items[i].status);
+        json_t *own = json_object_get(responses, status); /* /health/ready: its own 503, or an error */
+        responses =
+            own ? only_if(add_alternative(json_object_get(own, "content"), w->app->error_object), responses)
+                : hs_json_with_member(responses, status,
+                                      error_response(w, route->doc, errors.items[i].status, errors.items[i].help));
+    }
+    if (route->doc->link_count == 0)
+        return responses;
+    return only_if(json_object_set_new(json_object_get(responses, "200"), "links", links(route->doc)) == 0, responses);
+}
+
+/* ---- routes ---- */
 
 /* Scopes are roles of a key, which OpenAPI 3.1 allows for all kinds of schemes. The empty alternative: no key is
  * needed. */
@@ -335,10 +344,7 @@ static json_t *operation(struct writer *w, const struct hs_http_route *route)
     json = with_list(json, "parameters", parameters);
     if (route->body != HS_BODY_NONE)
         json = hs_json_with_member(json, "requestBody", request_body(w, route));
-    json_t *responses = responses_json(w, route);
-    if (doc->link_count > 0)
-        hs_json_with_member(json_object_get(responses, "200"), "links", links(doc));
-    json = hs_json_with_member(json, "responses", responses);
+    json = hs_json_with_member(json, "responses", responses_json(w, route));
     return hs_json_with_member(json, "security", security(w, route));
 }
 

@@ -184,6 +184,16 @@ def test_bounds(either):
     assert checked > 20
 
 
+def test_ids_of_a_batch(either):
+    path = '/v1/pose/detect/batch' if either.document['info']['title'] == POSE else '/v1/detect/batch'
+    for value in ({}, [], 1.5, True):
+        response = either.server.post_json({'images': [b64(one(0)), {'image': b64(one(0)), 'id': value}]}, path)
+        assert response.status == 400 and 'id: must be a string or a whole number' in json.dumps(response.json())
+    for value in (None, '', 7):
+        response = either.server.post_json({'images': [{'image': b64(one(0)), 'id': value}]}, path)
+        assert response.status == 200 and response.json()['results'][0].get('id') == value
+
+
 def test_fields_of_forms(either):
     for name, path in bodies(either):
         if name in ('remove_identity', 'verify_face', 'add_face'):
