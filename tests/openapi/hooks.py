@@ -79,6 +79,8 @@ def prepare(schema, name, place):
         return lenient({'type': 'string', 'enum': [MODELS[name]]}, place) if MODELS.get(name) else schema
     if name == 'name':
         return lenient({'type': 'string', 'format': 'identity', 'minLength': 1}, place)
+    if name == 'expires_at':
+        return lenient({'type': 'string', 'enum': ['never', 'default', '2099-01-31', '2099-01-31T12:00:00Z']}, place)
     if name == 'bbox':
         return lenient({'enum': BOXES}, place) if place == 'json' else {'enum': [json.dumps(box) for box in BOXES]}
     if schema.get('contentMediaType') == 'application/json':

@@ -87,7 +87,7 @@ def test_document(either):
 
 @pytest.mark.parametrize('program', [BINARY, FACE])
 def test_command_prints_the_same(program, sim, face, tmp_path):
-    """But for the defaults, which are those of the settings."""
+    """The defaults are those of the settings."""
     server = sim if program == BINARY else face
     printed = json.loads(run(tmp_path, 'openapi', program=program).stdout)
     assert printed == server.get('/openapi.json').json()
@@ -131,7 +131,7 @@ def value_of(field, schema):
     if field in ('model', 'recognition_model'):
         return None
     special = {'bbox': [200, 120, 140, 140], 'metadata': {'a': 1}, 'name': 'Somebody', 'gate': 'standard',
-               'keep_alive': -1, 'timeout': 50, 'dry_run': True}
+               'keep_alive': -1, 'timeout': 50, 'dry_run': True, 'expires_at': 'never'}
     if field in special:
         return special[field]
     kind = schema.get('anyOf', [schema])[0]
