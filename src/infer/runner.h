@@ -140,8 +140,8 @@ bool hs_runner_any_leaked(void);
  * loader's next attempt loads the model. */
 void hs_runner_preload(struct hs_runner *runner);
 
-/* Waits until no load is under way. Returns 0 if the model is loaded, else the error of the load;
- * HS_ETIMEOUT at the deadline. */
+/* Waits until no load is under way. Returns 0 if the model is loaded, or was loaded meanwhile; else
+ * the error of the load; HS_ETIMEOUT at the deadline. */
 int hs_runner_wait_loaded(struct hs_runner *runner, int64_t deadline_ns, struct hs_error *err);
 
 /* Changes options.keep_alive_s. */

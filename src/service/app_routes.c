@@ -195,6 +195,9 @@ void hs_app_post_load(struct hs_http_request *req)
         return;
     int r = hs_model_cache_ref(cache, pack->name, hs_http_deadline_ns(req), &pool, &err);
     if (r == 0) {
+        /* As a request does, else the keep-alive time of an earlier request would unload the model again. */
+        const struct hs_app_core *core = hs_http_context(req);
+        hs_model_pool_set_keep_alive(pool, core->common->model.keep_alive);
         hs_model_pool_preload(pool);
         r = hs_model_pool_wait_loaded(pool, hs_http_deadline_ns(req), &err);
     }
