@@ -20,6 +20,10 @@ enum {
 int hs_face_open_gallery(const struct hs_database_section *settings, unsigned flags, struct hs_gallery **ret_gallery,
                          struct hs_gallery_opened *ret_opened, struct hs_error *err);
 
+/* Writes the name of the user who runs a command, for the audit log: "cli:1000". */
+enum { HS_FACE_CLI_ACTOR_SIZE = 32 };
+void hs_face_cli_actor(char ret_name[HS_FACE_CLI_ACTOR_SIZE]);
+
 struct hs_face_maintenance;
 
 /* Borrowed for the lifetime of the object, except `opened`, which is copied. */
