@@ -418,6 +418,8 @@ int hs_face_open_gallery(const struct hs_database_section *settings, unsigned fl
         .encrypt = flags & HS_FACE_ENCRYPT && settings->encryption_key[0],
     };
     struct hs_error why;
+    if (!settings->core_dumps)
+        hs_mem_forbid_dumps();
     int r = options.must_exist ? 0 : hs_dir_make_parent(settings->db_file, &why);
     if (r < 0)
         return hs_error_set(err, r,

@@ -192,6 +192,11 @@ static const struct hs_setting database_rows[] = {
       .help = "Key that encrypts the face vectors of the gallery: the absolute path of a file of mode 0600, or "
               "credential:NAME (LoadCredential of systemd); empty: no encryption. `hailo-face db key generate FILE` "
               "makes a key; without it the gallery cannot be opened again" },
+    { .name = "database.core_dumps",
+      .type = HS_SETTING_BOOL,
+      .offset = offsetof(struct hs_database_section, core_dumps),
+      .default_val = "false",
+      .help = "Allow core dumps and debuggers, which can read the face vectors in memory; for developers" },
 };
 
 static const struct hs_setting_group groups[] = {
