@@ -16,7 +16,7 @@ import pytest
 
 from certificates import Authority
 from faces import NO_FACES, FaceServer, one
-from server import TREE, Server, png, wait_for
+from server import FACE, TREE, Server, png, run, wait_for
 
 DEPLOY = os.path.join(TREE, 'deploy')
 EXAMPLE = os.path.join(DEPLOY, 'prometheus', 'prometheus.yml')
@@ -182,6 +182,21 @@ def test_stages_of_a_face(make_face):
     assert total(text, 'hailo_stage_duration_seconds_count', stage='database') >= 1
     assert total(text, 'hailo_gallery_embeddings', use='usable') == 1
     assert total(text, 'hailo_gallery_disk_free_bytes') > 0 and total(text, 'hailo_gallery_failing') == 0
+
+
+def test_expiry_and_encryption(make_face, tmp_path):
+    key = tmp_path / 'key'
+    run(tmp_path, 'db', 'key', 'generate', str(key), program=FACE)
+    face = make_face(settings={'database.encryption_key': key})
+    face.add('Ann', one(0))
+    face.add('Bob', one(1), expires_at=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 2)))
+    assert total(scrape(face), 'hailo_gallery_encrypted') == 1
+    assert total(scrape(face), 'hailo_gallery_expiries_total') == 0
+    face.stop()
+    time.sleep(2)
+    face = make_face(settings={'database.encryption_key': key})
+    wait_for(lambda: total(scrape(face), 'hailo_gallery_expiries_total', result='erased') == 1)
+    wait_for(lambda: total(scrape(face), 'hailo_gallery_identities') == 1)
 
 
 def test_refusals_by_reason(make_server, script, picture):
