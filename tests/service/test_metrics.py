@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -182,6 +183,21 @@ def test_stages_of_a_face(make_face):
     assert total(text, 'hailo_stage_duration_seconds_count', stage='database') >= 1
     assert total(text, 'hailo_gallery_embeddings', use='usable') == 1
     assert total(text, 'hailo_gallery_disk_free_bytes') > 0 and total(text, 'hailo_gallery_failing') == 0
+
+
+def test_reloads_are_counted(tmp_path):
+    path = tmp_path / 'settings.yaml'
+    path.write_text('logging: {level: info}\n', encoding='utf-8')
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # children of nohup would ignore it
+    try:
+        with Server(tmp_path, arguments=['--config', str(path)]) as server:
+            for text, result in (('logging: {level: debug}\n', 'applied'), ('logging: {level: loud}\n', 'failed')):
+                path.write_text(text, encoding='utf-8')
+                server.process.send_signal(signal.SIGHUP)
+                wait_for(lambda: total(scrape(server), 'hailo_reloads_total', result=result) == 1)
+            assert total(scrape(server), 'hailo_reloads_total') == 2
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_expiry_and_encryption(make_face, tmp_path):
