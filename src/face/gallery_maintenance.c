@@ -223,6 +223,12 @@ static void purge_expired(struct hs_face_maintenance *maintenance)
     hs_gallery_backups_destroy(purged);
 }
 
+enum { EXPIRY_ERASED, EXPIRY_FAILED };
+static const char *const expiry_names[] = { [EXPIRY_ERASED] = "erased", [EXPIRY_FAILED] = "failed" };
+HS_COUNTERS(hs_face_expiries, "hailo_gallery_expiries_total",
+            "People who were erased because their retention time was over, and attempts that failed.", "result",
+            expiry_names);
+
 static void expire(struct hs_face_maintenance *maintenance)
 {
     static const struct hs_audit_actor actor = { .name = "retention" };
@@ -232,8 +238,11 @@ static void expire(struct hs_face_maintenance *maintenance)
     char people[40];
     if (o->retention_s > 0 || hs_gallery_has_expiry(o->gallery)) {
         hs_audit_act_as(&actor);
-        if (hs_gallery_expire(o->gallery, read_clock(maintenance), o->retention_s, &expired, &err) < 0)
+        if (hs_gallery_expire(o->gallery, read_clock(maintenance), o->retention_s, &expired, &err) < 0) {
+            hs_count(&hs_face_expiries, EXPIRY_FAILED);
             hs_log_warning("expired people cannot be erased: %s", err.message);
+        }
+        hs_count_several(&hs_face_expiries, EXPIRY_ERASED, (uint64_t) expired.identities);
         if (expired.identities)
             hs_log_info("erased %s whose retention time is over", hs_face_count_people(expired.identities, people));
         if (expired.in_files)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/metrics.h"
 #include "face/index.h"
 #include "face/settings.h"
 #include "gallery/gallery.h"
@@ -51,6 +52,9 @@ struct hs_face_maintenance_status {
     uint64_t disk_bytes, disk_free_bytes;      /* of the file system that holds the gallery; 0: unknown */
     char read_error[HS_ERROR_MESSAGE_SIZE];    /* error that kept the gallery from being read into the index */
 };
+
+/* Expiries by their result, of all galleries of the process. */
+extern struct hs_counters hs_face_expiries;
 
 /* Creates the object, without starting the thread. Caller frees with hs_face_maintenance_destroy. */
 int hs_face_maintenance_create(const struct hs_face_maintenance_options *options,

@@ -11,15 +11,13 @@
 #include "http/server.h"
 #include "service/app_routes.h"
 #include "service/process_metrics.h"
+#include "service/server_reload.h"
 
 enum { METRICS_MAX = 4 << 20 };
 
 /* Counters of other modules: add a line for each HS_COUNTERS. */
 static const struct hs_counters *const counters[] = {
-    &hs_http_refusals,
-    &hs_http_handshakes,
-    &hs_http_errors,
-    &hs_device_errors,
+    &hs_http_refusals, &hs_http_handshakes, &hs_http_errors, &hs_device_errors, &hs_server_reloads,
 };
 
 #define GAUGE(name, help) { "hailo_" name, help, HS_METRIC_GAUGE, false }
