@@ -290,9 +290,9 @@ def stops_in_time(machine):
 def secrets_come_from_credentials(machine):
     """The service's user cannot read the key itself; systemd passes it."""
     etc = machine.root / 'etc/hailo'
-    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '99',
-                    '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', str(etc / 'tls.key'),
-                    '-out', str(etc / 'tls.crt')], check=True, capture_output=True)
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+                    '-days', '99', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost',
+                    '-keyout', str(etc / 'tls.key'), '-out', str(etc / 'tls.crt')], check=True, capture_output=True)
     (etc / 'tls.key').chmod(0o600)
     page, drop_in = etc / 'hailo-pose.yaml', machine.root / 'etc/systemd/system/hailo-pose.service.d/secrets.conf'
     before = page.read_text() if page.exists() else ''
@@ -340,9 +340,9 @@ def no_model_is_not_a_failure(machine):
 
 def journal_is_clean(machine):
     """Lines of warnings and errors that no check has caused."""
-    expected = re.compile('Anyone who can reach|confidence_threshold: 7|the configuration has 1 error|Failed to kill control group|'
-                          'Not reloaded|Watchdog timeout|Killing process|'
-                          'Main process exited|Failed with result|killed, status|models ready: |SIGABRT|SIGKILL|status=(9|6)/')
+    expected = re.compile('Anyone who can reach|confidence_threshold: 7|the configuration has 1 error|Not reloaded|'
+                          'Failed to kill control group|Watchdog timeout|Killing process|Main process exited|'
+                          'Failed with result|killed, status|models ready: |SIGABRT|SIGKILL|status=(9|6)/')
     for service in SERVICES:
         lines = [line for line in machine.journal(service, '-p', 'warning').splitlines() if not expected.search(line)]
         assert not lines, f'{service}:\n' + '\n'.join(lines)
@@ -387,7 +387,8 @@ def main():
         sys.exit(1)
     finally:
         if arguments.shell and machine.leader:
-            subprocess.run(['nsenter', '-t', str(machine.leader), '-m', '-u', '-i', '-n', '-p', '--', 'bash'], check=False)
+            subprocess.run(['nsenter', '-t', str(machine.leader), '-m', '-u', '-i', '-n', '-p', '--', 'bash'],
+                           check=False)
         machine.kill()
 
 
