@@ -29,7 +29,8 @@ stress() {
     local sanitized=$build/../build-address
     test -f "$sanitized/build.ninja" ||
         meson setup "$sanitized" -Db_sanitize=address,undefined -Db_lundef=false > /dev/null || return 1
-    ninja --quiet -C "$sanitized" programs && tests/hostile/stress.py --seconds 600 --build "$sanitized"
+    ninja --quiet -C "$sanitized" programs && tests/hostile/stress.py --seconds 600 --build "$sanitized" &&
+        tests/hostile/stress.py --seconds 120 --tls --build "$sanitized"
 }
 
 # Fails each call of the C library that a request causes, one at a time.

@@ -10,7 +10,7 @@
 
 /* A change holds the lock of the file for some 10 ms. The pause lets other processes begin a change in between: they
  * poll the lock. */
-enum { BATCH = 128, PAUSE_MS = 5 };
+enum { BATCH = 256, PAUSE_MS = 5 };
 
 /* ---- stored vectors ---- */
 
@@ -111,6 +111,8 @@ static int begin_in_txn(struct hs_gallery *gallery, const struct hs_crypt_key *k
 {
     sqlite3 *db = gallery->writer->db;
     int64_t number;
+    hs_audit_draft(gallery, "begin_encryption");
+    hs_audit_text(gallery, "key", key->id);
     int r = hs_gallery_keys_load(gallery->keys, db, err);
     if (r == 0)
         r = hs_sql_int(db, "SELECT coalesce(max(number), 0) FROM keys", &number, err);
@@ -155,6 +157,9 @@ static int remove_slots_in_txn(struct hs_gallery *gallery, const char *key_id, i
     r = hs_sql_int(db, sql, ret_removed, err);
     if (r < 0 || *ret_removed == 0)
         return r;
+    hs_audit_draft(gallery, "remove_former_keys");
+    hs_audit_text(gallery, "key", key_id);
+    hs_audit_number(gallery, "count", *ret_removed);
     hs_str_format(sql, sizeof(sql), "DELETE FROM keys WHERE slot < %lld", (long long) slot);
     r = hs_sql_exec(db, sql, err);
     return r < 0 ? r : count_change(gallery, err);
@@ -208,6 +213,8 @@ static int convert_batch(struct conversion *conversion, bool *ret_more, struct h
         r = hs_gallery_convert_some(gallery->keys, gallery->writer->db, conversion->number, &last, BATCH, &seen, &done,
                                     err);
     bool changed = done.vectors > conversion->done.vectors;
+    hs_audit_draft(gallery, conversion->number ? "encrypt" : "decrypt");
+    hs_audit_number(gallery, "embeddings", done.vectors - conversion->done.vectors);
     if (r == 0 && changed)
         r = count_change(gallery, err);
     r = hs_gallery_end(gallery, r, changed, err);
@@ -229,6 +236,7 @@ static int remove_data_keys(struct conversion *conversion, struct hs_error *err)
     int r = hs_gallery_begin(gallery, err);
     if (r < 0)
         return r;
+    hs_audit_draft(gallery, "remove_data_keys");
     r = check_number(conversion, err);
     hs_str_format(sql, sizeof(sql), "SELECT count(*) FROM keys WHERE number <> %lld", (long long) conversion->number);
     if (r == 0)
@@ -294,6 +302,7 @@ static int end_in_txn(struct hs_gallery *gallery, bool *ret_continued, struct hs
     *ret_continued = gallery->data_key == 0;
     if (*ret_continued)
         return 0;
+    hs_audit_draft(gallery, "end_encryption");
     int r = set_data_key(gallery->writer->db, 0, err);
     return r < 0 ? r : count_change(gallery, err);
 }
@@ -386,6 +395,8 @@ static int rotate_in_txn(struct rotation *rotation, bool new_data_key, struct hs
     if (rotation->gallery->data_key == 0)
         return hs_error_set(err, HS_EINVAL, "the gallery is not encrypted. `hailo-face db encrypt` encrypts it");
     rotation->number = rotation->gallery->data_key;
+    hs_audit_draft(rotation->gallery, new_data_key ? "rotate_data_key" : "rotate_key");
+    hs_audit_text(rotation->gallery, "key", rotation->new.bytes ? rotation->new.id : rotation->old.id);
     int r = hs_gallery_keys_load(rotation->gallery->keys, rotation->gallery->writer->db, err);
     if (r == 0)
         r = prepare_slots(rotation, &slot, &new_slot, err);

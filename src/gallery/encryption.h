@@ -11,7 +11,7 @@
 
 #include "gallery/gallery.h"
 
-/* The number of vectors processed and the total. Called about every hundred vectors, outside of a change. */
+/* The number of vectors processed and the total. Called after each change. */
 typedef void (*hs_gallery_progress)(void *arg, int64_t done, int64_t total);
 
 struct hs_gallery_converted {

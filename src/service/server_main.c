@@ -15,12 +15,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/origin.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "preflight/host.h"
 #include "service/app.h"
 #include "service/certificate.h"
+#include "service/keys.h"
 #include "service/notify.h"
 #include "service/server_reload.h"
 
@@ -175,6 +175,7 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     };
     if (gethostname(ret->access.machine, sizeof(ret->access.machine) - 1) < 0)
         ret->access.machine[0] = '\0';
+    ret->auth = core->auth;
     if (core->app->configure_http)
         core->app->configure_http(core, ret);
 }
@@ -286,20 +287,12 @@ static int wait_for_end(struct service *service)
             return number;
         for (size_t i = 0; i < core->cache_count; i++)
             hs_model_pool_watch(hs_app_core_pool(core, i));
+        hs_keys_watch(core);
         if (must_end(service->reload.current))
             return 0;
         feed_watchdog(service);
         send_status(service);
     }
-}
-
-/* API keys do not exist yet, so only the network limits access. */
-static void warn_if_open(const struct hs_http_server *server, const char *exposure_warning)
-{
-    const char *address = hs_http_exposed_address(server);
-    if (address)
-        hs_log_warning("Anyone who can reach %s can %s. To limit access, set server.host; see docs/api.md", address,
-                       exposure_warning);
 }
 
 /* Scripts wait for these lines, so they go to standard output at every log level. */
@@ -345,9 +338,13 @@ static int start(struct service *service, struct hs_app_core *core)
     struct hs_http_server *server;
     struct hs_tls_context *tls;
     struct hs_error err;
+    if (hs_keys_open(core, &err) < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     http_options(core, &options);
     options.inherited = service->inherited->items;
     options.inherited_count = service->inherited->count;
+    if (options.inherited_count > 0)
+        hs_log_info("Using the sockets of systemd instead of server.host, server.port and server.redirect_port");
     if (hs_certificate_load(&core->common->server, &tls, &err) < 0 ||
         hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
@@ -378,7 +375,7 @@ static int serve(struct service *service)
     announce(server);
     hs_app_core_names(core, names, sizeof(names));
     hs_log_info("Serving %s on %s", names, hs_model_pool_first(hs_app_core_pool(core, 0))->device);
-    warn_if_open(server, core->app->exposure_warning);
+    hs_keys_log_start(core, server);
     hs_certificate_register(&service->certificate, &core->reload);
     hs_server_reload_init(&service->reload);
     hs_notify("READY=1");

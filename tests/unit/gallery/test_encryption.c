@@ -18,7 +18,7 @@
 #include "gallery/export.h"
 #include "gallery/files.h"
 
-enum { MANY = 300 }; /* more than two batches of a conversion */
+enum { BATCH = 256, MANY = 600 }; /* more than two batches of a conversion */
 
 struct key {
     char path[128], id[HS_CRYPT_ID_SIZE];
@@ -529,6 +529,44 @@ static void test_left_behind(void **state)
     hs_gallery_close(command);
 }
 
+/* ---- the audit log ---- */
+
+static int append_entry(void *arg, const struct hs_audit_entry *entry)
+{
+    struct hs_buf *text = arg;
+    hs_buf_append(text, entry->text, entry->len);
+    return hs_buf_append(text, "\n", 1);
+}
+
+/* Each step has an entry, with the id of the key, and no change is without one. */
+static void test_audit_log(void **state)
+{
+    struct fixture *f = *state;
+    const struct key key = make_key(f, "key"), next = make_key(f, "next");
+    struct hs_gallery_converted done;
+    struct hs_audit_report report;
+    struct hs_buf text;
+    char id[HS_CRYPT_ID_SIZE];
+    add(fixture_open(f), "a", 1);
+    assert_int_equal(hs_gallery_encrypt(open_with(f, &key), NULL, NULL, &done, NULL), 0);
+    assert_int_equal(hs_gallery_rotate_key(f->gallery, next.path, true, NULL, NULL, id, &done, NULL), 0);
+    assert_int_equal(hs_gallery_decrypt(open_with(f, &next), NULL, NULL, &done, NULL), 0);
+    hs_buf_init(&text, 1 << 20);
+    assert_int_equal(hs_audit_for_each(f->gallery, 0, append_entry, &text, NULL), 0);
+    const char *log = hs_buf_str(&text);
+    static const char *const actions[] = { "begin_encryption", "\"encrypt\"",        "rotate_data_key",
+                                           "remove_data_keys", "remove_former_keys", "end_encryption",
+                                           "\"decrypt\"" };
+    for (size_t i = 0; i < HS_ARRAY_LEN(actions); i++)
+        assert_non_null(strstr(log, actions[i]));
+    assert_null(strstr(log, "\"action\":\"change\""));
+    assert_non_null(strstr(log, key.id));
+    assert_non_null(strstr(log, next.id));
+    hs_buf_finish(&text);
+    assert_int_equal(hs_audit_verify(f->gallery, 0, &report, NULL), 0);
+    assert_int_equal(report.broken + report.gaps + report.unlogged, 0);
+}
+
 /* ---- processes that are killed ---- */
 
 enum work { ENCRYPT, DECRYPT, REENCRYPT, NEW_KEY, WORKS };
@@ -597,7 +635,7 @@ static void test_killed(void **state)
         assert_string_equal(f->opened.set_aside, "");
         assert_int_equal(run_work(f->gallery, work, next.path, NULL, NULL, &done), 0);
         assert_true(done.continued);
-        assert_int_equal(done.vectors, MANY - (batches == 3 ? MANY : batches * 128));
+        assert_int_equal(done.vectors, MANY - (batches == 3 ? MANY : batches * BATCH));
         assert_many(f->gallery, MANY);
         assert_state(f->gallery, work != DECRYPT, work != DECRYPT, work == DECRYPT ? "" : key.id,
                      work == NEW_KEY ? next.id : "");
@@ -708,6 +746,7 @@ int main(void)
         GALLERY_TEST(test_new_key),
         GALLERY_TEST(test_new_data_key),
         GALLERY_TEST(test_left_behind),
+        GALLERY_TEST(test_audit_log),
         cmocka_unit_test(test_killed),
         GALLERY_TEST(test_restore),
         GALLERY_TEST(test_restore_of_another_gallery),
