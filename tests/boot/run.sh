@@ -34,6 +34,7 @@ parse_arguments() {
         shift
     done
     [[ $suite =~ ^[a-z]+$ ]] || fail "no Debian suite: $suite"
+    own_suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 }
 
 check_host() {
@@ -61,18 +62,31 @@ make_system() {
     copy_network_settings
     say "apt: systemd and libraries of the programs"
     chroot "$root" apt-get -qq update > "$work/apt.log" 2>&1 || skip "no packages for $suite: $(tail -1 "$work/apt.log")"
-    chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends systemd \
-        systemd-sysv dbus udev curl fonts-dejavu-core $(library_packages) \
+    local names=(systemd systemd-sysv dbus udev curl fonts-dejavu-core)
+    test "$suite" != "$own_suite" || mapfile -t -O ${#names[@]} names < <(library_packages)
+    chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${names[@]}" \
         > "$work/apt.log" 2>&1 || { tail -n 20 "$work/apt.log" >&2; fail 'apt failed'; }
     rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
     mkdir -p "$(dirname "$system")"
     mv "$root" "$system"
 }
 
+# Copies the libraries that the programs lack: another release has some of them in another version.
+copy_libraries() {
+    test "$suite" != "$own_suite" || return 0
+    mkdir -p "$root/usr/local/lib"
+    local name file
+    ldd "$build/hailo-pose" "$build/hailo-face" | awk '$2 == "=>" && $3 ~ "^/" { print $1, $3 }' | sort -u |
+        while read -r name file; do
+            test -e "$root/usr/lib/$(uname -m)-linux-gnu/$name" || cp -L "$file" "$root/usr/local/lib/"
+        done
+}
+
 install_programs() {
     DESTDIR=$root meson install --quiet --no-rebuild -C "$build" > "$work/install.log" 2>&1 ||
         { tail -n 20 "$work/install.log" >&2; fail 'meson install failed'; }
     test -x "$root/usr/local/bin/hailo-pose" || fail "$build is not configured with -Dprefix=/usr/local"
+    copy_libraries
     chroot "$root" ldconfig
     local name
     for name in hailo-pose hailo-face; do
