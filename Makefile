@@ -84,8 +84,14 @@ uninstall:
 	        fish/vendor_completions.d/$$name.fish; done
 	@echo 'Removed from $(DESTDIR)$(PREFIX). Models, settings and galleries are kept.'
 
+# Packages of this Debian release in build-deb; ARGS="--arch arm64" for another machine.
+deb:
+	@tools/setup.sh packages tools/packages-deb.txt
+	@tools/setup.sh openvino
+	@tools/deb.sh $(ARGS)
+
 clean:
-	rm -rf $(BUILD) demo-out
+	rm -rf $(BUILD) build-deb demo-out
 
 distclean: clean
 	rm -rf .deps
@@ -102,8 +108,9 @@ help:
 	@echo 'make bench-devices   measure batches, failing devices and many clients (some minutes)'
 	@echo 'make install   install to PREFIX ($(PREFIX)), below DESTDIR if it is set'
 	@echo 'make uninstall remove the installed files'
+	@echo 'make deb       build Debian packages of both services (docs/install.md)'
 	@echo 'make setup     install the Debian packages and the OpenVINO runtime only'
-	@echo 'make clean     remove $(BUILD) and demo-out; make distclean also removes the downloads in .deps'
+	@echo 'make clean     remove $(BUILD), build-deb and demo-out; make distclean also removes the downloads in .deps'
 
-.PHONY: all setup configure data data-face demo check check-slow format check-arm64 run run-pose run-face bench bench-devices install uninstall clean distclean help
+.PHONY: all setup configure data data-face demo check check-slow format check-arm64 run run-pose run-face bench bench-devices install uninstall deb clean distclean help
 .NOTPARALLEL:

@@ -2,13 +2,13 @@
 # Runs the tests that are too slow for every change: an hour or two on two cores. Prints the measurements of each test.
 # The exit code is 0 only if all tests pass.
 #
-#   tools/check_slow.sh BUILD [NAME…]    names: answers kills stress failures soak memory proxies mutation
+#   tools/check_slow.sh BUILD [NAME…]    names: answers kills stress failures soak memory boot proxies mutation
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
 build=$(cd "${1:?which build folder?}" && pwd) || exit 2
 shift
-test $# -gt 0 || set -- answers kills stress failures soak memory proxies mutation
+test $# -gt 0 || set -- answers kills stress failures soak memory boot proxies mutation
 export HS_BIN=$build/hailo-pose HS_MODELS_DIR=${HS_MODELS_DIR:-$PWD/.deps/models}
 export TBB_ENABLE_SANITIZERS=1 ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1:use_sigaltstack=0
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
@@ -29,7 +29,8 @@ stress() {
     local sanitized=$build/../build-address
     test -f "$sanitized/build.ninja" ||
         meson setup "$sanitized" -Db_sanitize=address,undefined -Db_lundef=false > /dev/null || return 1
-    ninja --quiet -C "$sanitized" programs && tests/hostile/stress.py --seconds 600 --build "$sanitized"
+    ninja --quiet -C "$sanitized" programs && tests/hostile/stress.py --seconds 600 --build "$sanitized" &&
+        tests/hostile/stress.py --seconds 120 --tls --build "$sanitized"
 }
 
 # Fails each call of the C library that a request causes, one at a time.
@@ -47,6 +48,13 @@ memory() {
     tests/hostile/memory.py --device cpu --limit-mb 400 || status=1
     tests/hostile/memory.py --device cpu --workers 21 --limit-mb 900 || status=1
     return $status
+}
+
+# Boots a Debian with systemd twice: start, sandbox, reload, watchdog, kills, limits. Skipped without root or nspawn.
+boot() {
+    local code=0
+    tests/boot/run.sh "$build" || code=$?
+    test "$code" = 0 || test "$code" = 77
 }
 
 proxies() {

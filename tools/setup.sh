@@ -9,6 +9,7 @@
 #   tools/setup.sh configure BUILD PREFIX [MESON-ARGUMENT…]
 #                                      the build folder; repeated if this tree was moved or PREFIX has changed
 #   tools/setup.sh prefix BUILD        prints the prefix of a build folder
+#   tools/setup.sh api_tools           the programs of tools/openapi.lock in .deps/api-tools, for tests/openapi
 #   tools/setup.sh samples             sample pictures in .deps/samples
 #   tools/setup.sh weights PROGRAM     PROGRAM's default weights in .deps/models
 #   tools/setup.sh face PROGRAM        the same for hailo-face; only prints a warning if they are not available
@@ -176,6 +177,25 @@ setup_openvino() { # [MACHINE FOLDER]
     mv "$work/openvino" "$target"
 }
 
+# ---- programs in Python ----------------------------------------------------------------------------------------------
+
+install_api_tools() { # FOLDER
+    "$1/bin/python" -m pip --disable-pip-version-check --quiet --no-cache-dir install --retries 8 --no-deps \
+        --only-binary=:all: --require-hashes -r "$tree/tools/openapi.lock"
+}
+
+# A virtual environment contains its own path, so it is made in its final place; the stamp is written last.
+setup_api_tools() {
+    local target=$deps/api-tools stamp
+    stamp="$(sha256sum < "$tree/tools/openapi.lock") $("$python" -V) $target"
+    test "$(cat "$target/.stamp" 2> /dev/null)" != "$stamp" || return 0
+    say "installing the programs for tests/openapi"
+    rm -rf "$target"
+    "$python" -m venv "$target" || fail "cannot make a virtual environment; install the package python3-venv"
+    retry install_api_tools "$target" || fail "cannot install the programs of tools/openapi.lock. $network_hint"
+    echo "$stamp" > "$target/.stamp"
+}
+
 # ---- the build folder -----------------------------------------------------------------------------------------------
 
 # Prints meson's output only if it fails.
@@ -280,7 +300,7 @@ logged=no
 test -z "${HS_SETUP_LOG:-}" || test -t 1 || log_output "$HS_SETUP_LOG"
 
 case "${1:-}" in
-    packages | openvino | configure | samples) "setup_$1" "${@:2}" ;;
+    packages | openvino | configure | samples | api_tools) "setup_$1" "${@:2}" ;;
     prefix) get_prefix "${2:?which build folder?}" ;;
     weights | face) "setup_$1" "${2:?which program?}" ;;
     *) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \?//' >&2; exit 2 ;;

@@ -4,23 +4,44 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/str.h"
 
 /* A line is at most PIPE_BUF, so that lines of several processes in one pipe do not mix. */
-enum { LINE_SIZE = 4096, MESSAGE_SIZE = 2560, FIELDS_SIZE = 1280, VALUE_SIZE = 264 };
+enum { PREFIX_LEN = 3, LINE_SIZE = 4096 - PREFIX_LEN, MESSAGE_SIZE = 2560, FIELDS_SIZE = 1280, VALUE_SIZE = 264 };
 
 static _Atomic(const char *) program_name = "hailo";
 static _Atomic enum hs_log_level min_level = HS_LOG_INFO;
 static _Atomic enum hs_log_format line_format = HS_LOG_TEXT;
 
+static atomic_bool to_journal; /* stderr is a stream of the journal */
+
 static const char *const level_names[] = { "DEBUG", "INFO", "WARNING", "ERROR" };
+
+/* The journal reads the level from this prefix (sd-daemon(3)) and removes it. */
+static const char *const journal_prefixes[] = { "<7>", "<6>", "<4>", "<3>" };
+
+/* JOURNAL_STREAM has device and inode of the stream (systemd.exec(5)). Without this check, a service whose output is
+ * redirected to a file would write the prefix there. */
+static bool is_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char own[64];
+    struct stat st;
+    if (!stream || fstat(fd, &st) < 0)
+        return false;
+    snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+    return strcmp(stream, own) == 0;
+}
 
 void hs_log_setup(const char *program, enum hs_log_level level, enum hs_log_format format)
 {
+    atomic_store(&to_journal, is_journal(STDERR_FILENO));
     atomic_store(&program_name, program);
     atomic_store(&min_level, level);
     atomic_store(&line_format, format);
@@ -29,6 +50,11 @@ void hs_log_setup(const char *program, enum hs_log_level level, enum hs_log_form
 enum hs_log_format hs_log_get_format(void)
 {
     return atomic_load(&line_format);
+}
+
+const char *hs_log_journal_prefix(enum hs_log_level level)
+{
+    return atomic_load(&to_journal) ? journal_prefixes[level] : "";
 }
 
 /* Copies text with control characters and bytes that are not UTF-8 escaped; if quoted, as in JSON, and also quotes and
@@ -125,10 +151,13 @@ __attribute__((format(printf, 5, 0))) static size_t write_line(char ret_line[LIN
 __attribute__((format(printf, 4, 0))) static void log_line(enum hs_log_level level, const struct hs_log_field *fields,
                                                            size_t count, const char *format, va_list args)
 {
-    char line[LINE_SIZE];
+    char line[PREFIX_LEN + LINE_SIZE];
     if (level < atomic_load(&min_level))
         return;
-    size_t len = write_line(line, level, fields, count, format, args);
+    const char *prefix = hs_log_journal_prefix(level);
+    size_t len = strlen(prefix);
+    memcpy(line, prefix, len);
+    len += write_line(line + len, level, fields, count, format, args);
     /* One write per line, so that lines of several threads do not mix. A full or closed stderr cannot be reported. */
     if (write(STDERR_FILENO, line, len) < 0)
         return;

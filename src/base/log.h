@@ -1,5 +1,5 @@
-/* Logs to stderr, one line per message, as text or as JSON. The code that handles an error logs it, once; library code
- * returns errors instead. Never log the name of a person. Any thread. */
+/* Logs to stderr, one line per message, as text or as JSON; in systemd's journal with the line's level. The code that
+ * handles an error logs it, once; library code returns errors instead. Never log the name of a person. Any thread. */
 #ifndef HS_BASE_LOG_H
 #define HS_BASE_LOG_H
 
@@ -14,6 +14,10 @@ enum hs_log_format { HS_LOG_TEXT, HS_LOG_JSON };
  * "hailo", INFO and text. */
 void hs_log_setup(const char *program, enum hs_log_level level, enum hs_log_format format);
 enum hs_log_format hs_log_get_format(void);
+
+/* Returns "<3>" for HS_LOG_ERROR and so on if stderr was the journal at hs_log_setup, which removes this beginning of a
+ * line and stores the level; else "". For lines that are written to stderr without this log. */
+const char *hs_log_journal_prefix(enum hs_log_level level);
 
 enum hs_log_field_kind { HS_LOG_STRING, HS_LOG_INTEGER, HS_LOG_DECIMAL };
 

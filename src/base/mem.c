@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 bool hs_array_reserve(void *items, size_t *capacity, size_t need, size_t item_size)
@@ -28,6 +30,14 @@ void hs_mem_free_wiped(void *data, size_t size)
     if (data)
         sodium_memzero(data, size);
     free(data);
+}
+
+void hs_mem_forbid_dumps(void)
+{
+    setrlimit(RLIMIT_CORE, &(struct rlimit) { 0 });
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    prctl(PR_SET_DUMPABLE, 0);
+#endif
 }
 
 int64_t hs_mem_resident(void)

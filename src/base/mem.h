@@ -36,6 +36,12 @@ bool hs_array_reserve(void *items, size_t *capacity, size_t need, size_t item_si
  * memory. */
 void hs_mem_free_wiped(void *data, size_t size);
 
+/* Keeps the memory of this process, which holds face embeddings, out of core dumps, and out of reach of other processes
+ * of the same user (ptrace, /proc/PID/mem): RLIMIT_CORE is not enough, because a handler in kernel.core_pattern, such
+ * as apport, may ignore it. A user with CAP_SYS_PTRACE can still read it. Does not apply to builds with a sanitizer,
+ * which traces its own process. */
+void hs_mem_forbid_dumps(void);
+
 /* Returns the resident set size of this process in bytes; 0 if it is unknown. Any thread. */
 int64_t hs_mem_resident(void);
 

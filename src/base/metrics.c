@@ -22,6 +22,23 @@ static unsigned long long load(const atomic_ullong *value)
     return atomic_load_explicit(value, memory_order_relaxed);
 }
 
+/* ---- Counters ---- */
+
+const char *const hs_error_code_names[HS_ERROR_CODES] = {
+#define ERROR_NAME(name, value, text, http, recovery) text,
+    HS_STATUS_MAP(ERROR_NAME)
+#undef ERROR_NAME
+};
+
+void hs_count_error(struct hs_counters *counters, int code)
+{
+    const char *name = hs_status_name(code);
+    for (size_t i = 0; code != 0 && i < HS_ERROR_CODES; i++) {
+        if (strcmp(hs_error_code_names[i], name) == 0)
+            hs_count(counters, i);
+    }
+}
+
 /* ---- Histograms ---- */
 
 void hs_histogram_record(struct hs_histogram *histogram, int64_t duration_ns)

@@ -59,6 +59,21 @@ static inline void hs_count(struct hs_counters *counters, size_t index)
     atomic_fetch_add_explicit(&counters->counts[index], 1, memory_order_relaxed);
 }
 
+/* A family with a counter for each error code of hs/status.h: HS_ERROR_COUNTERS(hs_x, "hailo_x_errors_total", "…"); */
+#define HS_ERROR_COUNTERS(variable, metric_name, text)                                                                 \
+    HS_COUNTERS(variable, metric_name, text, "code", hs_error_code_names)
+
+enum {
+    HS_ERROR_CODES = 0
+#define HS_ERROR_ONE_MORE(name, value, text, http, recovery) +1
+    HS_STATUS_MAP(HS_ERROR_ONE_MORE)
+#undef HS_ERROR_ONE_MORE
+};
+extern const char *const hs_error_code_names[HS_ERROR_CODES];
+
+/* Counts an error; an unknown code counts as HS_EINTERNAL. Does nothing for 0. */
+void hs_count_error(struct hs_counters *counters, int code);
+
 /* ---- Histograms of durations ---- */
 
 enum { HS_HISTOGRAM_BUCKETS = 17 }; /* 0.1 ms to 30 s, plus one without an upper bound */

@@ -17,7 +17,7 @@ enum { PAGE_MAX = 8 << 20 };
 struct config_call {
     struct hs_invocation *call;
     const struct hs_schema *schema;
-    const char *input, *output;
+    const char *input, *output, *drop_in;
     bool list, json;
     struct hs_buf page; /* the output */
 };
@@ -138,14 +138,19 @@ static int check_doc(const struct config_call *config, struct hs_doc *doc, const
         return r;
     }
     hs_settings_apply_doc(settings, doc, name, &problems);
+    size_t before = problems.errors;
     if (complete)
         check_required(config->schema, hs_doc_root(doc), name, &problems);
+    bool missing = problems.errors > before && before == 0 && config->schema->yaml_path;
     hs_print_problems(&problems);
     if (problems.no_memory)
         r = hs_error_set(err, HS_ENOMEM, "out of memory");
     else if (problems.errors)
-        r = hs_error_set(err, HS_EINVAL, "%s: %zu error%s, nothing was written", name, problems.errors,
-                         problems.errors == 1 ? "" : "s");
+        r = hs_error_set(err, HS_EINVAL, "%s: %zu error%s, nothing was written%s", name, problems.errors,
+                         problems.errors == 1 ? "" : "s",
+                         missing ? "; to use the file without the missing parts, do not render it: the service reads "
+                                   "it directly"
+                                 : "");
     hs_problems_finish(&problems);
     if (r == 0)
         *ret_settings = settings;
@@ -266,12 +271,42 @@ static int render_yaml(struct config_call *config, struct hs_error *err)
     return r;
 }
 
+/* `render --drop-in FILE`: writes the limits in effect for the service. With --input, those of that file. */
+static int render_drop_in(struct config_call *config)
+{
+    struct hs_invocation call = *config->call;
+    struct hs_problems problems = { 0 };
+    struct hs_settings *settings;
+    struct hs_error err;
+    if (config->input)
+        call.config_path = config->input;
+    int code = hs_load_settings(&call, NULL, 0, &settings, &problems);
+    hs_problems_finish(&problems);
+    if (code != HS_EXIT_OK)
+        return code;
+    hs_buf_clear(&config->page);
+    int r = hs_render_drop_in(settings, &config->page);
+    r = r < 0 ? hs_error_set(&err, r, "%s: cannot be written: %s", config->drop_in, hs_status_name(r))
+              : write_page(config, config->drop_in, &err);
+    hs_settings_destroy(settings);
+    return r < 0 ? fail(&err) : HS_EXIT_OK;
+}
+
 static int do_render(void *arg)
 {
     struct config_call *config = arg;
+    const struct hs_invocation *call = config->call;
     struct hs_error err;
-    int r = config->input ? render_json(config, &err) : render_yaml(config, &err);
-    return r < 0 ? fail(&err) : HS_EXIT_OK;
+    int r = 0;
+    if (!config->input != !config->output)
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "--%s is missing", config->input ? "output" : "input");
+    if (config->input)
+        r = render_json(config, &err);
+    else if (call->operands.count > 0)
+        r = render_yaml(config, &err);
+    if (r < 0)
+        return fail(&err);
+    return config->drop_in ? render_drop_in(config) : HS_EXIT_OK;
 }
 
 static int run(struct hs_invocation *call)
@@ -280,6 +315,8 @@ static int run(struct hs_invocation *call)
     const struct hs_option options[] = {
         HS_TEXT_OF("render", "input", &config.input, "FILE", "configuration to read, YAML or JSON"),
         HS_TEXT_OF("render", "output", &config.output, "FILE", "JSON file to write; its folder is created"),
+        HS_TEXT_OF("render", "drop-in", &config.drop_in, "FILE",
+                   "drop-in of the systemd unit to write: /etc/systemd/system/NAME.service.d/50-resource-limits.conf"),
         HS_FLAG_OF("show", "list", &config.list, "print one setting per line, with the source of its value"),
         HS_FLAG_OF("show", "json", &config.json, "print JSON (the default)"),
     };
@@ -296,6 +333,7 @@ static const struct hs_action actions[] = {
     { "show", "", "Print the settings in effect", do_show },
     { "check", "", "Check the configuration file and report all errors", do_check },
     { "render", "FILE [KEY=VALUE…]", "Write a YAML file with the current configuration and these changes", do_render },
+    { "render", "--drop-in FILE", "Write resource_limits as a drop-in of the systemd unit", do_render },
     { "render", "--input FILE --output FILE", "Check a complete configuration and write it as JSON", do_render },
     { "example", "", "Print a configuration file with all settings and defaults", do_example },
     { "reference", "", "Print the documentation of all settings", do_reference },

@@ -507,7 +507,7 @@ int hs_invocation_fail(const struct hs_invocation *call, int code, const char *f
         hs_log_error("%s", message);
         return code;
     }
-    fprintf(stderr, "%s: %s\n", call->prefix, message);
+    fprintf(stderr, "%s%s: %s\n", hs_log_journal_prefix(HS_LOG_ERROR), call->prefix, message);
     return code == HS_EXIT_USAGE ? hs_invocation_usage(call) : code;
 }
 
@@ -527,8 +527,10 @@ void hs_print_problems(const struct hs_problems *problems)
 {
     for (size_t i = 0; i < problems->count; i++) {
         const struct hs_problem *p = &problems->items[i];
-        if (p->level != HS_PROBLEM_NOTE)
-            fprintf(stderr, "%s: %s\n", p->level == HS_PROBLEM_ERROR ? "Error" : "Warning", p->text);
+        if (p->level == HS_PROBLEM_ERROR)
+            fprintf(stderr, "%sError: %s\n", hs_log_journal_prefix(HS_LOG_ERROR), p->text);
+        else if (p->level == HS_PROBLEM_WARNING)
+            fprintf(stderr, "%sWarning: %s\n", hs_log_journal_prefix(HS_LOG_WARNING), p->text);
     }
     if (problems->dropped)
         fprintf(stderr, "… and %zu more\n", problems->dropped);

@@ -129,6 +129,32 @@ const struct hs_setting hs_server_rows[23] = {
 };
 #undef S
 
+/* In the order of enum hs_auth_mode. */
+static const char *const auth_modes[] = { "auto", "off", "keys", NULL };
+
+#define S hs_auth_settings
+const struct hs_setting hs_auth_rows[2] = {
+    { ROW("auth.mode", CHOICE, mode), .flags = HS_SETTING_RELOAD, .choices = auth_modes, .default_val = "auto",
+      .help = "API keys; auto: requests need one if the key file exists, keys: always, off: never" },
+    { ROW("auth.keys_file", TEXT, keys_file), .flags = HS_SETTING_RELOAD, .max = 4095, .default_val = "",
+      .help = "File of the API keys, which the command keys changes: an absolute path, or credential:NAME for a "
+              "credential of systemd; empty: none" },
+};
+#undef S
+
+#define S hs_limit_settings
+const struct hs_setting hs_limit_rows[2] = {
+    { ROW("limits.requests_per_second", DOUBLE, requests_per_second), .flags = HS_SETTING_RELOAD, .min = 0,
+      .max = 1000000, .default_val = "0", .unit = "requests",
+      .help = "Maximum rate of each API key, and of each client address without a key; faster ones are answered with "
+              "429, 0: no limit" },
+    { ROW("limits.burst", INT, burst), .flags = HS_SETTING_RELOAD, .min = 0, .max = 1000000, .default_val = "0",
+      .unit = "requests",
+      .help = "Requests that a client may send at once before limits.requests_per_second applies; 0: as many as in one "
+              "second" },
+};
+#undef S
+
 #define S hs_image_settings
 const struct hs_setting hs_image_rows[5] = {
     { ROW("image.max_megapixels", DOUBLE, max_megapixels), .flags = HS_SETTING_RELOAD, .min = 0.1, .max = 1000,

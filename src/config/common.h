@@ -32,6 +32,16 @@ struct hs_server_settings {
 
 unsigned hs_socket_mode(const struct hs_server_settings *server); /* permission bits */
 
+struct hs_auth_settings {
+    int mode;        /* enum hs_auth_mode (auth/auth.h) */
+    char *keys_file; /* see hs_key_file_read; "": none */
+};
+
+struct hs_limit_settings {
+    double requests_per_second; /* of a key, or of an address without one; 0: no limit */
+    int burst;                  /* 0: requests_per_second, rounded up */
+};
+
 struct hs_image_settings {
     double max_megapixels;
     int max_side;
@@ -107,6 +117,8 @@ struct hs_resource_settings {
  * pointer to a struct hs_common_settings. */
 #define HS_COMMON_SECTIONS                                                                                             \
     struct hs_server_settings server;                                                                                  \
+    struct hs_auth_settings auth;                                                                                      \
+    struct hs_limit_settings limits;                                                                                   \
     struct hs_model_settings model;                                                                                    \
     struct hs_inference_settings inference;                                                                            \
     struct hs_device_settings device;                                                                                  \
@@ -124,6 +136,8 @@ struct hs_common_settings {
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 
 extern const struct hs_setting hs_server_rows[23];
+extern const struct hs_setting hs_auth_rows[2];
+extern const struct hs_setting hs_limit_rows[2];
 extern const struct hs_setting hs_image_rows[5];
 extern const struct hs_setting hs_logging_rows[3];
 extern const struct hs_setting hs_model_rows[7];

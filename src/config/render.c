@@ -1,8 +1,10 @@
 #include "config/render.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "config/common.h"
 
 /* ---- JSON ---- */
 
@@ -118,5 +120,23 @@ int hs_render_example(const struct hs_schema *schema, struct hs_buf *buf)
         write_default(schema, row, buf);
         hs_buf_append_str(buf, "\n");
     }
+    return hs_buf_error(buf);
+}
+
+int hs_render_drop_in(const struct hs_settings *settings, struct hs_buf *buf)
+{
+    const struct hs_common_settings *common = hs_settings_values(settings);
+    const struct hs_resource_settings *limits = &common->resource_limits;
+    const char *program = hs_settings_schema(settings)->program;
+    hs_buf_printf(
+        buf,
+        "# Written by \"%s config render --drop-in\" from resource_limits of the configuration, and replaced by "
+        "its next run.\n# 100%% of CPUQuota is one processor.\n[Service]\n",
+        program);
+    if (limits->memory_max == INT64_MAX)
+        hs_buf_append_str(buf, "MemoryMax=infinity\n");
+    else
+        hs_buf_printf(buf, "MemoryMax=%" PRId64 "\n", limits->memory_max);
+    hs_buf_printf(buf, "CPUQuota=%g%%\n", limits->cpu_quota);
     return hs_buf_error(buf);
 }

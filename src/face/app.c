@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "face/commands.h"
 #include "face/gallery_report.h"
+#include "gallery/audit_log.h"
 #include "gallery/gallery.h"
 
 int hs_face_app_init(void *state, struct hs_error *err)
@@ -111,6 +112,15 @@ int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face
     return hs_face_start_with(call, gallery, &(struct hs_config_override) { 0 }, ret_app);
 }
 
+/* The changes of this thread are those of the user who runs the command, not of the service. */
+static void act_as_command(void)
+{
+    static char name[HS_FACE_CLI_ACTOR_SIZE];
+    static const struct hs_audit_actor actor = { .name = name };
+    hs_face_cli_actor(name);
+    hs_audit_act_as(&actor);
+}
+
 int hs_face_start_with(const struct hs_invocation *call, bool gallery, const struct hs_config_override *extra,
                        struct hs_face_app **ret_app)
 {
@@ -120,6 +130,7 @@ int hs_face_start_with(const struct hs_invocation *call, bool gallery, const str
     if (code != HS_EXIT_OK)
         return code;
     *ret_app = state;
+    act_as_command();
     if (!gallery || (*ret_app)->gallery)
         return HS_EXIT_OK;
     hs_app_destroy(state);

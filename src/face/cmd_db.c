@@ -21,9 +21,11 @@
 #include "cli/table.h"
 #include "face/commands.h"
 #include "face/db_encryption.h"
+#include "face/db_privacy.h"
 #include "face/enrol.h"
 #include "face/gallery_report.h"
 #include "face/routes_database.h"
+#include "gallery/audit_log.h"
 #include "gallery/export.h"
 #include "service/picture_files.h"
 
@@ -37,9 +39,11 @@ struct db {
     bool reencrypt;                   /* of rotate-key: also encrypt all vectors again */
     struct hs_gallery *gallery;
     struct hs_settings *settings;
-    const char *gate;    /* of add and import: a word of hs_enrol_gates; NULL: as configured, but at least standard */
-    bool force;          /* of add and import: accept faces that the gate would reject, like "off" */
-    bool json;           /* of add and import: print the report as JSON */
+    const char *gate; /* of add and import: a word of hs_enrol_gates; NULL: as configured, but at least standard */
+    bool force;       /* of add and import: accept faces that the gate would reject, like "off" */
+    bool json;        /* of add and import: print the report as JSON */
+    const char *name; /* of export: only this person */
+    struct hs_face_db_privacy privacy;
     struct hs_error err; /* set if an action returns a negative status */
 };
 
@@ -572,7 +576,7 @@ static int write_piece(void *arg, const char *data, size_t len)
 static int export_to(struct db *db, const char *path, int fd)
 {
     struct export_target target = { .fd = fd };
-    int r = hs_gallery_export(db->gallery, NULL, write_piece, &target, &db->err);
+    int r = hs_gallery_export(db->gallery, db->name, write_piece, &target, &db->err);
     return target.reason ? hs_error_set(&db->err, HS_EIO, "%s: %s", path, strerror(target.reason)) : r;
 }
 
@@ -601,6 +605,13 @@ static int warn_about_export(struct db *db)
     return r;
 }
 
+/* An export leaves the gallery as it is, but is in the audit log, because the vectors leave the gallery. The entry
+ * comes first, so that there is none without it. */
+static int log_export(struct db *db)
+{
+    return hs_audit_record(db->gallery, db->name ? "export_person" : "export", NULL, 0, &db->err);
+}
+
 /* Writes to a temporary file beside the target, so that an existing file stays intact until the
  * export is complete. Mode 0600, because embeddings are biometric data. */
 static int do_export(void *arg)
@@ -608,6 +619,8 @@ static int do_export(void *arg)
     struct db *db = arg;
     const char *path = word(db, 0);
     int r = warn_about_export(db);
+    if (r == 0)
+        r = log_export(db);
     if (r < 0)
         return r;
     if (strcmp(path, "-") == 0) {
@@ -987,6 +1000,32 @@ static int run_on_gallery(struct db *db)
     return code;
 }
 
+static const struct hs_face_db_privacy *privacy_of(struct db *db)
+{
+    db->privacy.call = db->call;
+    db->privacy.gallery = db->gallery;
+    db->privacy.json = db->json;
+    return &db->privacy;
+}
+
+static int do_audit(void *arg)
+{
+    struct db *db = arg;
+    return hs_face_db_audit(privacy_of(db), word(db, 0), db->words->count > 1 ? word(db, 1) : NULL, &db->err);
+}
+
+static int do_retain(void *arg)
+{
+    struct db *db = arg;
+    return hs_face_db_retain(privacy_of(db), word(db, 0), &db->err);
+}
+
+static int do_forget(void *arg)
+{
+    struct db *db = arg;
+    return hs_face_db_forget(privacy_of(db), word(db, 0), &db->err);
+}
+
 static int do_add(void *arg)
 {
     return add_pictures(arg, false);
@@ -1005,7 +1044,17 @@ static int run(struct hs_invocation *call)
         HS_TEXT_OF("add import", "gate", &db.gate, "off|standard|strict",
                    "how good a face must be (default: database.enrolment, at least standard)"),
         HS_FLAG_OF("add import", "force", &db.force, "accept any picture with a face, as --gate off"),
-        HS_FLAG_OF("list show add backup backups check stats import", "json", &db.json, "print JSON"),
+        HS_TEXT_OF("export", "name", &db.name, "NAME", "only this person"),
+        HS_INT_OF("retain", "days", &db.privacy.days, "N", 1, 36500, "erase the person in N days"),
+        HS_TEXT_OF("retain audit", "until", &db.privacy.until, "DATE",
+                   "erase the person at this date or time; of the audit log: no later entries"),
+        HS_FLAG_OF("retain", "forever", &db.privacy.forever, "keep the person, whatever database.retention is"),
+        HS_FLAG_OF("retain", "default", &db.privacy.by_default, "keep the person as long as database.retention allows"),
+        HS_TEXT_OF("audit", "since", &db.privacy.since, "DATE", "no earlier entries"),
+        HS_TEXT_OF("audit", "action", &db.privacy.action, "ACTION", "only entries with this action, such as remove"),
+        HS_TEXT_OF("forget", "proof", &db.privacy.proof, "FILE",
+                   "the proof (default: erasure-DATE-identity-ID.json in the current folder)"),
+        HS_FLAG_OF("list show add backup backups check stats import audit", "json", &db.json, "print JSON"),
     };
     int code;
     if (!hs_invocation_read(call, options, HS_ARRAY_LEN(options), &code))
@@ -1026,6 +1075,9 @@ static const struct hs_action actions[] = {
     { "rename", "OLD NEW", "Rename a person", do_rename },
     { "merge", "NAME INTO", "Move all faces of a person to another one", do_merge },
     { "remove", "NAME", "Erase a person and their faces", do_remove },
+    { "forget", "NAME", "Erase a person also from the backups, and write a proof", do_forget },
+    { "retain", "NAME", "Set when the service erases a person", do_retain },
+    { "audit", "verify|show|export [FILE|-]", "Verify, show or export the log of all changes", do_audit },
     { "stats", "", "Count people and faces, and those that cannot match", do_stats },
     { "check", "", "Check the gallery's file, names and faces", do_check },
     { "backup", "", "Make a backup", do_backup },

@@ -392,11 +392,17 @@ static void log_opened(const struct hs_gallery_opened *opened)
     log_encryption(opened);
 }
 
+void hs_face_cli_actor(char ret_name[HS_FACE_CLI_ACTOR_SIZE])
+{
+    hs_str_format(ret_name, HS_FACE_CLI_ACTOR_SIZE, "cli:%lld", (long long) getuid());
+}
+
 int hs_face_open_gallery(const struct hs_database_section *settings, unsigned flags, struct hs_gallery **ret_gallery,
                          struct hs_gallery_opened *ret_opened, struct hs_error *err)
 {
-    char actor[32];
-    hs_str_format(actor, sizeof(actor), flags & HS_FACE_ERASE_LATER ? "service" : "cli:%lld", (long long) getuid());
+    char actor[HS_FACE_CLI_ACTOR_SIZE] = "service";
+    if (!(flags & HS_FACE_ERASE_LATER))
+        hs_face_cli_actor(actor);
     const struct hs_gallery_options options = {
         .path = settings->db_file,
         .backup_dir = settings->backup_path,
@@ -412,6 +418,8 @@ int hs_face_open_gallery(const struct hs_database_section *settings, unsigned fl
         .encrypt = flags & HS_FACE_ENCRYPT && settings->encryption_key[0],
     };
     struct hs_error why;
+    if (!settings->core_dumps)
+        hs_mem_forbid_dumps();
     int r = options.must_exist ? 0 : hs_dir_make_parent(settings->db_file, &why);
     if (r < 0)
         return hs_error_set(err, r,

@@ -15,10 +15,15 @@ enum {
     HS_FACE_MUST_EXIST = 2,  /* create neither file nor folder: HS_ENOTFOUND */
 };
 
-/* Creates the folder if it is missing, opens the gallery, and logs migrations and repairs. Caller
+/* Creates the folder if it is missing, opens the gallery, and logs migrations and repairs. Forbids
+ * core dumps of this process, unless the settings allow them. Caller
  * closes *ret_gallery with hs_gallery_close. */
 int hs_face_open_gallery(const struct hs_database_section *settings, unsigned flags, struct hs_gallery **ret_gallery,
                          struct hs_gallery_opened *ret_opened, struct hs_error *err);
+
+/* Writes the name of the user who runs a command, for the audit log: "cli:1000". */
+enum { HS_FACE_CLI_ACTOR_SIZE = 32 };
+void hs_face_cli_actor(char ret_name[HS_FACE_CLI_ACTOR_SIZE]);
 
 struct hs_face_maintenance;
 

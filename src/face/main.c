@@ -62,6 +62,7 @@ static const struct hs_command *const commands[] = {
     &hs_command_bench,
     &hs_face_command_compare_devices,
     &hs_command_models,
+    &hs_command_keys,
     &hs_command_backends,
     &hs_command_config,
     &hs_command_openapi,

@@ -102,21 +102,35 @@ const struct hs_field hs_face_field_name = {
 static const struct hs_field new_name = {
     .name = "name",
     .type = HS_FIELD_TEXT,
+    .flags = HS_FIELD_ONE_OF,
     .min = 1,
     .max = HS_GALLERY_NAME_MAX,
-    .help = "Renames the identity. One of the fields is required",
+    .help = "Renames the identity",
 };
 const struct hs_field hs_face_field_metadata = {
     .name = "metadata",
     .type = HS_FIELD_OBJECT,
     .help = "Replaces the identity's metadata; at most 4,096 bytes as text and 32 levels",
 };
+#define EXPIRES_HELP                                                                                                   \
+    "The service erases the identity at this time: `2027-01-31`, `2027-01-31T12:00:00Z`; `never`; or `default`, by "    \
+    "the setting `database.retention`"
 const struct hs_field hs_face_field_expires_at = {
     .name = "expires_at",
     .type = HS_FIELD_TEXT,
-    .help =
-        "The service erases the identity at this time: `2027-01-31`, `2027-01-31T12:00:00Z`; `never`; or `default`, "
-        "by the setting `database.retention`",
+    .help = EXPIRES_HELP,
+};
+static const struct hs_field new_expires_at = {
+    .name = "expires_at",
+    .type = HS_FIELD_TEXT,
+    .flags = HS_FIELD_ONE_OF,
+    .help = EXPIRES_HELP,
+};
+static const struct hs_field new_metadata = {
+    .name = "metadata",
+    .type = HS_FIELD_OBJECT,
+    .flags = HS_FIELD_ONE_OF | HS_FIELD_NULL,
+    .help = "Replaces the identity's metadata; null removes it. At most 4,096 bytes as text and 32 levels",
 };
 const struct hs_field hs_face_field_gate = {
     .name = "gate",
@@ -207,8 +221,7 @@ const struct hs_field *const hs_face_add_fields[] = { &hs_face_field_name,
 const struct hs_field *const hs_face_verify_fields[] = { &hs_face_field_name, &image, &hs_face_field_bbox, MODELS,
                                                          NULL };
 const struct hs_field *const hs_face_remove_fields[] = { &hs_face_field_name, &hs_face_field_purge_backups, NULL };
-const struct hs_field *const hs_face_update_fields[] = { &new_name, &hs_face_field_metadata, &hs_face_field_expires_at,
-                                                         NULL };
+const struct hs_field *const hs_face_update_fields[] = { &new_name, &new_metadata, &new_expires_at, NULL };
 
 static const struct hs_field *const of_identity[] = { &path_name, NULL };
 static const struct hs_field *const of_embedding[] = { &path_name, &path_id, NULL };
@@ -576,6 +589,12 @@ static const struct hs_response_doc add_responses[] = {
 static const int add_errors[] = {
     HS_EMISSING, HS_EDECODE, HS_ENOTFOUND, HS_ECONFLICT, HS_ENODEVICE, HS_ELOST, HS_EIO, 0
 };
+static const struct hs_link_doc add_links[] = {
+    { .id = "get_identity", .parameter = "name", .member = "/name" },
+    { .id = "update_identity", .parameter = "name", .member = "/name" },
+    { .id = "delete_identity", .parameter = "name", .member = "/name" },
+    { .id = "list_embeddings", .parameter = "name", .member = "/name" },
+};
 const struct hs_route_doc hs_face_doc_add = {
     .id = "add_face",
     .tag = "gallery",
@@ -583,6 +602,7 @@ const struct hs_route_doc hs_face_doc_add = {
     .help = "Stores one more embedding for a name, and creates the identity if it is new",
     .headers = add_headers,
     HS_RESPONSES(add_responses),
+    HS_LINKS(add_links),
     .errors = add_errors,
     .refusal = &refused_object,
 };
@@ -841,6 +861,9 @@ static const struct hs_object_doc vector_object = {
 static const struct hs_response_doc vector_responses[] = {
     { .status = 200, .object = &vector_object, .help = "The embedding" },
 };
+static const struct hs_link_doc embedding_links[] = {
+    { .id = "delete_embedding", .parameter = "name", .member = "/name", .parameter2 = "id", .member2 = "/id" },
+};
 const struct hs_route_doc hs_face_doc_get_embedding = {
     .id = "get_embedding",
     .tag = "gallery",
@@ -848,6 +871,7 @@ const struct hs_route_doc hs_face_doc_get_embedding = {
     .path = of_embedding,
     .query = vector_query,
     HS_RESPONSES(vector_responses),
+    HS_LINKS(embedding_links),
     .errors = identity_errors,
 };
 

@@ -27,7 +27,7 @@ static void get_health(struct hs_http_request *req)
                                hs_model_pool_first(app->detector)->model, "recognition_model", embedder->model,
                                "database_enabled", app->gallery != NULL, "embedding_space",
                                embedder->choice.pack->embedding.space, "database", hs_face_health_database(app));
-    hs_http_reply_json(req, 200, hs_app_add_devices(health, &app->core));
+    hs_app_reply_health(req, health);
 }
 
 /* Sends the time of each stage as a header (https://www.w3.org/TR/server-timing). search_ms is

@@ -57,7 +57,9 @@ void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_
 
 void hs_face_as_client(struct hs_http_request *req, hs_http_handler handle)
 {
-    const struct hs_audit_actor actor = { .request_id = hs_http_id(req) };
+    const struct hs_audit_actor actor = { .name = hs_http_actor(req),
+                                          .client = hs_http_client(req),
+                                          .request_id = hs_http_id(req) };
     hs_audit_act_as(&actor);
     handle(req);
     hs_audit_act_as(NULL);

@@ -192,6 +192,11 @@ static const struct hs_setting database_rows[] = {
       .help = "Key that encrypts the face vectors of the gallery: the absolute path of a file of mode 0600, or "
               "credential:NAME (LoadCredential of systemd); empty: no encryption. `hailo-face db key generate FILE` "
               "makes a key; without it the gallery cannot be opened again" },
+    { .name = "database.core_dumps",
+      .type = HS_SETTING_BOOL,
+      .offset = offsetof(struct hs_database_section, core_dumps),
+      .default_val = "false",
+      .help = "Allow core dumps and debuggers, which can read the face vectors in memory; for developers" },
 };
 
 static const struct hs_setting_group groups[] = {
@@ -208,6 +213,8 @@ static const struct hs_setting_group groups[] = {
     HS_GROUP(hs_device_rows, struct hs_face_settings, device),
     HS_GROUP(hs_performance_rows, struct hs_face_settings, performance),
     HS_GROUP(hs_image_rows, struct hs_face_settings, image),
+    HS_GROUP(hs_auth_rows, struct hs_face_settings, auth),
+    HS_GROUP(hs_limit_rows, struct hs_face_settings, limits),
     HS_GROUP(hs_logging_rows, struct hs_face_settings, logging),
     HS_GROUP(hs_resource_rows, struct hs_face_settings, resource_limits),
 };
@@ -215,6 +222,7 @@ static const struct hs_setting_group groups[] = {
 static const struct hs_setting_default defaults[] = {
     { "server.port", "5002" },
     { "resource_limits.memory_max", "3G" },
+    { "auth.keys_file", "/var/lib/hailo-face/keys.json" },
 };
 
 static const char *const required[] = { "server", NULL };

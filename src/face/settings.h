@@ -34,6 +34,7 @@ struct hs_database_section {
     bool audit;
     int audit_keep;       /* entries */
     char *encryption_key; /* as the source of hs_credential_read; "": none */
+    bool core_dumps;
 };
 
 /* The values for hs_face_schema; see hs_settings_values. */

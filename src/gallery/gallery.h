@@ -81,6 +81,9 @@ struct hs_gallery_opened {
 int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery,
                     struct hs_gallery_opened *ret_opened, struct hs_error *err);
 
+/* Returns the random id of the gallery, 16 hexadecimal digits; it stays the same for the life of the gallery. */
+const char *hs_gallery_uid(const struct hs_gallery *gallery);
+
 /* Closes the gallery; NULL is allowed. No other thread may still use it. */
 void hs_gallery_close(struct hs_gallery *gallery);
 

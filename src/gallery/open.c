@@ -119,6 +119,11 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     return 0;
 }
 
+const char *hs_gallery_uid(const struct hs_gallery *gallery)
+{
+    return gallery->uid;
+}
+
 void hs_gallery_close(struct hs_gallery *gallery)
 {
     if (!gallery)

@@ -1,6 +1,5 @@
 #include "gallery/retention.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -81,14 +80,19 @@ static bool read_state(const char *path, struct hs_retention_clock *clock)
 {
     uint8_t *data;
     size_t len;
-    long long believed, wall, even;
+    int64_t numbers[3];
     if (hs_file_read(path, CLOCK_FILE_MAX, &data, &len, NULL) < 0)
         return false;
-    bool valid = sscanf((const char *) data, "%18lld %18lld %18lld", &believed, &wall, &even) == 3;
+    char *rest = (char *) data;
+    bool valid = true;
+    for (size_t i = 0; valid && i < HS_ARRAY_LEN(numbers); i++) {
+        char *word = strtok_r(rest, " \n", &rest);
+        valid = word && hs_str_to_int64(word, &numbers[i]) && numbers[i] >= 0 && numbers[i] <= LAST_TIME_S;
+    }
     free(data);
-    if (valid && even >= 0)
-        *clock = (struct hs_retention_clock) { .believed_s = believed, .wall_s = wall, .even_s = even };
-    return valid && even >= 0;
+    if (valid)
+        *clock = (struct hs_retention_clock) { .believed_s = numbers[0], .wall_s = numbers[1], .even_s = numbers[2] };
+    return valid;
 }
 
 static int64_t newest_change(struct hs_gallery *gallery)

@@ -3,8 +3,8 @@
  * The time of an identity is its expires_at. Without one it is `retention_s` after its newest embedding was added, so a
  * new picture of a person extends it, and a rename does not.
  *
- * A clock that is wrong must not erase everybody. Therefore expiry uses a time that is believed, not the system clock
- * itself: it follows the system clock while the two differ by at most a day, and otherwise only the time that has
+ * A clock that is wrong must not erase the whole gallery. Therefore expiry uses a time that is believed, not the system
+ * clock itself: it follows the system clock while the two differ by at most a day, and otherwise only the time that has
  * passed (CLOCK_BOOTTIME), until the system clock has run evenly for HS_RETENTION_CONFIRM_S. So after a jump of the
  * clock, or after the service did not run for longer than a day, people expire up to that much later, and never
  * earlier. */

@@ -144,7 +144,10 @@ int hs_access_check_admin(const struct hs_http_access *access, const struct hs_h
 {
     if (access->admin == HS_HTTP_ADMIN_OFF)
         return hs_error_set(err, HS_EFORBIDDEN, "This request is not allowed over HTTP, because server.admin is off");
-    if (access->admin == HS_HTTP_ADMIN_LOCAL && (source->proxied || !hs_address_is_loopback(source->address)))
+    if (source->keyed && !source->admin_key)
+        return hs_error_set(err, HS_EFORBIDDEN, "The API key does not have the scope admin");
+    if (!source->keyed && access->admin == HS_HTTP_ADMIN_LOCAL &&
+        (source->proxied || !hs_address_is_loopback(source->address)))
         return hs_error_set(
             err, HS_EFORBIDDEN,
             "This request is allowed only from this machine and without a proxy, because server.admin is local");

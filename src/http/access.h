@@ -16,7 +16,8 @@
 #include "hs/status.h"
 
 /* Clients that may unload and fetch models, change their keep_alive, and delete backups. LOCAL:
- * clients on this machine that are not behind a proxy. */
+ * clients on this machine that are not behind a proxy. If the server needs API keys, LOCAL and ALL
+ * both mean the clients whose key has the scope admin, wherever they are. */
 enum hs_http_admin { HS_HTTP_ADMIN_OFF, HS_HTTP_ADMIN_LOCAL, HS_HTTP_ADMIN_ALL };
 
 /* Lists hold items separated by blanks; NULL and "" are empty lists. Borrows all strings. */
@@ -33,6 +34,8 @@ struct hs_http_source {
     const char *host, *origin, *referer, *fetch_site;
     const char *address; /* client address, as inet_ntop writes it */
     bool proxied;        /* the request has a header that proxies add */
+    bool keyed;          /* the server needs API keys */
+    bool admin_key;      /* the key of the request has the scope admin */
 };
 
 /* Fails with HS_EFORBIDDEN if a page of another origin, or of a host name that is not allowed, sent

@@ -1,10 +1,16 @@
 #include "http/admission.h"
 
+#include <math.h>
 #include <string.h>
 
+#include <sodium.h>
+
+#include "auth/auth.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/origin.h"
+#include "base/str.h"
 #include "http/access.h"
 #include "http/content_coding.h"
 #include "http/request.h"
@@ -23,6 +29,8 @@ static struct hs_http_source source_of(const struct hs_http_request *req)
         .fetch_site = hs_http_header(req, "Sec-Fetch-Site"),
         .address = hs_http_client(req),
         .proxied = hs_http_is_proxied(req),
+        .keyed = req->keyed,
+        .admin_key = req->scopes & hs_scope_bit(HS_SCOPE_ADMIN),
     };
 }
 
@@ -40,6 +48,97 @@ int hs_admission_check(const struct hs_http_request *req, const struct hs_http_r
     return route->flags & HS_HTTP_CHANGES ? hs_access_check_change(&req->options->access, &source, err) : 0;
 }
 
+/* ---- API keys and rates ---- */
+
+static const char *const secret_headers[] = { "Authorization", "X-API-Key" };
+
+bool hs_admission_is_secret_header(const char *name)
+{
+    for (size_t i = 0; i < HS_ARRAY_LEN(secret_headers); i++) {
+        if (hs_str_equal_nocase(name, secret_headers[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The request keeps its headers until its response is sent, which may take long. */
+static void wipe_keys(struct hs_http_request *req)
+{
+    for (size_t i = 0; i < req->header_count; i++) {
+        char *value = (char *) (uintptr_t) req->headers[i].value;
+        if (hs_admission_is_secret_header(req->headers[i].name))
+            sodium_memzero(value, strlen(value));
+    }
+}
+
+/* RFC 6750, 3; an error code only if the client has sent a key. */
+static void add_challenge(struct hs_http_request *req, const struct hs_http_route *route, enum hs_auth_failure failure)
+{
+    char text[128] = "Bearer";
+    if (failure == HS_AUTH_INVALID)
+        hs_str_copy(text, sizeof(text), "Bearer error=\"invalid_token\"");
+    else if (failure == HS_AUTH_SCOPE)
+        hs_str_format(text, sizeof(text), "Bearer error=\"insufficient_scope\", scope=\"%s\"",
+                      hs_scope_name(route->scope));
+    if (failure != HS_AUTH_OK && failure != HS_AUTH_ATTEMPTED)
+        hs_http_add_header(req, "WWW-Authenticate", text);
+}
+
+/* draft-ietf-httpapi-ratelimit-headers-10: the policy has a quota (q) per window of seconds (w); of it remain
+ * r requests, and after t seconds all of it. */
+static void add_rate(struct hs_http_request *req, const struct hs_auth_result *result)
+{
+    const char *name = result->key_id[0] ? "key" : "address";
+    char text[96];
+    hs_str_format(text, sizeof(text), "\"%s\";q=%.0f;w=%.0f", name, result->rate.burst,
+                  ceil(result->rate.burst / result->rate.per_second));
+    hs_http_add_header(req, "RateLimit-Policy", text);
+    hs_str_format(text, sizeof(text), "\"%s\";r=%.0f;t=%.0f", name, floor(result->state.left),
+                  ceil(result->state.reset_s));
+    hs_http_add_header(req, "RateLimit", text);
+}
+
+/* Logs at most as many lines per address as attempts are allowed, so that a stranger cannot fill the log. */
+static void log_attempt(const struct hs_http_request *req, const struct hs_auth_result *result,
+                        const struct hs_error *why)
+{
+    const struct hs_log_field fields[] = {
+        HS_LOG_FIELD_STRING("client", hs_http_client(req)),
+        HS_LOG_FIELD_STRING("request_id", req->id),
+        HS_LOG_FIELD_STRING("key", result->failed_id),
+    };
+    size_t count = HS_ARRAY_LEN(fields) - (result->failed_id[0] ? 0 : 1);
+    if (result->failure == HS_AUTH_INVALID)
+        hs_log_fields(HS_LOG_WARNING, fields, count, "Request refused: %s", why->message);
+}
+
+int hs_admission_authorize(struct hs_http_request *req, const struct hs_http_route *route, struct hs_error *err)
+{
+    struct hs_auth_result result;
+    const struct hs_auth_request request = {
+        .authorization = hs_http_header(req, "Authorization"),
+        .api_key = hs_http_header(req, "X-API-Key"),
+        .address = hs_http_client(req),
+        .scope = route ? route->scope : HS_SCOPE_NONE,
+        .is_open = route && route->flags & HS_HTTP_OPEN,
+        .is_limited = !route || !(route->flags & HS_HTTP_PROBE),
+    };
+    if (!req->options->auth)
+        return 0;
+    int r = hs_auth_check(req->options->auth, &request, &result, err);
+    wipe_keys(req);
+    req->keyed = result.needs_keys;
+    req->scopes = result.scopes;
+    req->retry_after_s = result.retry_after_s;
+    if (result.key_id[0])
+        hs_str_format(req->actor, sizeof(req->actor), "key:%s", result.key_id);
+    if (result.limited)
+        add_rate(req, &result);
+    add_challenge(req, route, result.failure);
+    log_attempt(req, &result, err);
+    return r;
+}
+
 /* ---- CORS ---- */
 
 void hs_admission_begin(struct hs_http_request *req)
@@ -53,6 +152,9 @@ void hs_admission_begin(struct hs_http_request *req)
         return;
     hs_http_add_header(req, "Access-Control-Allow-Origin", allowed);
     hs_http_add_header(req, "Access-Control-Expose-Headers", "X-Request-Id, X-Warnings, Server-Timing");
+    if (req->options->auth && hs_auth_is_active(req->options->auth))
+        hs_http_add_header(req, "Access-Control-Expose-Headers",
+                           "WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy");
 }
 
 /* Answers a CORS preflight request, which a browser sends before a request that needs permission. */
@@ -63,8 +165,10 @@ static void add_preflight(struct hs_http_request *req, const char *allow)
         !hs_access_allow_origin(access, hs_http_header(req, "Origin")))
         return;
     hs_http_add_header(req, "Access-Control-Allow-Methods", allow);
-    hs_http_add_header(req, "Access-Control-Allow-Headers",
-                       "Accept, Content-Type, Content-Encoding, Idempotency-Key, X-Request-Id, X-Request-Timeout");
+    hs_http_add_header(
+        req, "Access-Control-Allow-Headers",
+        "Accept, Authorization, Content-Type, Content-Encoding, Idempotency-Key, X-API-Key, X-Request-Id, "
+        "X-Request-Timeout");
     hs_http_add_header(req, "Access-Control-Max-Age", "600");
 }
 

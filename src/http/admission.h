@@ -14,6 +14,13 @@ struct hs_http_request;
  * (https://fetch.spec.whatwg.org/#http-cors-protocol). Call once, after the headers are read. */
 void hs_admission_begin(struct hs_http_request *req);
 
+/* Checks the API key and the rate of the client, and overwrites the key in the request's headers. `route` is
+ * NULL if there is none. Adds the headers of the result. HS_EUNAUTHORIZED, HS_EFORBIDDEN, HS_ERATE. */
+int hs_admission_authorize(struct hs_http_request *req, const struct hs_http_route *route, struct hs_error *err);
+
+/* Returns true if a header may contain an API key. */
+bool hs_admission_is_secret_header(const char *name);
+
 /* Fails with HS_EFORBIDDEN if the route's flags exclude this client (http/access.h). */
 int hs_admission_check(const struct hs_http_request *req, const struct hs_http_route *route, struct hs_error *err);
 

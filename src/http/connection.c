@@ -36,7 +36,7 @@ enum {
     EVICTION_RATE = 32 << 10, /* bytes/s; a body or response at this rate or above is not evicted */
     READS_MAX = 16,           /* reads of a body per turn of a connection */
     STEPS_MAX = 32,           /* send steps per turn of a connection */
-    TRACE_FIELDS = 2,         /* the last fields of a log line, if the client sent a trace */
+    FIELDS_ALWAYS = 8,        /* fields of every log line of a request */
 };
 
 /* ---- The socket ---- */
@@ -55,12 +55,24 @@ static void detect_plain_http(struct hs_conn *conn)
     conn->tls = NULL;
 }
 
-static void log_tls_error(const struct hs_conn *conn)
+/* An end of the connection is not worth a line, but garbage is. */
+static void report_failed_handshake(const struct hs_conn *conn)
 {
     const struct hs_log_field fields[] = { HS_LOG_FIELD_STRING("client", conn->peer) };
-    if (errno == EPROTO && !hs_tls_session_is_established(conn->tls))
-        hs_log_fields(HS_LOG_INFO, fields, HS_ARRAY_LEN(fields), "TLS handshake failed: %s",
-                      hs_tls_session_error(conn->tls));
+    if (errno != EPROTO || hs_tls_session_is_established(conn->tls))
+        return;
+    atomic_fetch_add(&hs_conn_server(conn)->tls_failed, 1);
+    hs_log_fields(HS_LOG_INFO, fields, HS_ARRAY_LEN(fields), "TLS handshake failed: %s",
+                  hs_tls_session_error(conn->tls));
+}
+
+/* Counts a handshake that this read completed, or that ended without being complete. */
+static void count_handshake(const struct hs_conn *conn, ssize_t n)
+{
+    if (hs_tls_session_is_established(conn->tls))
+        hs_count(&hs_http_handshakes, HS_HTTP_HANDSHAKE_DONE);
+    else if (conn->tls_started && (n == 0 || (n < 0 && !hs_conn_would_block())))
+        hs_count(&hs_http_handshakes, HS_HTTP_HANDSHAKE_FAILED);
 }
 
 ssize_t hs_conn_transport_read(struct hs_conn *conn, void *dst, size_t len)
@@ -69,9 +81,12 @@ ssize_t hs_conn_transport_read(struct hs_conn *conn, void *dst, size_t len)
         detect_plain_http(conn);
     if (!conn->tls)
         return recv(conn->fd, dst, len, MSG_DONTWAIT);
+    bool established = hs_tls_session_is_established(conn->tls);
     ssize_t n = hs_tls_session_read(conn->tls, dst, len);
+    if (!established)
+        count_handshake(conn, n);
     if (n < 0)
-        log_tls_error(conn);
+        report_failed_handshake(conn);
     return n;
 }
 
@@ -184,7 +199,7 @@ static void log_access(const struct hs_conn *conn, int status, bool completed, i
     const struct hs_http_request *req = conn->request;
     struct hs_trace_context trace;
     const char *method = req->method[0] ? req->method : NULL, *route = req->route ? req->route->path : NULL;
-    const struct hs_log_field fields[] = {
+    struct hs_log_field fields[FIELDS_ALWAYS + 3] = {
         { .key = "method", .kind = HS_LOG_STRING, .in_message = true, .value.string = method },
         { .key = "route", .kind = HS_LOG_STRING, .in_message = true, .value.string = route },
         { .key = "status", .kind = HS_LOG_INTEGER, .in_message = true, .value.integer = status },
@@ -193,10 +208,14 @@ static void log_access(const struct hs_conn *conn, int status, bool completed, i
         HS_LOG_FIELD_INTEGER("bytes_out", (int64_t) conn->sent),
         HS_LOG_FIELD_STRING("client", req->client),
         HS_LOG_FIELD_STRING("request_id", req->id),
-        HS_LOG_FIELD_STRING("trace_id", trace.trace_id),
-        HS_LOG_FIELD_STRING("parent_id", trace.parent_id),
     };
-    size_t count = HS_ARRAY_LEN(fields) - (read_trace(req, &trace) ? 0 : TRACE_FIELDS);
+    size_t count = FIELDS_ALWAYS;
+    if (req->actor[0])
+        fields[count++] = (struct hs_log_field) HS_LOG_FIELD_STRING("actor", req->actor);
+    if (read_trace(req, &trace)) {
+        fields[count++] = (struct hs_log_field) HS_LOG_FIELD_STRING("trace_id", trace.trace_id);
+        fields[count++] = (struct hs_log_field) HS_LOG_FIELD_STRING("parent_id", trace.parent_id);
+    }
     enum hs_log_level level = status >= 500 ? HS_LOG_WARNING : HS_LOG_INFO;
     if (req->route && req->route->flags & HS_HTTP_PROBE && completed && status < 400)
         level = HS_LOG_DEBUG;

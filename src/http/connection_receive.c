@@ -116,6 +116,11 @@ static int prepare(struct hs_conn *conn, char ret_allow[HS_HTTP_ALLOW_SIZE], str
     strip_prefix(req, server->options.path_prefix);
     int r = hs_http_route_find(server->routes, server->route_count, req->method, req->path, &req->route, req->params,
                                ret_allow);
+    int allowed = r == HS_EMETHOD && strcmp(req->method, "OPTIONS") == 0
+                      ? 0
+                      : hs_admission_authorize(req, r == 0 ? req->route : NULL, err);
+    if (allowed < 0)
+        return allowed;
     if (r == HS_EMETHOD)
         return hs_error_set(err, r, "Method %s is not allowed here", req->method);
     if (r < 0)
@@ -156,6 +161,15 @@ static char *end_text(uint8_t *data, struct hs_http_span span)
     return (char *) data + span.at;
 }
 
+/* Overwrites API keys in the input buffer after they were copied to the request. */
+static void wipe_keys(const struct hs_http_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (hs_admission_is_secret_header(pairs[i].name))
+            explicit_bzero((char *) (uintptr_t) pairs[i].value, strlen(pairs[i].value));
+    }
+}
+
 /* Creates the request from a parsed head. Writes a NUL after each part of the head. */
 static struct hs_http_request *make_request(struct hs_conn *conn, uint8_t *data, const struct hs_http_head *head)
 {
@@ -173,7 +187,9 @@ static struct hs_http_request *make_request(struct hs_conn *conn, uint8_t *data,
         req->revision = server->current;
         req->revision->refs++;
     }
-    if (!req || hs_request_set_headers(req, pairs, head ? head->field_count : 0, NULL) < 0) {
+    int r = req ? hs_request_set_headers(req, pairs, head ? head->field_count : 0, NULL) : HS_ENOMEM;
+    wipe_keys(pairs, head ? head->field_count : 0);
+    if (r < 0) {
         hs_request_destroy(req);
         return NULL;
     }

@@ -53,10 +53,12 @@ static void reply_problem(struct hs_http_request *req, int code, const char *fie
     hs_buf_init(&text, PROBLEM_MAX);
     int r = problem ? hs_json_write(problem, req->options->json_style, &text) : HS_ENOMEM;
     json_decref(problem);
-    if (r == 0)
-        hs_http_reply_bytes(req, http_status, "application/problem+json", hs_buf_take(&text, &len), len);
-    else
+    if (r == 0) {
+        uint8_t *data = hs_buf_take(&text, &len);
+        hs_http_reply_bytes(req, http_status, "application/problem+json", data, len);
+    } else {
         hs_http_reply_json(req, http_status, NULL); /* out of memory */
+    }
     hs_buf_finish(&text);
 }
 
@@ -78,7 +80,8 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
     if (http_status == 429 || http_status == 503) {
-        hs_str_format(seconds, sizeof(seconds), "%d", req->options->retry_after_s);
+        int wait_s = http_status == 429 && req->retry_after_s ? req->retry_after_s : req->options->retry_after_s;
+        hs_str_format(seconds, sizeof(seconds), "%d", wait_s);
         hs_http_add_header(req, "Retry-After", seconds);
     }
     if (wants_problem(req))

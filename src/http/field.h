@@ -23,6 +23,8 @@ enum {
     HS_FIELD_REQUIRED = 1,
     HS_FIELD_UNLIMITED = 2, /* HS_FIELD_SECONDS: -1 is also allowed */
     HS_FIELD_AUTO = 4,      /* HS_FIELD_NUMBER: the word "auto" is also allowed */
+    HS_FIELD_NULL = 16,     /* null is a value of its own; in other fields it selects the default */
+    HS_FIELD_ONE_OF = 8,    /* a request needs at least one of the fields with this flag */
 };
 
 struct hs_field {

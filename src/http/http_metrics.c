@@ -17,19 +17,14 @@ static const char *const refusal_names[] = {
 HS_COUNTERS(hs_http_refusals, "hailo_http_refusals_total", "Requests and connections refused by the server, by reason.",
             "reason", refusal_names);
 
-static const struct {
-    int code, http;
-} errors[] = {
-#define ERROR_ROW(name, value, text, http, recovery) { value, http },
-    HS_STATUS_MAP(ERROR_ROW)
-#undef ERROR_ROW
+static const char *const handshake_names[] = {
+    [HS_HTTP_HANDSHAKE_DONE] = "done",
+    [HS_HTTP_HANDSHAKE_FAILED] = "failed",
 };
-static const char *const error_names[] = {
-#define ERROR_NAME(name, value, text, http, recovery) text,
-    HS_STATUS_MAP(ERROR_NAME)
-#undef ERROR_NAME
-};
-HS_COUNTERS(hs_http_errors, "hailo_errors_total", "Requests answered with an error, by its code.", "code", error_names);
+HS_COUNTERS(hs_http_handshakes, "hailo_tls_handshakes_total", "TLS handshakes by their result.", "result",
+            handshake_names);
+
+HS_ERROR_COUNTERS(hs_http_errors, "hailo_errors_total", "Requests answered with an error, by its code.");
 
 /* ---- Counters by route ---- */
 
@@ -85,17 +80,19 @@ static void add(atomic_ullong *counter, uint64_t value)
     atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
 }
 
-/* Counts the error of a response. A client error without a code, such as a fixed text, counts as the
- * first code with its status. */
-static void count_error(const struct hs_http_outcome *outcome)
+/* Returns the first code with a client's status; 0: none. */
+static int code_of(int status)
 {
-    bool coded = outcome->error != 0, client = outcome->status >= 400 && outcome->status < 500;
-    for (size_t i = 0; (coded || client) && i < HS_ARRAY_LEN(errors); i++) {
-        if (coded ? errors[i].code == outcome->error : errors[i].http == outcome->status) {
-            hs_count(&hs_http_errors, i);
-            return;
-        }
+    static const int codes[] = {
+#define ERROR_CODE(name, value, text, http, recovery) value,
+        HS_STATUS_MAP(ERROR_CODE)
+#undef ERROR_CODE
+    };
+    for (size_t i = 0; status >= 400 && status < 500 && i < HS_ARRAY_LEN(codes); i++) {
+        if (hs_status_http(codes[i]) == status)
+            return codes[i];
     }
+    return 0;
 }
 
 void hs_http_metrics_record(struct hs_http_metrics *metrics, const struct hs_http_outcome *outcome)
@@ -106,7 +103,8 @@ void hs_http_metrics_record(struct hs_http_metrics *metrics, const struct hs_htt
     add(&counters->bytes_in, outcome->bytes_in);
     add(&counters->bytes_out, outcome->bytes_out);
     add(&counters->responses[method_index(outcome->method)][status_index(outcome->status)], 1);
-    count_error(outcome);
+    /* A client error without a code, such as a fixed text, counts as the first code with its status. */
+    hs_count_error(&hs_http_errors, outcome->error ? outcome->error : code_of(outcome->status));
 }
 
 /* ---- Writing ---- */

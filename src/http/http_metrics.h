@@ -21,6 +21,10 @@ enum hs_http_refusal {
 };
 extern struct hs_counters hs_http_refusals;
 
+/* TLS handshakes by their result. */
+enum hs_http_handshake { HS_HTTP_HANDSHAKE_DONE, HS_HTTP_HANDSHAKE_FAILED };
+extern struct hs_counters hs_http_handshakes;
+
 /* Responses with an error, by the code in the response. */
 extern struct hs_counters hs_http_errors;
 

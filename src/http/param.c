@@ -255,12 +255,22 @@ int hs_field_choice(const struct hs_body *body, const struct hs_field *field, in
 
 /* ---- The query ---- */
 
+/* Reads digits beyond 64 bits as INT64_MAX. */
+static bool read_query_int(const char *text, int64_t *ret)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (hs_str_to_int64(text, ret))
+        return true;
+    *ret = INT64_MAX;
+    return digits > 0 && text[digits] == '\0';
+}
+
 int hs_query_int(struct hs_http_request *req, const struct hs_field *field, int64_t fallback, int64_t *ret,
                  struct hs_error *err)
 {
     const char *text = hs_http_query(req, field->name);
     int64_t min = (int64_t) field->min, max = field->max > 0 ? (int64_t) field->max : INT64_MAX, number = fallback;
-    bool valid = !text || (hs_str_to_int64(text, &number) && number >= min && number <= max);
+    bool valid = !text || (read_query_int(text, &number) && number >= min && number <= max);
     if (!valid && max == INT64_MAX)
         return hs_error_set(err, HS_EINVAL, "%s: must be a whole number above %lld", field->name, (long long) min - 1);
     if (!valid)

@@ -222,7 +222,7 @@ const char *hs_http_actor(const struct hs_http_request *req)
 
 bool hs_http_is_known(const struct hs_http_request *req)
 {
-    return !req->unknown;
+    return !req->keyed || req->actor[0];
 }
 
 const char *hs_http_param(const struct hs_http_request *req, size_t index)

@@ -55,7 +55,7 @@ struct hs_http_server {
     bool uses_tls; /* a certificate was set before the start */
     atomic_bool draining;
     atomic_size_t connections;
-    atomic_ullong requests, cancelled, timed_out;
+    atomic_ullong requests, cancelled, timed_out, tls_failed;
     atomic_uint signs_wanted, signs_given; /* of life, by the network thread: see hs_http_is_alive */
     struct hs_http_metrics *metrics;
 
@@ -135,7 +135,9 @@ struct hs_http_request {
 
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
     char actor[HS_HTTP_ACTOR_SIZE]; /* "key:ID"; "": no API key */
-    bool unknown;                   /* keys are needed and the client has sent none */
+    bool keyed;                     /* the server needs API keys */
+    unsigned scopes;                /* of the API key; bits of hs_scope_bit */
+    int retry_after_s;              /* for a 429; 0: the server's retry_after_s */
     char client[HS_ADDRESS_SIZE];   /* see hs_http_client; "": unknown */
     bool proxied;                   /* a trusted proxy sent the request */
     bool secure;                    /* the client used https */

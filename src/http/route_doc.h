@@ -55,6 +55,14 @@ struct hs_response_doc {
     const char *help;
 };
 
+/* A route that continues with a member of the response: a parameter of its path. */
+struct hs_link_doc {
+    const char *id;                   /* of the other route */
+    const char *parameter;            /* "name" */
+    const char *member;               /* a JSON pointer into the response: "/name" */
+    const char *parameter2, *member2; /* NULL: only one */
+};
+
 struct hs_route_doc {
     const char *id;      /* unique: "detect_people" */
     const char *tag;     /* group of routes: "detection" */
@@ -64,6 +72,8 @@ struct hs_route_doc {
     const struct hs_field *const *path, *const *query, *const *headers;
     const struct hs_response_doc *responses;
     size_t response_count;
+    const struct hs_link_doc *links; /* of the status 200 */
+    size_t link_count;
     const int *errors;                   /* HS_E… that this route adds to those of all routes; ends with 0; or NULL */
     const struct hs_object_doc *refusal; /* JSON of the status 422 if it is not just an error; or NULL */
 };
@@ -71,5 +81,6 @@ struct hs_route_doc {
 /* Initialisers. */
 #define HS_MEMBERS(table) .members = (table), .member_count = HS_ARRAY_LEN(table)
 #define HS_RESPONSES(table) .responses = (table), .response_count = HS_ARRAY_LEN(table)
+#define HS_LINKS(table) .links = (table), .link_count = HS_ARRAY_LEN(table)
 
 #endif

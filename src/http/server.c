@@ -231,6 +231,11 @@ const char *hs_http_exposed_address(const struct hs_http_server *server)
     return NULL;
 }
 
+const char *hs_http_exposed_address_of(const struct hs_http_request *req)
+{
+    return hs_http_exposed_address(req->server);
+}
+
 /* ---- TLS ---- */
 
 void hs_http_set_tls(struct hs_http_server *server, struct hs_tls_context *context)
@@ -335,6 +340,10 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     stats.connections = atomic_load(&server->connections);
     stats.cancelled = atomic_load(&server->cancelled);
     stats.timed_out = atomic_load(&server->timed_out);
+    stats.tls_failed = atomic_load(&server->tls_failed);
+    pthread_mutex_lock(&server->tls_lock);
+    stats.tls_expires_s = server->tls ? hs_tls_context_expires(server->tls) : 0;
+    pthread_mutex_unlock(&server->tls_lock);
     /* Read these last: a connection that is no longer counted holds no memory. */
     stats.body_bytes = hs_budget_used(&server->bodies, NULL);
     stats.response_bytes = hs_budget_used(&server->responses, NULL);
@@ -348,5 +357,13 @@ void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *r
 
 void hs_http_put_metrics_of(const struct hs_http_request *req, struct hs_metrics_writer *writer)
 {
-    hs_http_metrics_put(req->server->metrics, writer);
+    static const struct hs_metric expiry = { "hailo_tls_certificate_expiry_timestamp_seconds",
+                                             "Time at which the certificate expires.", HS_METRIC_GAUGE, false };
+    struct hs_http_server *server = req->server;
+    hs_http_metrics_put(server->metrics, writer);
+    pthread_mutex_lock(&server->tls_lock);
+    int64_t expires_s = server->tls ? hs_tls_context_expires(server->tls) : 0;
+    pthread_mutex_unlock(&server->tls_lock);
+    if (expires_s > 0)
+        hs_metrics_put_single(writer, &expiry, (double) expires_s);
 }

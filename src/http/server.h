@@ -14,6 +14,8 @@
 #include "http/listener.h"
 #include "http/route.h"
 
+struct hs_auth;
+
 /* {"error": {"message", "type", "code", "field"}} or {"error": "message"}. */
 enum hs_http_error_shape { HS_HTTP_ERROR_OBJECT, HS_HTTP_ERROR_TEXT };
 
@@ -66,6 +68,7 @@ struct hs_http_options {
     const char *json_content_type;        /* ["application/json; charset=utf-8"] */
     const char *not_found_message;        /* ["Not found"] */
     struct hs_http_access access;         /* [all empty; admin HS_HTTP_ADMIN_OFF] */
+    struct hs_auth *auth; /* [NULL: no API keys and no limits on rates] auth/auth.h; borrowed for the server's life */
 };
 
 void hs_http_options_init(struct hs_http_options *options);
@@ -105,8 +108,10 @@ const char *hs_http_address(const struct hs_http_server *server);
 enum { HS_HTTP_URL_SIZE = 160 };
 bool hs_http_url(const struct hs_http_server *server, size_t index, char ret_url[HS_HTTP_URL_SIZE]);
 
-/* Returns the first address that other machines can connect to and that answers requests; NULL: none. */
+/* Returns the first address that other machines can connect to and that answers requests; NULL: none.
+ * The second form is for handlers. */
 const char *hs_http_exposed_address(const struct hs_http_server *server);
+const char *hs_http_exposed_address_of(const struct hs_http_request *req);
 
 /* Sets the certificate of further TLS connections; open ones keep theirs. Takes the context. TCP sockets use TLS if a
  * context is set before hs_http_start; unix sockets never do. Any thread. */
@@ -138,12 +143,14 @@ struct hs_http_stats {
     size_t response_bytes; /* of responses_max, memory that responses use now */
     uint64_t cancelled;    /* clients that disconnected during their request */
     uint64_t timed_out;    /* connections closed because they were too slow */
+    uint64_t tls_failed;   /* TLS handshakes that failed */
+    int64_t tls_expires_s; /* when the certificate expires, in seconds since 1970; 0: no TLS */
 };
 void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stats);
 void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats); /* stats of the request's
                                                                                               server */
 
-/* Writes the metrics by route (http/http_metrics.h) of the request's server. */
+/* Writes the metrics by route (http/http_metrics.h) of the request's server, and the expiry of its certificate. */
 struct hs_metrics_writer;
 void hs_http_put_metrics_of(const struct hs_http_request *req, struct hs_metrics_writer *writer);
 

@@ -428,6 +428,7 @@ ssize_t hs_tls_session_write(struct hs_tls_session *session, const struct iovec 
             break;
         }
         session->retry = 0;
+        session->wants_write = false;
         total += n;
     }
     return total > 0 ? (ssize_t) total : r;

@@ -180,12 +180,13 @@ int hs_runner_wait_loaded(struct hs_runner *runner, int64_t deadline_ns, struct 
 {
     int r = 0;
     pthread_mutex_lock(&runner->lock);
+    uint64_t before = runner->loads;
     while (is_loading(runner) && r == 0)
         r = hs_cond_wait_until(&runner->changed, &runner->lock, deadline_ns);
     if (is_loading(runner))
         r = hs_error_set(err, HS_ETIMEOUT, "the model is still loading");
-    else if (runner->load_state == HS_LOAD_LOADED)
-        r = 0;
+    else if (runner->load_state == HS_LOAD_LOADED || runner->loads != before)
+        r = 0; /* a keep-alive time of 0 may have unloaded it already */
     else if (runner->error.code != 0)
         r = hs_error_set(err, runner->error.code, "%s", runner->error.message);
     else
@@ -376,12 +377,16 @@ void hs_runner_mark_down(struct hs_runner *runner, bool hung, const struct hs_er
     fail_waiters(runner, &told);
 }
 
+HS_ERROR_COUNTERS(hs_device_errors, "hailo_device_errors_total",
+                  "Failed runs of all devices, by the code of the error.");
+
 void hs_runner_count_run(struct hs_runner *runner, int result, bool hung, const struct hs_error *why)
 {
     enum hs_recovery recovery = hs_status_recovery(result);
     int failures_max = runner->options.failures_max;
     runner->runs++;
     runner->failures += result != 0;
+    hs_count_error(&hs_device_errors, result);
     if (result == 0)
         runner->failures_in_row = 0;
     if (recovery == HS_RECOVERY_NONE || runner->down)

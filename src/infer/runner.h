@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/cancel.h"
+#include "base/metrics.h"
 #include "hs/backend.h"
 #include "hs/status.h"
 #include "hs/tensor.h"
@@ -139,8 +140,8 @@ bool hs_runner_any_leaked(void);
  * loader's next attempt loads the model. */
 void hs_runner_preload(struct hs_runner *runner);
 
-/* Waits until no load is under way. Returns 0 if the model is loaded, else the error of the load;
- * HS_ETIMEOUT at the deadline. */
+/* Waits until no load is under way. Returns 0 if the model is loaded, or was loaded meanwhile; else
+ * the error of the load; HS_ETIMEOUT at the deadline. */
 int hs_runner_wait_loaded(struct hs_runner *runner, int64_t deadline_ns, struct hs_error *err);
 
 /* Changes options.keep_alive_s. */
@@ -172,6 +173,10 @@ void hs_runner_release(struct hs_lease *lease); /* NULL allowed */
 int hs_runner_get_load(struct hs_runner *runner);
 
 void hs_runner_get_status(struct hs_runner *runner, struct hs_runner_status *ret_status);
+
+/* Failed runs of all runners, by code. */
+extern struct hs_counters hs_device_errors;
+
 const char *hs_runner_state_name(enum hs_runner_state state); /* returns "idle", "ready" and so on */
 
 #endif

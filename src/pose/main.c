@@ -18,15 +18,8 @@ static const struct hs_command detect = {
 };
 
 static const struct hs_command *const commands[] = {
-    &hs_command_serve,
-    &detect,
-    &hs_pose_command_eval,
-    &hs_command_bench,
-    &hs_pose_command_compare_devices,
-    &hs_command_models,
-    &hs_command_backends,
-    &hs_command_config,
-    &hs_command_openapi,
+    &hs_command_serve,    &detect,          &hs_pose_command_eval, &hs_command_bench,  &hs_pose_command_compare_devices,
+    &hs_command_models,   &hs_command_keys, &hs_command_backends,  &hs_command_config, &hs_command_openapi,
     &hs_command_selftest,
 };
 

@@ -27,7 +27,7 @@ static void get_health(struct hs_http_request *req)
     json_t *health =
         json_pack("{s:s, s:s, s:b, s:f}", "status", "ok", "model", hs_model_pool_first(app->pool)->model,
                   "model_loaded", (int) status.loaded, "uptime_seconds", hs_json_rounded((double) uptime_us / 1e6, 1));
-    hs_http_reply_json(req, 200, hs_app_add_devices(health, &app->core));
+    hs_app_reply_health(req, health);
 }
 
 /* The parameters of a request, and the model that it names. */

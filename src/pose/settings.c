@@ -25,11 +25,16 @@ static const struct hs_setting_group groups[] = {
     HS_GROUP(hs_performance_rows, struct hs_pose_settings, performance),
     HS_GROUP(pose_rows, struct hs_pose_settings, pose),
     HS_GROUP(hs_image_rows, struct hs_pose_settings, image),
+    HS_GROUP(hs_auth_rows, struct hs_pose_settings, auth),
+    HS_GROUP(hs_limit_rows, struct hs_pose_settings, limits),
     HS_GROUP(hs_logging_rows, struct hs_pose_settings, logging),
     HS_GROUP(hs_resource_rows, struct hs_pose_settings, resource_limits),
 };
 
-static const struct hs_setting_default defaults[] = { { "server.port", "11436" } };
+static const struct hs_setting_default defaults[] = {
+    { "server.port", "11436" },
+    { "auth.keys_file", "/var/lib/hailo-pose/keys.json" },
+};
 
 static const char *const required[] = { "server",      "model",       "inference",  "pose",
                                         "server.host", "server.port", "model.name", NULL };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -138,6 +139,7 @@ void hs_app_destroy(void *state)
     while (core->cache_count > 0)
         hs_model_cache_destroy(core->caches[--core->cache_count]);
     hs_store_close(core->store);
+    hs_auth_destroy(core->auth);
     hs_settings_destroy(core->config);
     hs_split_budget_finish(&core->budgets->pictures);
     hs_budget_finish(&core->budgets->responses);

@@ -74,7 +74,8 @@ struct hs_app {
  * connections and finishes running requests within server.shutdown_timeout. A second signal ends
  * the process at once. It fails if a device hangs and device.on_hang is "exit". `selftest` fails if
  * a check failed. */
-extern const struct hs_command hs_command_serve, hs_command_bench, hs_command_models, hs_command_selftest;
+extern const struct hs_command hs_command_serve, hs_command_bench, hs_command_models, hs_command_selftest,
+    hs_command_keys;
 
 /* Returns true if the pack's task is one of the program's. */
 bool hs_app_serves(const struct hs_app *app, const struct hs_pack *pack);
@@ -110,6 +111,7 @@ struct hs_app_core {
     struct hs_model_cache *caches[HS_APP_MODELS_MAX]; /* one per entry of app->models */
     size_t cache_count;
     struct hs_app_budgets *budgets;
+    struct hs_auth *auth;          /* NULL, except while the program serves: see service/keys.h */
     bool prepare;                  /* HS_APP_PREPARE */
     int64_t started_ns, created_s; /* the same moment on the monotonic and the wall clock */
     char refused[HS_REFUSED_SIZE]; /* the model file that made app->init fail, else "" */

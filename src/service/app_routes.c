@@ -4,9 +4,12 @@
 
 #include "base/json_writer.h"
 #include "base/str.h"
+#include "http/admission.h"
 #include "http/failure.h"
 #include "http/param.h"
+#include "service/keys.h"
 #include "service/request_options.h"
+#include "service/response_warnings.h"
 
 /* ---- readiness and health ---- */
 
@@ -100,6 +103,21 @@ json_t *hs_app_add_devices(json_t *response, const struct hs_app_core *core)
     return response;
 }
 
+void hs_app_reply_health(struct hs_http_request *req, json_t *health)
+{
+    const struct hs_app_core *core = hs_http_context(req);
+    char text[HS_ERROR_MESSAGE_SIZE];
+    if (!hs_http_is_known(req)) {
+        hs_http_reply_json(req, 200, json_pack("{s:O}", "status", json_object_get(health, "status")));
+        json_decref(health);
+        return;
+    }
+    health = hs_app_add_devices(health, core);
+    if (hs_keys_exposure(core, hs_http_exposed_address_of(req), text) && hs_http_check_admin(req, NULL) == 0)
+        health = hs_response_warn(health, hs_warning_json("no_api_keys", NULL, "%s", text));
+    hs_http_reply_json(req, 200, health);
+}
+
 /* ---- models ---- */
 
 static const struct hs_model_runner *configured(const struct hs_app_core *core, size_t index)
@@ -177,6 +195,9 @@ void hs_app_post_load(struct hs_http_request *req)
         return;
     int r = hs_model_cache_ref(cache, pack->name, hs_http_deadline_ns(req), &pool, &err);
     if (r == 0) {
+        /* As a request does, else the keep-alive time of an earlier request would unload the model again. */
+        const struct hs_app_core *core = hs_http_context(req);
+        hs_model_pool_set_keep_alive(pool, core->common->model.keep_alive);
         hs_model_pool_preload(pool);
         r = hs_model_pool_wait_loaded(pool, hs_http_deadline_ns(req), &err);
     }

@@ -82,4 +82,9 @@ bool hs_app_is_pulling(const struct hs_pack *pack);
  * degraded one takes precedence. Takes and returns the reference. */
 json_t *hs_app_add_devices(json_t *response, const struct hs_app_core *core);
 
+/* Replies to /health with the members of `health` and those of hs_app_add_devices; with `status` alone if the server
+ * needs API keys and the client has none. An administrator also gets a warning if anyone can use the service. Takes
+ * the reference. */
+void hs_app_reply_health(struct hs_http_request *req, json_t *health);
+
 #endif

@@ -355,6 +355,18 @@ static void run_batch(struct run *run)
     hs_cancel_unwatch(cancel);
 }
 
+/* The result repeats the id, so a value that it would leave out is an error. */
+static int check_ids(const struct hs_body *body, size_t count, struct hs_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const json_t *id = json_object_get(hs_body_list_value(body, i), "id");
+        if (id && !json_is_null(id) && !json_is_string(id) && !json_is_integer(id))
+            return hs_error_set(err, HS_EINVAL, "id: must be a string or a whole number, not %s",
+                                hs_body_type_name(id));
+    }
+    return 0;
+}
+
 void hs_batch_reply(struct hs_http_request *req, const struct hs_batch *batch)
 {
     const struct hs_app_core *core = hs_http_context(req);
@@ -371,6 +383,8 @@ void hs_batch_reply(struct hs_http_request *req, const struct hs_batch *batch)
     struct hs_error err;
     const char *field = "images";
     int r = hs_body_list_count(hs_http_body(req), &run.count, &err);
+    if (r == 0 && (r = check_ids(hs_http_body(req), run.count, &err)) < 0)
+        field = "id";
     if (r == 0 && !(run.results = calloc(run.count, sizeof(*run.results)))) {
         field = NULL;
         r = hs_error_set(&err, HS_ENOMEM, "no memory for the results");

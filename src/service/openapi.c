@@ -22,8 +22,12 @@ enum { PAGE_MAX = 4 << 20, STATUSES_MAX = 32, NAME_SIZE = 64, HELP_SIZE = 1024 }
 static const char *const picture_types[] = { "image/jpeg", "image/png", "image/webp", "image/bmp",
                                              "application/octet-stream" };
 
+/* Names of components/securitySchemes. */
+static const char *const key_schemes[] = { "bearer", "api_key" };
+
 struct writer {
     const struct hs_app *app;
+    bool keys; /* API keys are needed */
     struct hs_openapi_defaults defaults;
     json_t *schemas; /* components/schemas; NULL after memory ran out */
 };
@@ -48,20 +52,29 @@ static void schema_name(const char *id, const char *suffix, char dst[NAME_SIZE])
     hs_str_copy(dst + n, NAME_SIZE - n, suffix);
 }
 
+/* Adds a list unless it is empty. Takes both. */
+static json_t *with_list(json_t *object, const char *key, json_t *list)
+{
+    if (!list || json_array_size(list) > 0)
+        return hs_json_with_member(object, key, list);
+    json_decref(list);
+    return object;
+}
+
 /* Adds the schema of a body to the components, and returns {"schema": {"$ref": …}}. */
 static json_t *body_content(struct writer *w, const struct hs_http_route *route, enum hs_openapi_place place)
 {
     char name[NAME_SIZE];
-    json_t *properties = json_object(), *required = json_array();
+    json_t *properties = json_object(), *required = json_array(), *one_of = json_array();
     for (const struct hs_field *const *field = route->spec.fields; field && *field; field++) {
         properties = hs_json_with_member(properties, (*field)->name, hs_openapi_field(*field, place, &w->defaults));
         if ((*field)->flags & HS_FIELD_REQUIRED)
             required = hs_json_with_item(required, json_string((*field)->name));
+        if ((*field)->flags & HS_FIELD_ONE_OF)
+            one_of = hs_json_with_item(one_of, json_pack("{s:[s]}", "required", (*field)->name));
     }
     json_t *schema = json_pack("{s:s, s:o}", "type", "object", "properties", properties);
-    if (json_array_size(required) > 0)
-        schema = hs_json_with_member(schema, "required", json_incref(required));
-    json_decref(required);
+    schema = with_list(with_list(schema, "required", required), "anyOf", one_of);
     schema_name(route->doc->id, place == HS_OPENAPI_JSON ? "Json" : "Form", name);
     w->schemas = hs_json_with_member(w->schemas, name, schema);
     const struct hs_object_doc reference = { .name = name };
@@ -73,7 +86,8 @@ static json_t *request_body(struct writer *w, const struct hs_http_route *route)
     json_t *content = json_pack("{s:o, s:o}", "multipart/form-data", body_content(w, route, HS_OPENAPI_FORM),
                                 "application/json", body_content(w, route, HS_OPENAPI_JSON));
     for (size_t i = 0; takes_one_picture(route) && i < HS_ARRAY_LEN(picture_types); i++)
-        content = hs_json_with_member(content, picture_types[i], json_object());
+        content = hs_json_with_member(content, picture_types[i],
+                                      json_pack("{s:{s:s, s:s}}", "schema", "type", "string", "format", "binary"));
     return json_pack("{s:b, s:o}", "required", 1, "content", content);
 }
 
@@ -158,9 +172,11 @@ static void collect_errors(const struct hs_http_route *route, struct errors *ret
 {
     static const int all[] = { HS_EINVAL, HS_EINTERNAL, HS_EBUSY, HS_ENOMEM, HS_ETIMEOUT, 0 };
     static const int with_body[] = { HS_ESLOW, HS_ETOOLARGE, HS_EUNSUPPORTED, HS_ENOTREADY, 0 };
+    static const int with_keys[] = { HS_EUNAUTHORIZED, HS_EFORBIDDEN, HS_ERATE, 0 };
     ret->count = 0;
     add_errors(ret, all);
     add_errors(ret, route->body == HS_BODY_NONE ? NULL : with_body);
+    add_errors(ret, route->flags & HS_HTTP_OPEN ? NULL : with_keys);
     if (route->flags & (HS_HTTP_CHANGES | HS_HTTP_ADMIN))
         add_error(ret, HS_EFORBIDDEN);
     add_errors(ret, route->doc->errors);
@@ -189,43 +205,53 @@ static json_t *response(const char *help, int status)
     return json_pack("{s:s, s:o, s:{}}", "description", help, "headers", headers(status), "content");
 }
 
-/* Allows another object as the JSON of a response. */
-static void add_alternative(json_t *bodies, const struct hs_object_doc *object)
+/* Allows another object as the JSON of a response. Returns false if memory is short. */
+static bool add_alternative(json_t *bodies, const struct hs_object_doc *object)
 {
     json_t *before = json_incref(json_object_get(json_object_get(bodies, "application/json"), "schema"));
     json_t *both = hs_json_with_item(hs_json_with_item(json_array(), before), hs_openapi_ref(object));
-    json_object_set_new(bodies, "application/json", json_pack("{s:{s:o}}", "schema", "anyOf", both));
+    return json_object_set_new(bodies, "application/json", json_pack("{s:{s:o}}", "schema", "anyOf", both)) == 0;
+}
+
+/* Returns the responses, or NULL after freeing them if `done` is false. */
+static json_t *only_if(bool done, json_t *responses)
+{
+    if (done)
+        return responses;
+    json_decref(responses);
+    return NULL;
+}
+
+static json_t *body_of(struct writer *w, const struct hs_response_doc *doc)
+{
+    if (!doc->type && doc->object)
+        return content(w, doc->object);
+    if (doc->type && strncmp(doc->type, "image/", 6) == 0)
+        return json_object();
+    return json_pack("{s:{s:s}}", "schema", "type", doc->type ? "string" : "object");
 }
 
 /* Adds a body to the response of a status, with the help of all bodies. */
 static json_t *add_response(struct writer *w, json_t *responses, const struct hs_response_doc *doc)
 {
     char status[16], help[2 * HELP_SIZE];
+    bool done = true;
     hs_str_format(status, sizeof(status), "%d", doc->status);
     json_t *json = json_object_get(responses, status);
     if (json) {
         hs_str_format(help, sizeof(help), "%s. %s", json_string_value(json_object_get(json, "description")), doc->help);
-        json_object_set_new(json, "description", json_string(help));
+        done = json_object_set_new(json, "description", json_string(help)) == 0;
     } else {
         responses = hs_json_with_member(responses, status, response(doc->help, doc->status));
         json = json_object_get(responses, status);
     }
-    bool is_json = !doc->type;
-    json_t *body = is_json && doc->object                 ? content(w, doc->object)
-                   : is_json                              ? json_pack("{s:{s:s}}", "schema", "type", "object")
-                   : strncmp(doc->type, "image/", 6) == 0 ? json_object()
-                                                          : json_pack("{s:{s:s}}", "schema", "type", "string");
     json_t *bodies = json_object_get(json, "content");
-    if (is_json && doc->object && json_object_get(bodies, "application/json")) {
-        add_alternative(bodies, doc->object);
+    if (!doc->type && doc->object && json_object_get(bodies, "application/json")) {
         w->schemas = hs_openapi_add_object(w->schemas, doc->object);
-        json_decref(body);
-        return responses;
+        return only_if(done && add_alternative(bodies, doc->object), responses);
     }
-    if (json_object_set_new(bodies, is_json ? "application/json" : doc->type, body) == 0)
-        return responses;
-    json_decref(responses);
-    return NULL;
+    const char *type = doc->type ? doc->type : "application/json";
+    return only_if(json_object_set_new(bodies, type, body_of(w, doc)) == 0 && done, responses);
 }
 
 static json_t *error_response(struct writer *w, const struct hs_route_doc *doc, int status, const char *help)
@@ -239,6 +265,24 @@ static json_t *error_response(struct writer *w, const struct hs_route_doc *doc, 
     return NULL;
 }
 
+static json_t *links(const struct hs_route_doc *doc)
+{
+    json_t *json = json_object();
+    for (size_t i = 0; i < doc->link_count; i++) {
+        const struct hs_link_doc *link = &doc->links[i];
+        char expression[NAME_SIZE];
+        hs_str_format(expression, sizeof(expression), "$response.body#%s", link->member);
+        json_t *parameters = json_pack("{s:s}", link->parameter, expression);
+        if (link->parameter2) {
+            hs_str_format(expression, sizeof(expression), "$response.body#%s", link->member2);
+            parameters = hs_json_with_member(parameters, link->parameter2, json_string(expression));
+        }
+        json = hs_json_with_member(json, link->id,
+                                   json_pack("{s:s, s:o}", "operationId", link->id, "parameters", parameters));
+    }
+    return json;
+}
+
 static json_t *responses_json(struct writer *w, const struct hs_http_route *route)
 {
     struct errors errors;
@@ -249,19 +293,42 @@ static json_t *responses_json(struct writer *w, const struct hs_http_route *rout
     collect_errors(route, &errors);
     for (size_t i = 0; i < errors.count; i++) {
         hs_str_format(status, sizeof(status), "%d", errors.items[i].status);
-        json_t *json = error_response(w, route->doc, errors.items[i].status, errors.items[i].help);
         json_t *own = json_object_get(responses, status); /* /health/ready: its own 503, or an error */
-        if (!own) {
-            responses = hs_json_with_member(responses, status, json);
-            continue;
-        }
-        add_alternative(json_object_get(own, "content"), w->app->error_object);
-        json_decref(json);
+        responses =
+            own ? only_if(add_alternative(json_object_get(own, "content"), w->app->error_object), responses)
+                : hs_json_with_member(responses, status,
+                                      error_response(w, route->doc, errors.items[i].status, errors.items[i].help));
     }
-    return responses;
+    if (route->doc->link_count == 0)
+        return responses;
+    return only_if(json_object_set_new(json_object_get(responses, "200"), "links", links(route->doc)) == 0, responses);
 }
 
 /* ---- routes ---- */
+
+/* Scopes are roles of a key, which OpenAPI 3.1 allows for all kinds of schemes. The empty alternative: no key is
+ * needed. */
+static json_t *security(const struct writer *w, const struct hs_http_route *route)
+{
+    const char *scope = hs_scope_name(route->scope);
+    json_t *list = json_array();
+    if (route->flags & HS_HTTP_OPEN)
+        return list;
+    for (size_t i = 0; i < HS_ARRAY_LEN(key_schemes); i++) {
+        json_t *scopes = scope[0] ? json_pack("[s]", scope) : json_array();
+        list = hs_json_with_item(list, json_pack("{s:o}", key_schemes[i], scopes));
+    }
+    return w->keys ? list : hs_json_with_item(list, json_object());
+}
+
+static json_t *description_of(const struct hs_http_route *route)
+{
+    char text[2 * HELP_SIZE];
+    const char *help = route->doc->help, *scope = hs_scope_name(route->scope);
+    hs_str_format(text, sizeof(text), "%s%s%s%s%s", help ? help : "", help && scope[0] ? ".\n\n" : "",
+                  scope[0] ? "Scope of an API key: `" : "", scope, scope[0] ? "`" : "");
+    return text[0] ? json_string(text) : NULL;
+}
 
 static json_t *operation(struct writer *w, const struct hs_http_route *route)
 {
@@ -272,15 +339,13 @@ static json_t *operation(struct writer *w, const struct hs_http_route *route)
         parameters = add_picture_query(parameters, w, route);
     parameters = add_parameters(parameters, w, doc->headers, "header");
     json_t *json = json_pack("{s:s, s:s, s:[s]}", "operationId", doc->id, "summary", doc->summary, "tags", doc->tag);
-    if (doc->help)
-        json = hs_json_with_member(json, "description", json_string(doc->help));
-    if (!parameters || json_array_size(parameters) > 0)
-        json = hs_json_with_member(json, "parameters", parameters);
-    else
-        json_decref(parameters);
+    if (doc->help || route->scope != HS_SCOPE_NONE)
+        json = hs_json_with_member(json, "description", description_of(route));
+    json = with_list(json, "parameters", parameters);
     if (route->body != HS_BODY_NONE)
         json = hs_json_with_member(json, "requestBody", request_body(w, route));
-    return hs_json_with_member(json, "responses", responses_json(w, route));
+    json = hs_json_with_member(json, "responses", responses_json(w, route));
+    return hs_json_with_member(json, "security", security(w, route));
 }
 
 static json_t *paths(struct writer *w)
@@ -331,11 +396,19 @@ static json_t *common_headers(void)
                      "integer");
 }
 
+static json_t *security_schemes(void)
+{
+    return json_pack("{s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s, s:s}}", key_schemes[0], "type", "http", "scheme", "bearer",
+                     "description", "An API key as `Authorization: Bearer KEY`", key_schemes[1], "type", "apiKey", "in",
+                     "header", "name", "X-API-Key", "description", "An API key in a header of its own");
+}
+
 static json_t *document(const struct hs_app *app, const struct hs_settings *settings)
 {
     struct writer w = { .app = app, .defaults = { app->program.schema, settings }, .schemas = json_object() };
     json_t *all = paths(&w);
-    json_t *components = json_pack("{s:o, s:o}", "schemas", w.schemas, "headers", common_headers());
+    json_t *components = json_pack("{s:o, s:o, s:o}", "schemas", w.schemas, "headers", common_headers(),
+                                   "securitySchemes", security_schemes());
     return json_pack("{s:s, s:o, s:o, s:o}", "openapi", "3.1.0", "info", info(app), "paths", all, "components",
                      components);
 }

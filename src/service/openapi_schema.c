@@ -22,8 +22,10 @@ static json_t *setting_value(const struct hs_openapi_defaults *defaults, const c
         return NULL;
     if (!defaults->settings) {
         const char *value = hs_schema_default(defaults->schema, row);
-        json_t *json = json_loads(value, JSON_DECODE_ANY, NULL);
-        return json ? json : json_string(value);
+        json_error_t error;
+        json_t *json = json_loads(value, JSON_DECODE_ANY, &error);
+        /* A word, such as "auto", is a text. */
+        return json || json_error_code(&error) != json_error_invalid_syntax ? json : json_string(value);
     }
     hs_buf_init(&text, 4096);
     hs_schema_row(defaults->schema, (size_t) index, &offset);
@@ -35,15 +37,12 @@ static json_t *setting_value(const struct hs_openapi_defaults *defaults, const c
 
 static json_t *with_default(json_t *schema, const struct hs_field *field, const struct hs_openapi_defaults *defaults)
 {
-    json_t *value = field->setting       ? setting_value(defaults, field->setting)
-                    : field->default_val ? json_loads(field->default_val, JSON_DECODE_ANY, NULL)
-                                         : NULL;
-    /* A time limit of -1 means no limit, which a request cannot select. */
-    bool none = field->type == HS_FIELD_SECONDS && json_is_number(value) && !(field->flags & HS_FIELD_UNLIMITED) &&
-                json_number_value(value) < 0;
-    if (value && !none)
-        schema = hs_json_with_member(schema, "default", json_incref(value));
-    json_decref(value);
+    /* Generated clients send the default, which for a time limit or keep_alive is not the same as to send nothing. */
+    bool seconds = field->type == HS_FIELD_SECONDS;
+    if (field->setting && !seconds)
+        schema = hs_json_with_member(schema, "default", setting_value(defaults, field->setting));
+    else if (field->default_val)
+        schema = hs_json_with_member(schema, "default", json_loads(field->default_val, JSON_DECODE_ANY, NULL));
     return field->setting ? hs_json_with_member(schema, "x-setting", json_string(field->setting)) : schema;
 }
 
@@ -65,11 +64,9 @@ static json_t *bounded(const char *type, const struct hs_field *field)
     return field->max > 0 ? hs_json_with_member(schema, "maximum", number(field->max)) : schema;
 }
 
-static json_t *any_of(json_t *first, json_t *second, json_t *third)
+static json_t *any_of(json_t *first, json_t *second)
 {
     json_t *list = hs_json_with_item(hs_json_with_item(json_array(), first), second);
-    if (third)
-        list = hs_json_with_item(list, third);
     return hs_json_with_member(json_object(), "anyOf", list);
 }
 
@@ -83,9 +80,11 @@ static json_t *texts(const char *const *items)
 
 static json_t *seconds(const struct hs_field *field)
 {
-    json_t *text = json_pack("{s:s, s:s}", "type", "string", "pattern", SECONDS_PATTERN);
-    return any_of(bounded("number", field), text,
-                  field->flags & HS_FIELD_UNLIMITED ? json_pack("{s:i}", "const", -1) : NULL);
+    json_t *list = hs_json_with_item(json_array(), bounded("number", field));
+    list = hs_json_with_item(list, json_pack("{s:s, s:s}", "type", "string", "pattern", SECONDS_PATTERN));
+    if (field->flags & HS_FIELD_UNLIMITED)
+        list = hs_json_with_item(list, json_pack("{s:i}", "const", -1));
+    return hs_json_with_member(json_object(), "anyOf", list);
 }
 
 static json_t *text(const struct hs_field *field)
@@ -122,11 +121,9 @@ static json_t *pictures(enum hs_openapi_place place, const struct hs_openapi_def
 {
     json_t *item = picture(place);
     if (place == HS_OPENAPI_JSON)
-        item = any_of(item,
-                      json_pack("{s:s, s:[s], s:{s:o, s:{s:[s, s], s:s}}}", "type", "object", "required", "image",
-                                "properties", "image", picture(place), "id", "type", "string", "integer", "description",
-                                "Repeated in the result of this picture"),
-                      NULL);
+        item = any_of(item, json_pack("{s:s, s:[s], s:{s:o, s:{s:[s, s], s:s}}}", "type", "object", "required", "image",
+                                      "properties", "image", picture(place), "id", "type", "string", "integer",
+                                      "description", "Repeated in the result of this picture"));
     return json_pack("{s:s, s:o, s:i, s:o}", "type", "array", "items", item, "minItems", 1, "maxItems",
                      setting_value(defaults, "server.max_batch"));
 }
@@ -136,9 +133,8 @@ static json_t *field_schema(const struct hs_field *field, enum hs_openapi_place 
 {
     switch (field->type) {
     case HS_FIELD_NUMBER:
-        return field->flags & HS_FIELD_AUTO
-                   ? any_of(bounded("number", field), json_pack("{s:s}", "const", "auto"), NULL)
-                   : bounded("number", field);
+        return field->flags & HS_FIELD_AUTO ? any_of(bounded("number", field), json_pack("{s:s}", "const", "auto"))
+                                            : bounded("number", field);
     case HS_FIELD_INTEGER:
         return bounded("integer", field);
     case HS_FIELD_BOOLEAN:
@@ -150,7 +146,9 @@ static json_t *field_schema(const struct hs_field *field, enum hs_openapi_place 
     case HS_FIELD_CHOICE:
         return hs_json_with_member(typed("string"), "enum", texts(field->choices));
     case HS_FIELD_OBJECT:
-        return place == HS_OPENAPI_JSON ? typed("object") : json_text();
+        if (place != HS_OPENAPI_JSON)
+            return json_text();
+        return field->flags & HS_FIELD_NULL ? json_pack("{s:[s, s]}", "type", "object", "null") : typed("object");
     case HS_FIELD_BOX:
         return place == HS_OPENAPI_JSON ? box() : json_text();
     case HS_FIELD_PICTURE:
@@ -206,7 +204,7 @@ static json_t *member_type(const struct hs_member *member)
     case HS_MEMBER_OBJECT:
         if (!member->object)
             return typed("object");
-        return member->other ? any_of(hs_openapi_ref(member->object), hs_openapi_ref(member->other), NULL)
+        return member->other ? any_of(hs_openapi_ref(member->object), hs_openapi_ref(member->other))
                              : hs_openapi_ref(member->object);
     }
     return NULL;
@@ -218,7 +216,7 @@ static json_t *member_schema(const struct hs_member *member)
     if (member->flags & HS_MEMBER_ARRAY)
         schema = hs_json_with_member(typed("array"), "items", schema);
     if (member->flags & HS_MEMBER_NULL)
-        schema = any_of(schema, typed("null"), NULL);
+        schema = any_of(schema, typed("null"));
     return hs_json_with_member(schema, "description", json_string(member->help));
 }
 

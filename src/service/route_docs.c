@@ -144,6 +144,7 @@ const struct hs_route_doc hs_route_doc_ready = {
 
 static const struct hs_response_doc metrics_responses[] = {
     { .status = 200, .type = "text/plain", .help = "Metrics in the text format of Prometheus" },
+    { .status = 200, .type = "application/openmetrics-text", .help = "Metrics in OpenMetrics" },
 };
 const struct hs_route_doc hs_route_doc_metrics = {
     .id = "get_metrics",

@@ -15,22 +15,23 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/origin.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "preflight/host.h"
 #include "service/app.h"
 #include "service/certificate.h"
+#include "service/keys.h"
 #include "service/notify.h"
 #include "service/server_reload.h"
 
 void hs_startup_error(const char *what, const char *solution)
 {
     const struct hs_log_field fields[] = { HS_LOG_FIELD_STRING("solution", solution) };
+    const char *prefix = hs_log_journal_prefix(HS_LOG_ERROR);
     if (hs_log_get_format() == HS_LOG_JSON)
         hs_log_fields(HS_LOG_ERROR, fields, HS_ARRAY_LEN(fields), "%s", what);
     else
-        fprintf(stderr, "Error: %s\n→ Solution: %s\n", what, solution);
+        fprintf(stderr, "%sError: %s\n%s→ Solution: %s\n", prefix, what, prefix, solution);
 }
 
 void hs_startup_log_holders(void)
@@ -174,6 +175,7 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     };
     if (gethostname(ret->access.machine, sizeof(ret->access.machine) - 1) < 0)
         ret->access.machine[0] = '\0';
+    ret->auth = core->auth;
     if (core->app->configure_http)
         core->app->configure_http(core, ret);
 }
@@ -204,7 +206,8 @@ struct service {
     struct exit_watch *watch;
     int terminal; /* the controlling terminal at the start; -1: none */
     int64_t fed_ns;
-    char status[HS_ERROR_MESSAGE_SIZE + 64]; /* as sent to the service manager */
+    char reload_failure[HS_ERROR_MESSAGE_SIZE]; /* of the last reload; "": it succeeded */
+    char status[2 * HS_ERROR_MESSAGE_SIZE];     /* as sent to the service manager */
 };
 
 /* SIGHUP means two things: an administrator asks for a reload, or the terminal of a program in the
@@ -238,6 +241,10 @@ static void send_status(struct service *service)
         hs_str_format(text, sizeof(text), "not ready: %s%s%s", reason, why && why[0] ? ": " : "", why ? why : "");
     else
         hs_str_format(text, sizeof(text), "%s: %s on %s", degraded ? "degraded" : "ready", names, device);
+    size_t len = strlen(text);
+    if (service->reload_failure[0])
+        hs_str_format(text + len, sizeof(text) - len, "; reload failed, the old settings are in effect: %s",
+                      service->reload_failure);
     if (strcmp(text, service->status) != 0)
         hs_notify("STATUS=%s", text);
     hs_str_copy(service->status, sizeof(service->status), text);
@@ -259,13 +266,9 @@ static void reload(struct service *service)
     struct hs_error err;
     hs_notify("RELOADING=1\nMONOTONIC_USEC=%" PRId64, hs_clock_now_ns() / 1000);
     int r = hs_server_reload_run(&service->reload, &err);
-    if (r < 0)
-        hs_notify("READY=1\nSTATUS=reload failed, the old settings are in effect: %s", err.message);
-    else
-        hs_notify("READY=1");
-    hs_str_copy(service->status, sizeof(service->status), "");
-    if (r == 0)
-        send_status(service);
+    hs_str_copy(service->reload_failure, sizeof(service->reload_failure), r < 0 ? err.message : "");
+    send_status(service);
+    hs_notify("READY=1");
 }
 
 /* Waits for the end of the service, and reloads it. Returns the signal, or 0 if a hung device ends it. */
@@ -284,20 +287,12 @@ static int wait_for_end(struct service *service)
             return number;
         for (size_t i = 0; i < core->cache_count; i++)
             hs_model_pool_watch(hs_app_core_pool(core, i));
+        hs_keys_watch(core);
         if (must_end(service->reload.current))
             return 0;
         feed_watchdog(service);
         send_status(service);
     }
-}
-
-/* API keys do not exist yet, so only the network limits access. */
-static void warn_if_open(const struct hs_http_server *server, const char *exposure_warning)
-{
-    const char *address = hs_http_exposed_address(server);
-    if (address)
-        hs_log_warning("Anyone who can reach %s can %s. To limit access, set server.host; see docs/api.md", address,
-                       exposure_warning);
 }
 
 /* Scripts wait for these lines, so they go to standard output at every log level. */
@@ -343,9 +338,13 @@ static int start(struct service *service, struct hs_app_core *core)
     struct hs_http_server *server;
     struct hs_tls_context *tls;
     struct hs_error err;
+    if (hs_keys_open(core, &err) < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     http_options(core, &options);
     options.inherited = service->inherited->items;
     options.inherited_count = service->inherited->count;
+    if (options.inherited_count > 0)
+        hs_log_info("Using the sockets of systemd instead of server.host, server.port and server.redirect_port");
     if (hs_certificate_load(&core->common->server, &tls, &err) < 0 ||
         hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
@@ -376,7 +375,7 @@ static int serve(struct service *service)
     announce(server);
     hs_app_core_names(core, names, sizeof(names));
     hs_log_info("Serving %s on %s", names, hs_model_pool_first(hs_app_core_pool(core, 0))->device);
-    warn_if_open(server, core->app->exposure_warning);
+    hs_keys_log_start(core, server);
     hs_certificate_register(&service->certificate, &core->reload);
     hs_server_reload_init(&service->reload);
     hs_notify("READY=1");
@@ -422,8 +421,7 @@ static void guess_log_format(const struct hs_program *program)
     char name[HS_VARIABLE_SIZE];
     hs_schema_variable(program->schema, "logging.format", name);
     const char *format = getenv(name);
-    if (format && strcmp(format, "json") == 0)
-        hs_log_setup(program->name, HS_LOG_INFO, HS_LOG_JSON);
+    hs_log_setup(program->name, HS_LOG_INFO, format && strcmp(format, "json") == 0 ? HS_LOG_JSON : HS_LOG_TEXT);
 }
 
 static int run_service(const struct hs_invocation *call, const struct hs_config_override *given, size_t given_count)

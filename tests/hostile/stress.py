@@ -4,7 +4,9 @@
 Attacks are malformed request starts, bad framing, damaged bodies and pictures, odd parameters and names, and
 clients that disconnect.
 
-    stress.py [--seconds 60] [--seed 1] [--clients 8] [--build build]
+    stress.py [--seconds 60] [--seed 1] [--clients 8] [--build build] [--tls]
+
+With --tls the services speak TLS, and some clients damage or leave the handshake.
 
 Any answer is allowed except a 5xx other than 503 or 504. Afterwards the services must be healthy, the gallery must
 list all acknowledged changes, and memory, descriptors and threads must be as after the first tenth of the time.
@@ -16,6 +18,8 @@ import json
 import os
 import random
 import shutil
+import socket
+import ssl
 import sys
 import tempfile
 import threading
@@ -44,6 +48,7 @@ def parse():
     parser.add_argument('--seconds', type=float, default=60)
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--clients', type=int, default=8)
+    parser.add_argument('--tls', action='store_true')
     parser.add_argument('--build', default=os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../build'))
     return parser.parse_args()
 
@@ -52,6 +57,7 @@ ARGS = parse()
 os.environ['HS_BIN'] = os.path.join(os.path.abspath(ARGS.build), 'hailo-pose')
 
 # pylint: disable=wrong-import-position
+from certificates import Authority  # noqa: E402
 from faces import FaceServer, one  # noqa: E402
 from server import SANITIZER, Server, b64, bmp, oversized_png, multipart, png, wait_for  # noqa: E402
 
@@ -202,7 +208,30 @@ class AttackRun:
         self.wrong = []
         self.end = 0
 
+    def handshake(self, rng, server):
+        """Sends the first message of a TLS client, cut off, damaged, or after other bytes."""
+        outgoing = ssl.MemoryBIO()
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname='localhost')
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        data = bytearray(outgoing.read())
+        for _ in range(rng.choice((0, 1, 1, 20))):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        data = rng.choice((b'', b'', b'GET ', rng.randbytes(20))) + data[:rng.choice((len(data), rng.randrange(len(data))))]
+        with socket.create_connection(server.address, timeout=10) as sock:
+            sock.sendall(data * rng.choice((1, 1, 50)))
+            if rng.random() < .5:
+                while sock.recv(4096):
+                    pass
+
     def attack(self, rng, server, targets):
+        if ARGS.tls and rng.random() < .15:
+            self.handshake(rng, server)
+            with self.lock:
+                self.answers['handshake', 'ended'] += 1
+            return
         make = rng.choice(ATTACKS)
         data = make(rng, rng.choice(targets))
         status = 'none'
@@ -215,7 +244,7 @@ class AttackRun:
                     status = 'left'
                 else:
                     if make is broken_start and cut > .2:
-                        sock.shutdown(1)
+                        socket.socket.shutdown(sock, 1)  # of SSLSocket it would also end the decryption
                     answer = b''
                     while len(answer) < 12 and (more := sock.recv(4096)):
                         answer += more
@@ -274,8 +303,13 @@ def main():
                 'server.body_idle_timeout': '2', 'server.idle_timeout': '3'}
     attacks = AttackRun()
     failures = []
-    with Server(Path(folder), settings, device=f'sim:{script}') as pose, \
-            FaceServer(Path(folder), settings, device=f'sim:{script}') as face:
+    client = None
+    if ARGS.tls:
+        authority = Authority(folder)
+        client = authority.client()
+        settings['server.tls_certificate'], settings['server.tls_key'] = authority.sign('localhost')
+    with Server(Path(folder), settings, device=f'sim:{script}', tls=client) as pose, \
+            FaceServer(Path(folder), settings, device=f'sim:{script}', tls=client) as face:
         servers = [(pose, POSE), (face, FACES)]
         for server, _ in servers:
             wait_for(lambda server=server: server.get('/health/ready').status == 200)

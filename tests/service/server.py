@@ -52,9 +52,11 @@ class Response:
 
 def environment(folder, **more):
     """Returns this process's environment without variables that configure the program; its folders and its gallery
-    are below `folder`."""
+    are below `folder`, and so is the file of API keys, which no test has unless it makes one."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(('HS_', 'HAILO_', 'XDG_'))}
     env.update(HS_MODELS_DIR=MODELS, HOME=str(folder), XDG_CONFIG_HOME=str(folder), LC_ALL='C.UTF-8',
+               HAILO_POSE_AUTH_KEYS_FILE=os.path.join(folder, 'keys.json'),
+               HAILO_FACE_AUTH_KEYS_FILE=os.path.join(folder, 'keys.json'),
                HAILO_FACE_DATABASE_DB_FILE=os.path.join(folder, 'faces.db'),
                HAILO_FACE_DATABASE_BACKUP_PATH=os.path.join(folder, 'backups'))
     env.update(more)

@@ -160,6 +160,38 @@ def test_config_render(cli, tmp_path):
     assert rendered['pose']['skeleton_connections'] is False
 
 
+def test_config_render_writes_a_drop_in(cli, tmp_path):
+    """`systemctl show` of tests/boot checks that systemd reads it."""
+    drop_in = tmp_path / 'hailo-pose.service.d' / '50-resource-limits.conf'
+    (tmp_path / 'in.yaml').write_text('resource_limits: {memory_max: 1G, cpu_quota: "250%"}\n')
+
+    def lines():
+        return [line for line in drop_in.read_text().splitlines() if not line.startswith('#')]
+    done = cli('config', 'render', '--drop-in', drop_in, '--config', 'in.yaml')
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+    assert lines() == ['[Service]', 'MemoryMax=1073741824', 'CPUQuota=250%']
+    assert cli('config', 'render', '--drop-in', drop_in).returncode == 0
+    assert lines() == ['[Service]', 'MemoryMax=2147483648', 'CPUQuota=80%']
+    done = cli('config', 'render', '--drop-in', drop_in, '--set', 'resource_limits.memory_max=infinity', '--set',
+               'resource_limits.cpu_quota=12.5%')
+    assert done.returncode == 0
+    assert lines() == ['[Service]', 'MemoryMax=infinity', 'CPUQuota=12.5%']
+    done = cli('config', 'render', '--drop-in', drop_in, '--set', 'resource_limits.memory_max=1')
+    assert done.returncode != 0 and 'too small' in done.stderr
+    assert lines() == ['[Service]', 'MemoryMax=infinity', 'CPUQuota=12.5%']
+
+
+def test_config_render_of_a_file_also_writes_the_drop_in(cli, tmp_path):
+    (tmp_path / 'in.yaml').write_text('server: {host: "::1", port: 1}\nmodel: {name: a}\ninference: {x: 1}\npose: {y: 1}\n'
+                                      'resource_limits: {memory_max: 3G}\n')
+    done = cli('config', 'render', '--input', 'in.yaml', '--output', 'out.json', '--drop-in', 'limits.conf')
+    assert done.returncode == 0, done.stderr
+    assert 'MemoryMax=3221225472\n' in (tmp_path / 'limits.conf').read_text()
+    assert json.loads((tmp_path / 'out.json').read_text())['server']['port'] == 1
+    done = cli('config', 'render', '--input', 'in.yaml', '--drop-in', 'limits.conf')
+    assert done.returncode == 2 and '--output is missing' in done.stderr
+
+
 @pytest.mark.parametrize('missing', ['server', 'model', 'inference', 'pose'])
 def test_config_render_needs_its_sections(cli, tmp_path, missing):
     document = {'server': {'host': 'a', 'port': 1}, 'model': {'name': 'x'}, 'inference': {}, 'pose': {}}

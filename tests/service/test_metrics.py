@@ -14,6 +14,7 @@ import urllib.parse
 
 import pytest
 
+from certificates import Authority
 from faces import NO_FACES, FaceServer, one
 from server import TREE, Server, png, wait_for
 
@@ -220,8 +221,29 @@ def test_a_lost_device_is_counted(make_server, script, picture):
     assert server.post_form({'image': picture}).status == 503
     text = scrape(server)
     assert total(text, 'hailo_device_downs_total') == 1 and total(text, 'hailo_errors_total', code='device_lost') == 1
+    assert total(text, 'hailo_device_errors_total', code='device_lost') == 1
+    assert total(text, 'hailo_device_errors_total') == total(text, 'hailo_device_failures_total') == 1
     wait_for(lambda: total(scrape(server), 'hailo_device_recoveries_total') == 1)
     assert total(scrape(server), 'hailo_device_state', state='ready') == 1
+
+
+def test_handshakes_and_the_certificate(tmp_path):
+    authority = Authority(str(tmp_path))
+    certificate, key = authority.sign('localhost', end='20400101000000Z')
+    with Server(tmp_path, tls=authority.client(), settings={'server.tls_certificate': certificate,
+                                                            'server.tls_key': key}) as server:
+        with socket.create_connection(server.address) as sock:
+            sock.sendall(b'\x16\x03\x01\x00\x05hello')
+            sock.recv(100)
+        with socket.create_connection(server.address) as sock:
+            sock.sendall(b'\x16')  # ends in the middle
+        with socket.create_connection(server.address):
+            pass  # a monitor of ports: not a handshake
+        wait_for(lambda: total(scrape(server), 'hailo_tls_handshakes_total', result='failed') == 2)
+        before = total(scrape(server), 'hailo_tls_handshakes_total', result='done')
+        text = scrape(server)
+        assert total(text, 'hailo_tls_handshakes_total', result='done') == before + 1
+        assert total(text, 'hailo_tls_certificate_expiry_timestamp_seconds') == 2208988800
 
 
 # ---- files for operators
@@ -298,15 +320,18 @@ def free_port():
 
 
 class Prometheus:
-    """Debian's Prometheus with the example configuration, which scrapes the two servers every second."""
+    """Debian's Prometheus with the example configuration, which scrapes the two servers every second. hailo-pose has a
+    certificate of the authority, so the lines of the example for TLS are used."""
 
-    def __init__(self, folder, pose, face):
+    def __init__(self, folder, pose, face, authority):
         self.port = free_port()
         config = read(EXAMPLE)
         for old, new in (('scrape_interval: 15s', 'scrape_interval: 1s'),
                          ('evaluation_interval: 15s', 'evaluation_interval: 1s'),
                          ('127.0.0.1:11436', f'127.0.0.1:{pose.address[1]}'),
-                         ('127.0.0.1:5002', f'127.0.0.1:{face.address[1]}')):
+                         ('127.0.0.1:5002', f'127.0.0.1:{face.address[1]}'),
+                         ('# scheme: https', 'scheme: https'), ('# tls_config:', 'tls_config:'),
+                         ('#   ca_file: /etc/prometheus/hailo-ca.pem', f'  ca_file: {authority.root}')):
             assert config.count(old) == 1, old
             config = config.replace(old, new)
         path = os.path.join(folder, 'prometheus.yml')
@@ -364,15 +389,18 @@ def monitored(tmp_path_factory):
     script.write_text('{latency_ms: 5, temperature_c: 48, faults: [{kind: transient, at: 9, count: 1},'
                       ' {kind: lost, at_ms: 3000, for_ms: 500}]}', encoding='utf-8')
     stop = threading.Event()
+    authority = Authority(str(folder))
+    certificate, key = authority.sign('localhost')
     with contextlib.ExitStack() as stack:
-        pose = stack.enter_context(Server(folder, device=f'sim:{script}'))
+        pose = stack.enter_context(Server(folder, device=f'sim:{script}', tls=authority.client(), settings={
+            'server.tls_certificate': certificate, 'server.tls_key': key}))
         face = stack.enter_context(FaceServer(folder, device=f'sim:{script}', settings={'database.backup_interval': 2}))
         clients = [threading.Thread(target=send_load, args=(pose, face, stop)) for _ in range(2)]
         for client in clients:
             client.start()
         stack.callback(lambda: [client.join() for client in clients])
         stack.callback(stop.set)
-        prometheus = Prometheus(str(folder), pose, face)
+        prometheus = Prometheus(str(folder), pose, face, authority)
         stack.callback(prometheus.stop)
         wait_for(lambda: len(prometheus.query('sum_over_time(up[1m]) >= 6') or []) == 2)
         wait_for(lambda: prometheus.query('hailo_gallery_backup_timestamp_seconds'))
@@ -405,10 +433,12 @@ def test_each_query_of_the_dashboard_has_data(monitored):
 
 
 @needs_prometheus
-def test_metrics_pass_the_linter(monitored):
+def test_metrics_under_load_pass_the_linter_and_the_parser(monitored):
     _, pose, face = monitored
+    parser = pytest.importorskip('prometheus_client.openmetrics.parser', reason='needs python3-prometheus-client')
     for server in (pose, face):
         assert promtool('check', 'metrics', input=scrape(server)) == ''
+        assert len(list(parser.text_string_to_metric_families(scrape(server, OPENMETRICS)))) > 50
 
 
 @needs_prometheus

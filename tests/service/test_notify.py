@@ -142,11 +142,17 @@ def test_reload_is_announced_with_its_result(tmp_path, manager, start):
     server.process.send_signal(signal.SIGHUP)
     reloading = manager.wait('^RELOADING=1\nMONOTONIC_USEC=([0-9]+)$')
     assert before_us <= int(reloading[1]) <= time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6
-    assert manager.next() == 'READY=1'
+    manager.wait('^READY=1$')
     page.write_text('logging: {level: LOUD}\n')
     server.process.send_signal(signal.SIGHUP)
     manager.wait('^RELOADING=1\n')
-    assert manager.next().startswith('READY=1\nSTATUS=reload failed, the old settings are in effect: ')
+    manager.wait('^STATUS=.*; reload failed, the old settings are in effect: ')
+    manager.wait('^READY=1$')
+    page.write_text('logging: {level: INFO}\n')
+    server.process.send_signal(signal.SIGHUP)
+    manager.wait('^RELOADING=1\n')
+    assert 'failed' not in manager.wait('^STATUS=').string
+    manager.wait('^READY=1$')
     server.assert_healthy()
 
 

@@ -2,6 +2,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -151,8 +152,10 @@ def test_reloads_under_load_lose_no_request(make):
     threads = [threading.Thread(target=client) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for i in range(20):
-        service.write(pages[i % 2])
+    reloads, end = 0, time.monotonic() + 60
+    while (reloads < 20 or counts != {0, 1}) and time.monotonic() < end:
+        service.write(pages[reloads % 2])
+        reloads += 1
     ended.set()
     for thread in threads:
         thread.join()

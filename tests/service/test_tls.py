@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -67,6 +68,9 @@ def test_old_versions_are_refused(secure, authority, version):
     with pytest.raises(ssl.SSLError, match='(?i)alert.protocol.version'):
         handshake(secure, context)
     wait_for(lambda: 'TLS handshake failed: unsupported protocol client=127.0.0.1' in secure.log)
+    metrics = secure.get('/metrics').body.decode()
+    assert int(re.search(r'^hailo_tls_handshakes_failed_total (\d+)$', metrics, re.M)[1]) > 0
+    assert re.search(r'^hailo_tls_certificate_expiry_timestamp_seconds 2524607999$', metrics, re.M)  # end of 2049
 
 
 @pytest.mark.parametrize('cipher', ['ECDHE-ECDSA-AES128-SHA', 'ECDHE-ECDSA-AES256-SHA384', 'AES128-GCM-SHA256'])
@@ -240,6 +244,19 @@ def test_disconnect_cancels(make_server, authority, pair, script):
 
 
 # ---- clients that do not speak TLS, or stop
+
+def test_client_that_does_not_read_is_cut_off(make_server, authority, pair):
+    """Its response is larger than the buffers of the system; meanwhile others are served."""
+    server = make_server(settings=settings_of(pair, **{'server.body_timeout': 2}), tls=authority.client())
+    picture = noise_png(1500, 1000)
+    with server.connect() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        sock.sendall(b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nAccept: image/png\r\nContent-Type: image/png\r\n'
+                     b'Content-Length: %d\r\n\r\n' % len(picture) + picture)
+        wait_for(lambda: 'POST /v1/pose/detect 200 (cut off)' in server.log)
+        assert server.get('/health').status == 200
+    wait_for(lambda: server.metric('timed_out_total') == 1)
+
 
 def test_plain_http_gets_400(secure):
     with socket.create_connection(secure.address, timeout=20) as sock:
@@ -453,3 +470,55 @@ def test_bench_over_tls(secure, authority, tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)['failures'] == 0
     done = run(tmp_path, 'bench', '--url', url, '--rounds', 1, '--warm', 0)
     assert done.returncode == 1 and 'certificate' in done.stderr
+
+
+# ---- reload
+
+def serial(sock):
+    return sock.getpeercert()['serialNumber']
+
+
+def new_serial(server):
+    with server.connect() as sock:
+        return serial(sock)
+
+
+def test_reload(make_server, tmp_path, authority):
+    """SIGHUP reads the files again: further connections get the new certificate, open ones continue with theirs. A
+    file that cannot be used leaves the old certificate."""
+    files = [str(tmp_path / name) for name in ('c.pem', 'k.pem')]
+
+    def install(pair):
+        for source, target in zip(pair, files):
+            with open(source, 'rb') as file:
+                data = file.read()
+            with open(target + '.new', 'wb', opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+                file.write(data)
+            os.replace(target + '.new', target)
+
+    def reload(text):
+        before = server.log.count(text)
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: server.log.count(text) > before)
+
+    first, second = authority.sign('first'), authority.sign('second')
+    install(first)
+    server = make_server(settings=settings_of(files), tls=authority.client())
+    with server.connect() as old:
+        old.sendall(GET)
+        assert read_response(old).status == 200
+        install(second)
+        reload('Using the TLS certificate')
+        wait_for(lambda: new_serial(server) != serial(old))
+        old.sendall(GET)  # the open connection still works
+        assert read_response(old).status == 200
+    current = new_serial(server)
+    install((first[0], second[1]))
+    reload('is not the key of the certificate')
+    assert new_serial(server) == current
+    install((first[0], os.devnull))
+    reload('server.tls_key')
+    assert new_serial(server) == current
+    install(first)
+    reload('Using the TLS certificate')
+    wait_for(lambda: new_serial(server) != current)

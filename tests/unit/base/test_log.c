@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -204,6 +205,41 @@ static void an_announcement_goes_to_stdout_at_every_level(void **state)
     json_decref(value);
 }
 
+/* The journal's stream is a socket; any other file serves the test. */
+static void a_line_for_the_journal_begins_with_its_level(void **state)
+{
+    (void) state;
+    char path[] = "/tmp/hs-test-log-XXXXXX", stream[64];
+    int file = mkstemp(path), before = dup(STDERR_FILENO);
+    struct stat st;
+    assert_true(file >= 0 && fstat(file, &st) == 0 && unlink(path) == 0);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    dup2(file, STDERR_FILENO);
+    hs_log_setup("test-log", HS_LOG_DEBUG, HS_LOG_JSON);
+    hs_log_debug("a");
+    hs_log_info("b");
+    hs_log_warning("c");
+    hs_log_error("d");
+    dup2(before, STDERR_FILENO);
+    hs_log_setup("test-log", HS_LOG_INFO, HS_LOG_TEXT); /* stderr is another file than JOURNAL_STREAM names */
+    assert_string_equal(hs_log_journal_prefix(HS_LOG_ERROR), "");
+    unsetenv("JOURNAL_STREAM");
+    close(before);
+    ssize_t n = pread(file, line, sizeof(line) - 1, 0);
+    close(file);
+    line[n > 0 ? n : 0] = '\0';
+    const char *at = line;
+    static const char *const begins[] = { "<7>{\"time\"", "<6>{\"time\"", "<4>{\"time\"", "<3>{\"time\"" };
+    for (size_t i = 0; i < 4; i++) {
+        assert_non_null(at);
+        assert_memory_equal(at, begins[i], strlen(begins[i]));
+        at = strchr(at, '\n');
+        at = at ? at + 1 : NULL;
+    }
+    assert_string_equal(at, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +251,7 @@ int main(void)
         cmocka_unit_test(a_json_line_has_its_fields_as_members),
         cmocka_unit_test(fields_that_do_not_fit_are_left_out_whole),
         cmocka_unit_test(an_announcement_goes_to_stdout_at_every_level),
+        cmocka_unit_test(a_line_for_the_journal_begins_with_its_level),
     };
     return HS_RUN_TESTS(tests);
 }

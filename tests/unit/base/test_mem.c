@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "base/mem.h"
 
@@ -72,11 +74,29 @@ static void arrays_double_or_stay_unchanged(void **state)
     free(list.items);
 }
 
+/* In a child, because it cannot be undone. */
+static void dumps_are_forbidden(void **state)
+{
+    (void) state;
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct rlimit limit = { 1, 1 };
+        hs_mem_forbid_dumps();
+        bool none = getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur == 0 && limit.rlim_max == 0;
+        _exit(none && prctl(PR_GET_DUMPABLE) == (HS_SANITIZED ? 1 : 0) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(overflowing_sizes_are_reported),
         cmocka_unit_test(arrays_double_or_stay_unchanged),
+        cmocka_unit_test(dumps_are_forbidden),
         cmocka_unit_test(written_memory_is_resident),
         cmocka_unit_test(resident_memory_is_unknown_without_a_free_descriptor),
     };

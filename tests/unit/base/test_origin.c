@@ -76,7 +76,7 @@ static void test_hosts(void **state)
 static void test_loopback(void **state)
 {
     (void) state;
-    static const char *const own[] = { "127.0.0.1", "127.9.8.7", "::1", "::ffff:127.0.0.1" };
+    static const char *const own[] = { "127.0.0.1", "127.9.8.7", "::1", "::ffff:127.0.0.1", "unix:0", "unix:1000" };
     static const char *const others[] = {
         "128.0.0.1", "10.0.0.1", "::", "::2", "::ffff:10.0.0.1", "localhost", "", "-"
     };

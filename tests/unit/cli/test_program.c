@@ -134,6 +134,7 @@ static int run(const char *line)
 #define CONFIG_USAGE "usage: hailo-test config ACTION [ARGUMENT…] [OPTION…]; see 'hailo-test config --help'\n"
 #define RENDER_USAGE                                                                                                   \
     "usage: hailo-test config render FILE [KEY=VALUE…]\n"                                                              \
+    "       hailo-test config render --drop-in FILE\n"                                                                 \
     "       hailo-test config render --input FILE --output FILE; see 'hailo-test config render --help'\n"
 
 static void test_command_lines(void **state)

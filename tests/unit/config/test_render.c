@@ -83,7 +83,7 @@ static void every_row_is_on_every_page(void **state)
         if (!(row->flags & HS_SETTING_UNUSED) && !strstr(example, cell))
             fail_msg("%s is not in the example", row->name);
     }
-    assert_int_equal(rows, 17 + 7 + 16 + 7 + 5 + 3 + 5 + 2 + 2);
+    assert_int_equal(rows, 23 + 7 + 16 + 7 + 5 + 3 + 5 + 2 + 2 + 2 + 2);
     for (const char *at = strstr(reference, "\n| `"); at; at = strstr(at + 1, "\n| `"))
         lines++;
     assert_int_equal(lines, rows);

@@ -220,9 +220,9 @@ static void test_imports(void **state)
         { "{}\n", "the first line must contain the format" },
         { "[\n", "the first line must contain the format" },
         { "{\"format\":\"hailo-services-gallery\"}\n",
-          "import: version 0 is not supported; this program reads version 1" },
-        { "{\"format\":\"hailo-services-gallery\",\"version\":2}\n",
-          "import: version 2 is not supported; this program reads version 1" },
+          "import: version 0 is not supported; this program reads versions up to 2" },
+        { "{\"format\":\"hailo-services-gallery\",\"version\":3}\n",
+          "import: version 3 is not supported; this program reads versions up to 2" },
     };
     static const struct {
         const char *lines;

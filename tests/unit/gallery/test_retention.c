@@ -1,4 +1,4 @@
-/* Who is erased when, and which clock is believed. */
+/* The time at which a person is erased, and the clock that is believed. */
 #include "fixture.h"
 
 #include <stdio.h>
@@ -140,7 +140,7 @@ static void test_general(void **state)
     assert_int_equal(expire(g, NOW_S, INT64_MAX), 0);
 }
 
-/* Times that another program wrote, and that are not times, erase nobody. */
+/* Times that another program wrote, and that are not times, erase no person. */
 static void test_foreign_times(void **state)
 {
     static const char *const values[] = { "''", "NULL", "0", "1700000000", "1.5", "x'32'", "'soon'" };
@@ -246,7 +246,7 @@ static void test_even_clock(void **state)
     assert_false(clock.held);
 }
 
-/* A jump ahead expires nobody until the clock has run evenly for a day, and nobody at all if it is corrected. */
+/* A jump ahead erases no person until the clock has run evenly for a day, and none at all if it is corrected. */
 static void test_jump_ahead(void **state)
 {
     (void) state;

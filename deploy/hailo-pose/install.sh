@@ -1,0 +1,3 @@
+#!/bin/sh
+# The name and the options of the first hailo-pose.
+exec "$(dirname "$0")/../install.sh" hailo-pose "$@"
