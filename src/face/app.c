@@ -92,6 +92,8 @@ void hs_face_app_begin(void *state)
     struct hs_error err;
     /* If the thread cannot start, the first query reads the gallery; only backups and pending
      * erasures are missing. */
+    if (app->maintenance)
+        hs_face_maintenance_watch_keys(app->maintenance, app->core.auth);
     if (app->maintenance && hs_face_maintenance_start(app->maintenance, &err) < 0)
         hs_log_error("%s", err.message);
 }
@@ -106,6 +108,21 @@ void hs_face_app_finish(void *state)
 }
 
 /* ---- for commands ---- */
+
+int hs_face_app_record(const struct hs_settings *settings, const char *action, const char *key, struct hs_error *err)
+{
+    const struct hs_face_settings *s = hs_settings_values(settings);
+    struct hs_gallery_opened opened;
+    struct hs_gallery *gallery;
+    if (!s->database.enabled)
+        return hs_error_set(err, HS_ENOTFOUND, "database.enabled is false");
+    int r = hs_face_open_gallery(&s->database, HS_FACE_MUST_EXIST, &gallery, &opened, err);
+    if (r == 0) {
+        r = hs_audit_record(gallery, action, key, 0, err);
+        hs_gallery_close(gallery);
+    }
+    return r;
+}
 
 int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face_app **ret_app)
 {

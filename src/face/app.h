@@ -54,6 +54,9 @@ int hs_face_app_init(void *state, struct hs_error *err);
 int hs_face_app_open(void *state, struct hs_error *err);
 void hs_face_app_begin(void *state);
 void hs_face_app_finish(void *state);
+
+/* hs_app.record: in the audit log of the gallery. HS_ENOTFOUND: there is no gallery. */
+int hs_face_app_record(const struct hs_settings *settings, const char *action, const char *key, struct hs_error *err);
 void hs_face_app_revise(void *state);
 
 /* Creates the state for a command that processes pictures, with or without the gallery. Does not

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "auth/auth.h"
 #include "base/metrics.h"
 #include "face/index.h"
 #include "face/settings.h"
@@ -62,6 +63,10 @@ int hs_face_maintenance_create(const struct hs_face_maintenance_options *options
 
 /* Waits until the running task ends, starts no other, and frees the object. NULL allowed. */
 void hs_face_maintenance_destroy(struct hs_face_maintenance *maintenance);
+
+/* Records requests with invalid API keys in the audit log: the number of them, at once and then at most hourly, so that
+ * a stranger cannot fill the log. Call before hs_face_maintenance_start; borrows `auth` (NULL: none). */
+void hs_face_maintenance_watch_keys(struct hs_face_maintenance *maintenance, struct hs_auth *auth);
 
 /* Starts the thread. Call once. */
 int hs_face_maintenance_start(struct hs_face_maintenance *maintenance, struct hs_error *err);
