@@ -240,7 +240,10 @@ static void expire(struct hs_face_maintenance *maintenance)
     struct hs_gallery_expired expired = { 0 };
     struct hs_error err;
     char people[40];
-    if (o->retention_s > 0 || hs_gallery_has_expiry(o->gallery)) {
+    bool any;
+    if (hs_gallery_has_expiry(o->gallery, &any, &err) < 0)
+        any = true; /* the next call reports the error */
+    if (o->retention_s > 0 || any) {
         hs_audit_act_as(&actor);
         if (hs_gallery_expire(o->gallery, read_clock(maintenance), o->retention_s, &expired, &err) < 0) {
             hs_count(&hs_face_expiries, EXPIRY_FAILED);
