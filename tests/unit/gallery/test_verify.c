@@ -238,9 +238,9 @@ static void test_other_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_plain),        GALLERY_TEST(test_encrypted), GALLERY_TEST(test_first_schema),
-        GALLERY_TEST(test_equal_vectors), GALLERY_TEST(test_empty),        GALLERY_TEST(test_damaged),   GALLERY_TEST(test_changed),
-        GALLERY_TEST(test_missing_face), GALLERY_TEST(test_other_key),
+        GALLERY_TEST(test_plain),         GALLERY_TEST(test_encrypted),    GALLERY_TEST(test_first_schema),
+        GALLERY_TEST(test_equal_vectors), GALLERY_TEST(test_empty),        GALLERY_TEST(test_damaged),
+        GALLERY_TEST(test_changed),       GALLERY_TEST(test_missing_face), GALLERY_TEST(test_other_key),
     };
     return HS_RUN_TESTS(tests);
 }
