@@ -70,6 +70,8 @@ int hs_face_app_open(void *state, struct hs_error *err)
     if (r == 0)
         r = hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,
                                  (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);
+    if (r == 0)
+        r = hs_face_gallery_key_create(app->gallery, s->encryption_key, &app->core.reload, &app->gallery_key, err);
     if (r < 0)
         return r;
     const struct hs_face_maintenance_options options = {
@@ -103,6 +105,7 @@ void hs_face_app_finish(void *state)
     struct hs_face_app *app = state;
     hs_face_maintenance_destroy(app->maintenance);
     hs_face_index_destroy(app->index);
+    hs_face_gallery_key_destroy(app->gallery_key);
     hs_gallery_close(app->gallery);
     hs_face_idempotency_destroy(app->idempotency);
 }

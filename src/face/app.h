@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "face/gallery_key.h"
 #include "face/gallery_maintenance.h"
 #include "face/index.h"
 #include "face/pipeline.h"
@@ -42,6 +43,7 @@ struct hs_face_app {
     struct hs_face_pipeline pipeline;
     struct hs_gallery *gallery;              /* NULL if not opened, or database.enabled is false */
     struct hs_face_index *index;             /* NULL if gallery is */
+    struct hs_face_gallery_key *gallery_key; /* NULL if gallery is */
     struct hs_face_maintenance *maintenance; /* NULL if gallery is; runs after hs_face_app_begin */
     struct hs_face_idempotency *idempotency;
     double recognition_threshold; /* in effect: the setting, or the default of the space */
