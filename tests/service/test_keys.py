@@ -95,7 +95,7 @@ def error_text(response):
 
 # All routes of both programs. A new route fails the test until its scope is decided here.
 EXPECTED = {
-    'GET /': None, 'GET /health': 'open', 'GET /health/ready': None, 'GET /metrics': None, 'GET /openapi.json': None,
+    'GET /health': 'open', 'GET /health/ready': None, 'GET /metrics': None, 'GET /openapi.json': None,
     'GET /v1/models': None, 'POST /v1/models/{id}/load': 'admin', 'POST /v1/models/{id}/unload': 'admin',
     'POST /v1/models/{id}/pull': 'admin', 'POST /v1/pose/detect': 'detect', 'POST /v1/pose/detect/batch': 'detect',
     'POST /v1/detect': 'detect', 'POST /v1/detect/batch': 'detect', 'POST /v1/embed': 'recognize',
@@ -331,6 +331,18 @@ def test_a_bad_key_file_prevents_the_start(tmp_path, keys):
     assert done.returncode == 1 and 'not an absolute path' in done.stderr
     done = run(tmp_path, 'serve', '--device', 'sim', '--port', 0, '--set', 'auth.mode=keys', '--set', 'auth.keys_file=')
     assert done.returncode == 1 and 'auth.keys_file is empty' in done.stderr
+
+
+def test_selftest_checks_the_key_file(tmp_path, keys):
+    def check():
+        done = run(tmp_path, 'selftest', '--json', '--device', 'sim', '--set', f'auth.keys_file={keys.path}')
+        return [each for each in json.loads(done.stdout)['checks'] if each['name'] == 'API keys']
+
+    assert check() == []
+    keys.add('none')
+    assert check()[0]['ok'] and check()[0]['detail'] == f'1 key in {keys.path}'
+    keys.path.chmod(0o644)
+    assert not check()[0]['ok'] and 'chmod 600' in check()[0]['detail']
 
 
 def test_mode_keys_without_a_file_refuses_all(make_server, keys):
