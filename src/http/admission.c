@@ -186,6 +186,10 @@ void hs_admission_refuse(struct hs_http_request *req, int code, const char *allo
     enum hs_coding coding;
     if (code == HS_EUNSUPPORTED && hs_coding_read(hs_http_header(req, "Content-Encoding"), &coding, NULL) < 0)
         hs_http_add_header(req, "Accept-Encoding", HS_CODINGS);
+    else if (code == HS_EUNSUPPORTED && req->route)
+        hs_http_add_header(req, "Accept", /* RFC 9110, 15.5.16 */
+                           req->route->body == HS_BODY_JSON ? "application/json"
+                                                            : "application/json, multipart/form-data");
     hs_http_reply_error(req, code, NULL, "%s", err->message);
 }
 

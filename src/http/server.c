@@ -233,7 +233,7 @@ const char *hs_http_exposed_address(const struct hs_http_server *server)
 
 const char *hs_http_exposed_address_of(const struct hs_http_request *req)
 {
-    return hs_http_exposed_address(req->server);
+    return req->server ? hs_http_exposed_address(req->server) : NULL;
 }
 
 /* ---- TLS ---- */
