@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the Debian packages and installs them in a minimal Debian made by debootstrap: installation, service, upgrades,
-# downgrades, removal, purge, and the takeover of an older installation (inside.sh). Then tests the scripts of deploy (scripts.sh).
-# Needs root, debootstrap, debhelper and the network.
+# downgrades, removal, purge, and the takeover of an older installation (inside.sh). Then tests the scripts of deploy
+# (scripts.sh). Needs root, debootstrap, debhelper and the network.
 #
 #   tests/deb/run.sh [--suite bookworm|trixie] [--packages DIR] [--upgrades N] [--parts LIST] [--shell]
 #
@@ -54,7 +54,8 @@ build_inside() {
     git -C "$tree" ls-files -z --cached --others --exclude-standard |
         (cd "$tree" && tar --null --ignore-failed-read -T - -cf -) | tar -C "$root/srv/tree" -xf -
     cp -r "$(readlink -f "$tree/.deps/openvino")" "$root/srv/openvino"
-    { in_root apt-get -q update && in_root apt-get -q install -y --no-install-recommends dpkg-dev debhelper build-essential &&
+    { in_root apt-get -q update &&
+        in_root apt-get -q install -y --no-install-recommends dpkg-dev debhelper build-essential &&
         in_root sh -c 'cd /srv/tree && apt-get -q build-dep -y --no-install-recommends -P nocheck ./' &&
         in_root env HS_DEB_COMPRESSION=gzip /srv/tree/tools/deb.sh --openvino /srv/openvino --output /srv/packages; } \
         > "$work/build.log" 2>&1 || { tail -n 30 "$work/build.log" >&2; fail 'the packages cannot be built'; }
@@ -81,7 +82,7 @@ test_main() {
     mkdir -p "$root/srv/packages" "$root/srv/models" "$root/srv/test"
     cp "$packages"/*.deb "$root/srv/packages"
     find "$(readlink -f "$tree/.deps/models")" -maxdepth 1 -type f -exec cp -t "$root/srv/models" {} +
-    cp "$tree"/tests/deb/{inside,scripts}.sh "$tree"/tests/deb/systemctl "$tree"/deploy/verify/person.jpg "$root/srv/test"
+    cp "$tree"/tests/deb/{inside.sh,scripts.sh,systemctl} "$tree"/deploy/verify/person.jpg "$root/srv/test"
     cp -rL "$tree/deploy" "$root/srv/deploy"
     in_root apt-get -qq update
     # The client of the test. The packages themselves need nothing else.
