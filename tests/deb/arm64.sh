@@ -96,7 +96,9 @@ make_target() {
 
 second_stage() {
     register_qemu || fail 'binfmt_misc cannot be mounted'
-    logged second-stage in_root /debootstrap/debootstrap --second-stage
+    mount_kernel_folders
+    # In a user namespace, as in containers, no device nodes can be made.
+    logged second-stage in_root env container=lxc /debootstrap/debootstrap --second-stage
 }
 
 test_packages() {

@@ -36,7 +36,6 @@ make_image_base() {
     unpack_base
     write_sources
     copy_network_settings
-    copy_certificates
     rm -f "$root/etc/resolv.conf" "$root/etc/hosts"
     tar -C "$root" -c . | podman_ import - localhost/hailo-base > /dev/null
     rm -rf --one-file-system "$root"

@@ -52,9 +52,9 @@ install() { # SERVICE
 # All files that an installation may change, with their contents, owners and modes; users and groups.
 picture_of() {
     local roots=(/usr/local /etc/hailo /etc/xdg /etc/systemd /etc/udev /var/lib/hailo-pose /var/lib/hailo-face)
-    find "${roots[@]}" \( -name compiled -o -name '*.lock' -o -name 'faces.db*' \) -prune -o ! -type d -printf \
+    find "${roots[@]}" \( -name compiled -o -name backups -o -name '*.lock' -o -name 'faces.db*' \) -prune -o ! -type d -printf \
         '%p %M %u %g %l\n' 2> /dev/null | sort || true
-    find "${roots[@]}" -name compiled -prune -o -name 'faces.db*' -prune -o -type f -print0 2> /dev/null | sort -z |
+    find "${roots[@]}" \( -name compiled -o -name backups -o -name 'faces.db*' \) -prune -o -type f -print0 2> /dev/null | sort -z |
         xargs -0 -r sha256sum || true
     grep hailo /etc/passwd /etc/group || true
     for unit in hailo-pose hailo-face; do
