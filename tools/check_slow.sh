@@ -66,7 +66,9 @@ proxies() {
 packages() {
     local status=0 suite arch
     arch=$(dpkg --print-architecture)
-    for suite in bookworm trixie; do tests/deb/run.sh --suite "$suite" --upgrades 50 || status=$?; done
+    for suite in bookworm trixie; do
+        tests/deb/run.sh --suite "$suite" --upgrades 50 --hailort "$build/tests/hailo" || status=$?
+    done
     tools/deb.sh && tests/deb/boot.sh --packages "build-deb/$arch" || status=$?
     tests/deb/arm64.sh || test $? = 77 || status=1
     tests/deb/container.sh || test $? = 77 || status=1

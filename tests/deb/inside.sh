@@ -154,6 +154,22 @@ upgrade_and_downgrade() {
     say "$UPGRADES upgrades and downgrades in $((SECONDS - begin)) s; people, models and configuration are kept"
 }
 
+# A package of HailoRT, here with its test double. The module is built when both it and g++ are there, and deleted with it.
+follow_hailort() {
+    local module=/usr/lib/hailo-services/backends/hs_backend_hailo.so
+    compgen -G '/srv/hailort/*.deb' > /dev/null || { say 'the module for HailoRT is left out'; return 0; }
+    logged /tmp/hailort.log dpkg -i /srv/hailort/*.deb
+    grep -q 'g++ is not' /tmp/hailort.log || { cat /tmp/hailort.log; fail 'no word about g++'; }
+    test ! -e "$module" || fail 'there is a module without a compiler'
+    logged /tmp/gxx.log apt-get -qq install -y --no-install-recommends g++ libc6-dev
+    test -f "$module" || { cat /tmp/gxx.log; fail 'installing g++ does not build the module'; }
+    hailo-pose backends list --json | grep -q '"name": "hailo".*"version": "[^"]*5\.1\.1' ||
+        fail 'the module does not open'
+    logged /tmp/hailort.log dpkg -P h10-hailort
+    test ! -e "$module" || fail 'the module is left after HailoRT was removed'
+    say 'the module for HailoRT follows its package'
+}
+
 remove_and_purge() {
     logged /tmp/remove.log apt-get -qq remove -y hailo-face hailo-pose hailo-services-common
     test ! -e /usr/bin/hailo-face || fail 'removing leaves the program'
@@ -217,8 +233,8 @@ adopt() {
     say 'an older installation is taken over with its configuration, user and data'
 }
 
-parts='install_first check_files add_people upgrade_and_downgrade remove_and_purge check_nothing_left adopt'
-for part in ${PARTS:-$parts}; do
+parts='install_first check_files add_people upgrade_and_downgrade follow_hailort remove_and_purge check_nothing_left'
+for part in ${PARTS:-$parts adopt}; do
     "$part"
 done
 say 'all passed'
