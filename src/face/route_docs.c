@@ -113,7 +113,7 @@ const struct hs_field hs_face_field_metadata = {
     .help = "Replaces the identity's metadata; at most 4,096 bytes as text and 32 levels",
 };
 #define EXPIRES_HELP                                                                                                   \
-    "The service erases the identity at this time: `2027-01-31`, `2027-01-31T12:00:00Z`; `never`; or `default`, by "    \
+    "The service erases the identity at this time: `2027-01-31`, `2027-01-31T12:00:00Z`; `never`; or `default`, by "   \
     "the setting `database.retention`"
 const struct hs_field hs_face_field_expires_at = {
     .name = "expires_at",
