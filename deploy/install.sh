@@ -19,7 +19,7 @@ tree=$(dirname "$here")
 . "$here/common.sh"
 
 staged='' warmup=no pull=yes
-work='' data_owner='' changed=no created_user=no created_group=no was_active=no was_enabled=no step=''
+work='' data_owner='' changed=no created_user=no created_group=no was_active=no was_enabled=no restarted=no step=''
 
 parse_arguments() {
     prefix=install
@@ -80,7 +80,12 @@ put_back_service() {
     has_systemd || return 0
     systemctl daemon-reload || true
     test "$was_enabled" = yes || systemctl --quiet disable "$unit" 2> /dev/null || true
-    if test "$was_active" = yes; then systemctl restart "$unit" || true; else systemctl stop "$unit" 2> /dev/null || true; fi
+    # A service that this run has not stopped still runs, with its former program and settings.
+    if test "$was_active" = no; then
+        systemctl stop "$unit" 2> /dev/null || true
+    elif test "$restarted" = yes; then
+        systemctl restart "$unit" || warn "$unit cannot be started again"
+    fi
 }
 
 finish() {
@@ -160,9 +165,11 @@ create_folders() {
     install -d -m 755 /etc/hailo
     # Data that was kept after a removal of the user belongs to root.
     test ! -d "$data" || test "$(stat -c %U "$data")" = "$service" || chown -R -h "$service:$service" "$data"
-    install -d -m 750 -o "$service" -g "$service" "$data" "$data/models"
-    if test "$service" = hailo-pose; then install -d -m 750 -o "$service" -g "$service" "$data/cache"; fi
-    chmod -R u+rwX,o-rwx "$data"
+    if test "$service" = hailo-pose; then
+        install -d -m 750 -o "$service" -g "$service" "$data" "$data/models" "$data/cache"
+    else
+        install -d -m 700 -o "$service" -g "$service" "$data" "$data/models"
+    fi
 }
 
 # Each file is replaced by rename, so that a running service keeps its own.
@@ -233,6 +240,7 @@ start_service() {
     systemctl daemon-reload
     systemctl --quiet enable "$unit"
     check_port
+    restarted=yes
     systemctl restart "$unit"
     test "$has_models" = yes || return 0
     systemctl --quiet is-active "$unit" || {

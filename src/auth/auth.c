@@ -41,6 +41,7 @@ struct hs_auth {
     pthread_mutex_t lock; /* guards the fields below; held for microseconds */
     struct config now;
     struct hs_rate_table *attempts, *addresses, *keys;
+    int64_t refused; /* requests with an invalid key that hs_auth_take_refused has not returned */
 };
 
 /* ---- Files ---- */
@@ -277,6 +278,7 @@ static int refuse_key(struct hs_auth *auth, const struct hs_auth_request *reques
     const struct hs_rate rate = { 1.0 / HS_AUTH_ATTEMPT_S, HS_AUTH_ATTEMPTS };
     const struct hs_rate_state state = hs_rate_take(auth->attempts, client, rate, now_ns);
     ret->failure = state.allowed ? HS_AUTH_INVALID : HS_AUTH_ATTEMPTED;
+    auth->refused++;
     if (!state.allowed)
         return too_many(ret, state.wait_s, "requests with invalid API keys", err);
     return hs_error_set(err, HS_EUNAUTHORIZED, "%s",
@@ -330,4 +332,13 @@ int hs_auth_check(struct hs_auth *auth, const struct hs_auth_request *request, s
     int r = check(auth, request, ret, err);
     pthread_mutex_unlock(&auth->lock);
     return r;
+}
+
+int64_t hs_auth_take_refused(struct hs_auth *auth)
+{
+    pthread_mutex_lock(&auth->lock);
+    int64_t refused = auth->refused;
+    auth->refused = 0;
+    pthread_mutex_unlock(&auth->lock);
+    return refused;
 }

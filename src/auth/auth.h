@@ -90,4 +90,7 @@ struct hs_auth_result {
 int hs_auth_check(struct hs_auth *auth, const struct hs_auth_request *request, struct hs_auth_result *ret,
                   struct hs_error *err);
 
+/* Returns the number of requests with an invalid key since the last call. Any thread. */
+int64_t hs_auth_take_refused(struct hs_auth *auth);
+
 #endif

@@ -53,10 +53,14 @@ struct hs_counters {
         .counts = (atomic_ullong[HS_ARRAY_LEN(table)]) { 0 },                                                          \
     }
 
-/* Counts one event of the label's value with that index. */
+/* Counts one event, or several, of the label's value with that index. */
+static inline void hs_count_several(struct hs_counters *counters, size_t index, uint64_t events)
+{
+    atomic_fetch_add_explicit(&counters->counts[index], events, memory_order_relaxed);
+}
 static inline void hs_count(struct hs_counters *counters, size_t index)
 {
-    atomic_fetch_add_explicit(&counters->counts[index], 1, memory_order_relaxed);
+    hs_count_several(counters, index, 1);
 }
 
 /* A family with a counter for each error code of hs/status.h: HS_ERROR_COUNTERS(hs_x, "hailo_x_errors_total", "…"); */

@@ -70,6 +70,8 @@ int hs_face_app_open(void *state, struct hs_error *err)
     if (r == 0)
         r = hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,
                                  (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);
+    if (r == 0)
+        r = hs_face_gallery_key_create(app->gallery, s->encryption_key, &app->core.reload, &app->gallery_key, err);
     if (r < 0)
         return r;
     const struct hs_face_maintenance_options options = {
@@ -92,6 +94,8 @@ void hs_face_app_begin(void *state)
     struct hs_error err;
     /* If the thread cannot start, the first query reads the gallery; only backups and pending
      * erasures are missing. */
+    if (app->maintenance)
+        hs_face_maintenance_watch_keys(app->maintenance, app->core.auth);
     if (app->maintenance && hs_face_maintenance_start(app->maintenance, &err) < 0)
         hs_log_error("%s", err.message);
 }
@@ -101,11 +105,27 @@ void hs_face_app_finish(void *state)
     struct hs_face_app *app = state;
     hs_face_maintenance_destroy(app->maintenance);
     hs_face_index_destroy(app->index);
+    hs_face_gallery_key_destroy(app->gallery_key);
     hs_gallery_close(app->gallery);
     hs_face_idempotency_destroy(app->idempotency);
 }
 
 /* ---- for commands ---- */
+
+int hs_face_app_record(const struct hs_settings *settings, const char *action, const char *key, struct hs_error *err)
+{
+    const struct hs_face_settings *s = hs_settings_values(settings);
+    struct hs_gallery_opened opened;
+    struct hs_gallery *gallery;
+    if (!s->database.enabled)
+        return hs_error_set(err, HS_ENOTFOUND, "database.enabled is false");
+    int r = hs_face_open_gallery(&s->database, HS_FACE_MUST_EXIST, &gallery, &opened, err);
+    if (r == 0) {
+        r = hs_audit_record(gallery, action, key, 0, err);
+        hs_gallery_close(gallery);
+    }
+    return r;
+}
 
 int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face_app **ret_app)
 {

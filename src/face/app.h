@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "face/gallery_key.h"
 #include "face/gallery_maintenance.h"
 #include "face/index.h"
 #include "face/pipeline.h"
@@ -42,6 +43,7 @@ struct hs_face_app {
     struct hs_face_pipeline pipeline;
     struct hs_gallery *gallery;              /* NULL if not opened, or database.enabled is false */
     struct hs_face_index *index;             /* NULL if gallery is */
+    struct hs_face_gallery_key *gallery_key; /* NULL if gallery is */
     struct hs_face_maintenance *maintenance; /* NULL if gallery is; runs after hs_face_app_begin */
     struct hs_face_idempotency *idempotency;
     double recognition_threshold; /* in effect: the setting, or the default of the space */
@@ -54,6 +56,9 @@ int hs_face_app_init(void *state, struct hs_error *err);
 int hs_face_app_open(void *state, struct hs_error *err);
 void hs_face_app_begin(void *state);
 void hs_face_app_finish(void *state);
+
+/* hs_app.record: in the audit log of the gallery. HS_ENOTFOUND: there is no gallery. */
+int hs_face_app_record(const struct hs_settings *settings, const char *action, const char *key, struct hs_error *err);
 void hs_face_app_revise(void *state);
 
 /* Creates the state for a command that processes pictures, with or without the gallery. Does not

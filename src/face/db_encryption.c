@@ -91,9 +91,10 @@ static void print_rotated(const struct hs_face_db_encryption *db, const struct h
     if (db->reencrypt)
         printf("Encrypted %s again\n", hs_face_count_faces(done->vectors, faces));
     if (db->new_key)
-        printf("The key %s now opens the gallery, too. Set database.encryption_key to it, and restart the service: "
-               "that removes the former key from the gallery. Keep the former key as long as backups need it\n",
-               id);
+        printf(
+            "The key %s now opens the gallery, too. Set database.encryption_key to it, and reload or restart the "
+            "service: that removes the former key from the gallery. Keep the former key as long as backups need it\n",
+            id);
 }
 
 int hs_face_db_rotate(const struct hs_face_db_encryption *db, bool *ret_changed, struct hs_error *err)

@@ -17,13 +17,16 @@
 
 /* RETRY: delay after a failure */
 enum { BUSY_TIMEOUT_MS = 5000, ERASE_RETRY_S = 10, BACKUP_RETRY_S = 3600, DISK_INTERVAL_S = 30 };
-enum { EXPIRE_INTERVAL_S = 3600 };
+enum { EXPIRE_INTERVAL_S = 3600, KEYS_INTERVAL_S = 10, KEYS_PAUSE_S = 3600 /* between two entries */ };
 
 struct hs_face_maintenance {
     struct hs_face_maintenance_options options;
     pthread_t thread;
     bool started;
-    struct hs_retention_clock clock;     /* only the thread uses it and the next two */
+    struct hs_retention_clock clock;     /* only the thread uses it and the fields up to `warned` */
+    struct hs_auth *auth;                /* NULL: no keys */
+    int64_t refused;                     /* requests with invalid keys that have no entry yet */
+    int64_t recorded_ns;                 /* time of the last such entry; 0: none */
     bool retaining;                      /* the clock is loaded */
     bool warned;                         /* that the clock is not believed */
     struct hs_gallery_version backed_up; /* version of the last backup; change -1: none; only the thread uses it */
@@ -31,7 +34,7 @@ struct hs_face_maintenance {
     pthread_mutex_t lock; /* guards the fields below; not held during calls into the gallery */
     pthread_cond_t wake;
     bool stop;
-    int64_t erase_due_ns, backup_due_ns, expire_due_ns, disk_due_ns; /* INT64_MAX: not scheduled */
+    int64_t erase_due_ns, backup_due_ns, expire_due_ns, disk_due_ns, keys_due_ns; /* INT64_MAX: not scheduled */
     struct hs_face_maintenance_status status;
 };
 
@@ -45,6 +48,7 @@ int hs_face_maintenance_create(const struct hs_face_maintenance_options *options
     maintenance->status.opened = *options->opened;
     maintenance->backed_up.change = options->opened->created ? 0 : -1;
     maintenance->erase_due_ns = maintenance->backup_due_ns = maintenance->expire_due_ns = INT64_MAX;
+    maintenance->keys_due_ns = INT64_MAX;
     pthread_mutex_init(&maintenance->lock, NULL);
     hs_cond_init(&maintenance->wake);
     *ret_maintenance = maintenance;
@@ -223,6 +227,12 @@ static void purge_expired(struct hs_face_maintenance *maintenance)
     hs_gallery_backups_destroy(purged);
 }
 
+enum { EXPIRY_ERASED, EXPIRY_FAILED };
+static const char *const expiry_names[] = { [EXPIRY_ERASED] = "erased", [EXPIRY_FAILED] = "failed" };
+HS_COUNTERS(hs_face_expiries, "hailo_gallery_expiries_total",
+            "People who were erased because their retention time was over, and attempts that failed.", "result",
+            expiry_names);
+
 static void expire(struct hs_face_maintenance *maintenance)
 {
     static const struct hs_audit_actor actor = { .name = "retention" };
@@ -230,10 +240,16 @@ static void expire(struct hs_face_maintenance *maintenance)
     struct hs_gallery_expired expired = { 0 };
     struct hs_error err;
     char people[40];
-    if (o->retention_s > 0 || hs_gallery_has_expiry(o->gallery)) {
+    bool any;
+    if (hs_gallery_has_expiry(o->gallery, &any, &err) < 0)
+        any = true; /* the next call reports the error */
+    if (o->retention_s > 0 || any) {
         hs_audit_act_as(&actor);
-        if (hs_gallery_expire(o->gallery, read_clock(maintenance), o->retention_s, &expired, &err) < 0)
+        if (hs_gallery_expire(o->gallery, read_clock(maintenance), o->retention_s, &expired, &err) < 0) {
+            hs_count(&hs_face_expiries, EXPIRY_FAILED);
             hs_log_warning("expired people cannot be erased: %s", err.message);
+        }
+        hs_count_several(&hs_face_expiries, EXPIRY_ERASED, (uint64_t) expired.identities);
         if (expired.identities)
             hs_log_info("erased %s whose retention time is over", hs_face_count_people(expired.identities, people));
         if (expired.in_files)
@@ -247,12 +263,43 @@ static void expire(struct hs_face_maintenance *maintenance)
     pthread_mutex_unlock(&maintenance->lock);
 }
 
+/* ---- API keys ---- */
+
+/* `now`: also if the last entry is new; for the end of the service, so that no attempt is lost. */
+static void record_refused_keys(struct hs_face_maintenance *maintenance, bool now)
+{
+    struct hs_error err;
+    int64_t now_ns = hs_clock_now_ns();
+    bool pause =
+        maintenance->recorded_ns != 0 && now_ns - maintenance->recorded_ns < KEYS_PAUSE_S * HS_NS_PER_S && !now;
+    if (!maintenance->auth)
+        return;
+    maintenance->refused += hs_auth_take_refused(maintenance->auth);
+    if (maintenance->refused == 0 || pause)
+        return;
+    if (hs_audit_record(maintenance->options.gallery, "key_refused", NULL, maintenance->refused, &err) < 0) {
+        hs_log_warning("refused API keys cannot be recorded in the audit log: %s", err.message);
+        return;
+    }
+    maintenance->refused = 0;
+    maintenance->recorded_ns = now_ns;
+}
+
+static void watch_keys(struct hs_face_maintenance *maintenance)
+{
+    record_refused_keys(maintenance, false);
+    pthread_mutex_lock(&maintenance->lock);
+    maintenance->keys_due_ns = due_in_s(KEYS_INTERVAL_S);
+    pthread_mutex_unlock(&maintenance->lock);
+}
+
 /* Runs the tasks that are due. Called with the lock held; releases it while a task runs. */
 static void run_due_tasks(struct hs_face_maintenance *maintenance)
 {
     int64_t now = hs_clock_now_ns();
     bool erase = maintenance->erase_due_ns <= now, backup = maintenance->backup_due_ns <= now;
     bool disk = maintenance->disk_due_ns <= now, expiry = maintenance->expire_due_ns <= now;
+    bool keys = maintenance->keys_due_ns <= now;
     if (erase)
         maintenance->erase_due_ns = INT64_MAX;
     pthread_mutex_unlock(&maintenance->lock);
@@ -260,6 +307,8 @@ static void run_due_tasks(struct hs_face_maintenance *maintenance)
         finish_erasing(maintenance);
     if (expiry)
         expire(maintenance);
+    if (keys)
+        watch_keys(maintenance);
     if (backup)
         back_up(maintenance);
     if (disk)
@@ -270,7 +319,7 @@ static void run_due_tasks(struct hs_face_maintenance *maintenance)
 static int64_t next_due(const struct hs_face_maintenance *maintenance)
 {
     const int64_t due[] = { maintenance->erase_due_ns, maintenance->backup_due_ns, maintenance->expire_due_ns,
-                            maintenance->disk_due_ns };
+                            maintenance->keys_due_ns, maintenance->disk_due_ns };
     int64_t next = due[0];
     for (size_t i = 1; i < HS_ARRAY_LEN(due); i++)
         next = due[i] < next ? due[i] : next;
@@ -301,6 +350,7 @@ static void *run(void *arg)
             hs_cond_wait_until(&maintenance->wake, &maintenance->lock, due);
     }
     pthread_mutex_unlock(&maintenance->lock);
+    record_refused_keys(maintenance, true);
     if (maintenance->retaining) {
         hs_retention_clock_advance(&maintenance->clock, hs_clock_wall_s(), boot_s());
         store_clock(maintenance);
@@ -309,6 +359,12 @@ static void *run(void *arg)
 }
 
 /* ---- public functions ---- */
+
+void hs_face_maintenance_watch_keys(struct hs_face_maintenance *maintenance, struct hs_auth *auth)
+{
+    maintenance->auth = auth;
+    maintenance->keys_due_ns = auth ? 0 : INT64_MAX;
+}
 
 int hs_face_maintenance_start(struct hs_face_maintenance *maintenance, struct hs_error *err)
 {

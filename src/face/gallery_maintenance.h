@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "auth/auth.h"
+#include "base/metrics.h"
 #include "face/index.h"
 #include "face/settings.h"
 #include "gallery/gallery.h"
@@ -52,12 +54,19 @@ struct hs_face_maintenance_status {
     char read_error[HS_ERROR_MESSAGE_SIZE];    /* error that kept the gallery from being read into the index */
 };
 
+/* Expiries by their result, of all galleries of the process. */
+extern struct hs_counters hs_face_expiries;
+
 /* Creates the object, without starting the thread. Caller frees with hs_face_maintenance_destroy. */
 int hs_face_maintenance_create(const struct hs_face_maintenance_options *options,
                                struct hs_face_maintenance **ret_maintenance, struct hs_error *err);
 
 /* Waits until the running task ends, starts no other, and frees the object. NULL allowed. */
 void hs_face_maintenance_destroy(struct hs_face_maintenance *maintenance);
+
+/* Records requests with invalid API keys in the audit log: the number of them, at once and then at most hourly, so that
+ * a stranger cannot fill the log. Call before hs_face_maintenance_start; borrows `auth` (NULL: none). */
+void hs_face_maintenance_watch_keys(struct hs_face_maintenance *maintenance, struct hs_auth *auth);
 
 /* Starts the thread. Call once. */
 int hs_face_maintenance_start(struct hs_face_maintenance *maintenance, struct hs_error *err);

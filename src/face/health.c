@@ -66,6 +66,9 @@ static void put_gauges(const struct hs_face_app *app, struct hs_metrics_writer *
         { { "hailo_gallery_failing", "1 if the gallery cannot be read, or changes fail.", HS_METRIC_GAUGE, false },
           strcmp(state_of(app, &status, &counts, &usability), "failed") == 0,
           false },
+        { { "hailo_gallery_encrypted", "1 if new face vectors are encrypted.", HS_METRIC_GAUGE, false },
+          status.opened.key_id[0] != '\0',
+          false },
         { { "hailo_gallery_file_size_bytes", "Size of the gallery's file.", HS_METRIC_GAUGE, false },
           (double) counts.size_bytes,
           false },
@@ -106,6 +109,7 @@ void hs_face_put_metrics(const void *state, struct hs_metrics_writer *writer)
     if (!app->gallery)
         return;
     put_gauges(app, writer);
+    hs_metrics_put_counters(writer, &hs_face_expiries);
     struct hs_gallery_usability usability = hs_face_index_usability(app->index);
     hs_metrics_begin(writer, &embeddings);
     for (int use = 0; use < HS_GALLERY_USES; use++)

@@ -132,6 +132,7 @@ static const struct hs_app app = {
     .exists = gallery_exists,
     .begin = hs_face_app_begin,
     .finish = hs_face_app_finish,
+    .record = hs_face_app_record,
     .routes = hs_face_routes,
     .route_count = &hs_face_route_count,
     .error_object = &hs_object_error_text,

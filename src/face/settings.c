@@ -186,6 +186,7 @@ static const struct hs_setting database_rows[] = {
       .help = "Number of entries of the audit log to keep; older ones are deleted" },
     { .name = "database.encryption_key",
       .type = HS_SETTING_TEXT,
+      .flags = HS_SETTING_RELOAD,
       .offset = offsetof(struct hs_database_section, encryption_key),
       .max = 4095,
       .default_val = "",

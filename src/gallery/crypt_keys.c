@@ -19,8 +19,8 @@ struct data_key {
 };
 
 struct hs_gallery_keys {
-    char *source;          /* constant */
     pthread_rwlock_t lock; /* guards the fields below */
+    char *source;
     struct data_key items[KEYS_MAX];
     size_t count;
 };
@@ -51,14 +51,34 @@ void hs_gallery_keys_destroy(struct hs_gallery_keys *keys)
     free(keys);
 }
 
-bool hs_gallery_keys_have_source(const struct hs_gallery_keys *keys)
+bool hs_gallery_keys_have_source(struct hs_gallery_keys *keys)
 {
-    return keys->source[0];
+    pthread_rwlock_rdlock(&keys->lock);
+    bool have = keys->source[0];
+    pthread_rwlock_unlock(&keys->lock);
+    return have;
 }
 
-const char *hs_gallery_keys_source(const struct hs_gallery_keys *keys)
+void hs_gallery_keys_set_source(struct hs_gallery_keys *keys, char *source)
 {
-    return keys->source;
+    pthread_rwlock_wrlock(&keys->lock);
+    char *former = keys->source;
+    keys->source = source;
+    pthread_rwlock_unlock(&keys->lock);
+    free(former);
+}
+
+int hs_gallery_keys_read_source(struct hs_gallery_keys *keys, struct hs_crypt_key *ret, struct hs_error *err)
+{
+    pthread_rwlock_rdlock(&keys->lock);
+    char *source = strdup(keys->source);
+    pthread_rwlock_unlock(&keys->lock);
+    if (!source)
+        return hs_gallery_no_memory(err);
+    int r = source[0] ? hs_crypt_key_read(source, ret, err)
+                      : hs_error_set(err, HS_EINVAL, "no encryption key is configured; set database.encryption_key");
+    free(source);
+    return r;
 }
 
 /* Call with the lock held. NULL: not in memory. */
@@ -181,9 +201,9 @@ int hs_gallery_keys_load(struct hs_gallery_keys *keys, sqlite3 *db, struct hs_er
     if (total == 0)
         return hs_error_set(err, HS_EKEY,
                             "the gallery is encrypted, but its stored keys were deleted. Restore a backup");
-    if (!keys->source[0])
+    if (!hs_gallery_keys_have_source(keys))
         return refuse(db, NULL, err);
-    r = hs_crypt_key_read(keys->source, &key, err);
+    r = hs_gallery_keys_read_source(keys, &key, err);
     if (r < 0)
         return r;
     r = unwrap_all(keys, db, &key, &unwrapped, err);

@@ -24,8 +24,12 @@ struct hs_gallery_keys;
 int hs_gallery_keys_create(const char *source, struct hs_gallery_keys **ret_keys, struct hs_error *err);
 void hs_gallery_keys_destroy(struct hs_gallery_keys *keys); /* NULL allowed */
 
-bool hs_gallery_keys_have_source(const struct hs_gallery_keys *keys);
-const char *hs_gallery_keys_source(const struct hs_gallery_keys *keys); /* "" without one */
+bool hs_gallery_keys_have_source(struct hs_gallery_keys *keys);
+void hs_gallery_keys_set_source(struct hs_gallery_keys *keys, char *source); /* takes the text */
+
+/* Reads the key-encryption key from the source. Caller frees *ret with hs_crypt_key_finish. HS_EINVAL: no source is
+ * configured; errors of hs_crypt_key_read. */
+int hs_gallery_keys_read_source(struct hs_gallery_keys *keys, struct hs_crypt_key *ret, struct hs_error *err);
 
 /* Loads all data keys of a file. Does nothing if the file has none (also with an older schema). HS_EKEY: the file has
  * data keys, but no source is configured, or its key cannot unwrap all of them; the message names the ids of the keys

@@ -94,11 +94,6 @@ static int set_data_key(sqlite3 *db, int64_t number, struct hs_error *err)
     return hs_sql_exec(db, sql, err);
 }
 
-static int no_source(struct hs_error *err)
-{
-    return hs_error_set(err, HS_EINVAL, "no encryption key is configured; set database.encryption_key");
-}
-
 /* Every change of ours counts, so that search indexes do not take it for one by another program. No identity has the
  * id 0: no vector has another value. */
 static int count_change(struct hs_gallery *gallery, struct hs_error *err)
@@ -130,9 +125,7 @@ int hs_gallery_begin_encryption(struct hs_gallery *gallery, bool *ret_added, str
 {
     struct hs_crypt_key key;
     *ret_added = false;
-    if (!hs_gallery_keys_have_source(gallery->keys))
-        return no_source(err);
-    int r = hs_crypt_key_read(hs_gallery_keys_source(gallery->keys), &key, err);
+    int r = hs_gallery_keys_read_source(gallery->keys, &key, err);
     if (r < 0)
         return r;
     r = hs_gallery_begin(gallery, err);
@@ -169,9 +162,7 @@ int hs_gallery_finish_rotation(struct hs_gallery *gallery, int64_t *ret_removed,
 {
     struct hs_crypt_key key;
     *ret_removed = 0;
-    if (!hs_gallery_keys_have_source(gallery->keys))
-        return no_source(err);
-    int r = hs_crypt_key_read(hs_gallery_keys_source(gallery->keys), &key, err);
+    int r = hs_gallery_keys_read_source(gallery->keys, &key, err);
     if (r < 0)
         return r;
     r = hs_gallery_begin(gallery, err);
@@ -421,9 +412,7 @@ int hs_gallery_rotate_key(struct hs_gallery *gallery, const char *new_source, bo
 {
     struct rotation rotation = { .gallery = gallery };
     *ret = (struct hs_gallery_converted) { 0 };
-    if (!hs_gallery_keys_have_source(gallery->keys))
-        return no_source(err);
-    int r = hs_crypt_key_read(hs_gallery_keys_source(gallery->keys), &rotation.old, err);
+    int r = hs_gallery_keys_read_source(gallery->keys, &rotation.old, err);
     if (r == 0 && new_source)
         r = hs_crypt_key_read(new_source, &rotation.new, err);
     if (r == 0 && new_source && strcmp(rotation.old.id, rotation.new.id) == 0)
@@ -456,9 +445,7 @@ static int read_encryption(struct hs_gallery *gallery, sqlite3 *db, struct hs_ga
         return r;
     ret->on = number != 0;
     ret->data_keys = (int) count;
-    if (!hs_gallery_keys_have_source(gallery->keys))
-        return no_source(err);
-    r = hs_crypt_key_read(hs_gallery_keys_source(gallery->keys), &key, err);
+    r = hs_gallery_keys_read_source(gallery->keys, &key, err);
     if (r < 0)
         return r;
     hs_str_copy(ret->key_id, sizeof(ret->key_id), key.id);
@@ -480,6 +467,41 @@ int hs_gallery_get_encryption(struct hs_gallery *gallery, struct hs_gallery_encr
     r = read_encryption(gallery, conn->db, ret, err);
     hs_gallery_end_read(gallery, conn);
     return r;
+}
+
+/* ---- another key for a gallery in use ---- */
+
+int hs_gallery_check_key(struct hs_gallery *gallery, const char *source, struct hs_error *err)
+{
+    struct hs_gallery_keys *keys;
+    struct hs_gallery_conn *conn;
+    struct hs_crypt_key key;
+    int r = hs_gallery_keys_create(source, &keys, err);
+    if (r < 0)
+        return r;
+    /* Also if the gallery is not encrypted yet. */
+    if (hs_gallery_keys_have_source(keys) && (r = hs_gallery_keys_read_source(keys, &key, err)) == 0)
+        hs_crypt_key_finish(&key);
+    if (r == 0)
+        r = hs_gallery_begin_read(gallery, &conn, err);
+    if (r == 0) {
+        r = hs_gallery_keys_load(keys, conn->db, err);
+        hs_gallery_end_read(gallery, conn);
+    }
+    hs_gallery_keys_destroy(keys);
+    return r;
+}
+
+int hs_gallery_change_key(struct hs_gallery *gallery, char *source, bool *ret_added, int64_t *ret_removed,
+                          struct hs_error *err)
+{
+    *ret_added = false;
+    *ret_removed = 0;
+    hs_gallery_keys_set_source(gallery->keys, source);
+    if (!source[0])
+        return 0;
+    int r = hs_gallery_begin_encryption(gallery, ret_added, err);
+    return r < 0 ? r : hs_gallery_finish_rotation(gallery, ret_removed, err);
 }
 
 /* ---- restoring ---- */

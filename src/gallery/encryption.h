@@ -41,6 +41,15 @@ int hs_gallery_rotate_key(struct hs_gallery *gallery, const char *new_source, bo
                           hs_gallery_progress progress, void *arg, char ret_id[17], struct hs_gallery_converted *ret,
                           struct hs_error *err);
 
+/* Returns 0 if the key from `source` (NULL or "": none) opens the gallery; changes nothing. HS_EKEY. */
+int hs_gallery_check_key(struct hs_gallery *gallery, const char *source, struct hs_error *err);
+
+/* Uses the key from another source, which must have been checked, from now on, as an opening with options.encrypt does.
+ * Takes `source`. *ret_added: encryption began; *ret_removed: number of older keys that were removed. After a failure
+ * the source is in use all the same, and the next opening completes the rest. */
+int hs_gallery_change_key(struct hs_gallery *gallery, char *source, bool *ret_added, int64_t *ret_removed,
+                          struct hs_error *err);
+
 struct hs_gallery_encryption {
     bool on;              /* new vectors are encrypted */
     char key_id[17];      /* the key in use; "": none */

@@ -162,9 +162,13 @@ int hs_gallery_export(struct hs_gallery *gallery, const char *name,
                       int (*write)(void *arg, const char *data, size_t len), void *arg, struct hs_error *err)
 {
     struct writer writer = { .write = write, .arg = arg, .gallery = gallery, .err = err };
-    int version = hs_gallery_has_expiry(gallery) ? FORMAT_VERSION : FIRST_VERSION;
+    bool expires;
+    int r = hs_gallery_has_expiry(gallery, &expires, err);
     crypto_hash_sha256_init(&writer.sum);
-    int r = write_line(&writer, json_pack("{s:s, s:i}", "format", format_name, "version", version), err);
+    if (r == 0)
+        r = write_line(
+            &writer,
+            json_pack("{s:s, s:i}", "format", format_name, "version", expires ? FORMAT_VERSION : FIRST_VERSION), err);
     if (r == 0)
         r = name ? write_person(&writer, name)
                  : hs_gallery_for_each_identity(gallery, NULL, SIZE_MAX, write_identity, &writer, NULL, err);

@@ -153,15 +153,17 @@ int64_t hs_retention_clock_advance(struct hs_retention_clock *clock, int64_t wal
 
 /* ---- erasing ---- */
 
-bool hs_gallery_has_expiry(struct hs_gallery *gallery)
+int hs_gallery_has_expiry(struct hs_gallery *gallery, bool *ret_any, struct hs_error *err)
 {
     struct hs_gallery_conn *conn;
-    int64_t any = 1;
-    if (hs_gallery_begin_read(gallery, &conn, NULL) < 0)
-        return true;
-    hs_gallery_read_number(conn->statements[HS_STMT_HAS_EXPIRY], &any, NULL);
+    int64_t any = 0;
+    int r = hs_gallery_begin_read(gallery, &conn, err);
+    if (r < 0)
+        return r;
+    r = hs_gallery_read_number(conn->statements[HS_STMT_HAS_EXPIRY], &any, err);
     hs_gallery_end_read(gallery, conn);
-    return any != 0;
+    *ret_any = any != 0;
+    return r < 0 ? r : 0;
 }
 
 /* Reads the next identities whose time is over. */

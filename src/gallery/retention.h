@@ -67,7 +67,7 @@ struct hs_gallery_expired {
 int hs_gallery_expire(struct hs_gallery *gallery, int64_t now_s, int64_t retention_s,
                       struct hs_gallery_expired *ret_expired, struct hs_error *err);
 
-/* Returns true if an identity has a time of its own, or the gallery cannot be read. */
-bool hs_gallery_has_expiry(struct hs_gallery *gallery);
+/* Determines if an identity has a time of its own. */
+int hs_gallery_has_expiry(struct hs_gallery *gallery, bool *ret_any, struct hs_error *err);
 
 #endif

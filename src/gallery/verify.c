@@ -112,21 +112,20 @@ static int read_vectors(struct drill *drill, struct hs_error *err)
     return r;
 }
 
-/* Each sampled vector must find its identity, or another one that has the same vector. */
+/* Each sampled vector must find its identity, or any other one that has the same vector. */
 static int search_sample(struct drill *drill, struct hs_error *err)
 {
     float values[HS_GALLERY_DIMENSION_MAX];
     int64_t start = hs_clock_now_ns(), identity;
     int r = 0;
     for (size_t i = 0; r >= 0 && i < drill->sampled; i++) {
-        struct hs_search_hit hits[2];
+        struct hs_search_hit hit;
         size_t dimension = 0, count = 0;
         r = read_one(drill, drill->sample[i], values, &dimension, &identity, err);
         if (r > 0)
-            r = hs_search_identities(drill->search, values, 2, -INFINITY, hits, &count, err);
-        bool own = count > 0 && (hits[0].identity == identity ||
-                                 (count > 1 && hits[1].identity == identity && hits[1].score >= hits[0].score));
-        drill->found->found += own && hits[0].score >= SCORE_MIN;
+            r = hs_search_identities(drill->search, values, 1, -INFINITY, &hit, &count, err);
+        bool own = count > 0 && (hit.identity == identity || hit.score >= hs_search_score(values, values, dimension));
+        drill->found->found += own && hit.score >= SCORE_MIN;
         drill->found->searched++;
     }
     sodium_memzero(values, sizeof(values));

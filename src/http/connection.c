@@ -61,7 +61,6 @@ static void report_failed_handshake(const struct hs_conn *conn)
     const struct hs_log_field fields[] = { HS_LOG_FIELD_STRING("client", conn->peer) };
     if (errno != EPROTO || hs_tls_session_is_established(conn->tls))
         return;
-    atomic_fetch_add(&hs_conn_server(conn)->tls_failed, 1);
     hs_log_fields(HS_LOG_INFO, fields, HS_ARRAY_LEN(fields), "TLS handshake failed: %s",
                   hs_tls_session_error(conn->tls));
 }

@@ -339,10 +339,6 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     stats.connections = atomic_load(&server->connections);
     stats.cancelled = atomic_load(&server->cancelled);
     stats.timed_out = atomic_load(&server->timed_out);
-    stats.tls_failed = atomic_load(&server->tls_failed);
-    pthread_mutex_lock(&server->tls_lock);
-    stats.tls_expires_s = server->tls ? hs_tls_context_expires(server->tls) : 0;
-    pthread_mutex_unlock(&server->tls_lock);
     /* Read these last: a connection that is no longer counted holds no memory. */
     stats.body_bytes = hs_budget_used(&server->bodies, NULL);
     stats.response_bytes = hs_budget_used(&server->responses, NULL);

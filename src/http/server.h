@@ -145,8 +145,6 @@ struct hs_http_stats {
     size_t response_bytes; /* of responses_max, memory that responses use now */
     uint64_t cancelled;    /* clients that disconnected during their request */
     uint64_t timed_out;    /* connections closed because they were too slow */
-    uint64_t tls_failed;   /* TLS handshakes that failed */
-    int64_t tls_expires_s; /* when the certificate expires, in seconds since 1970; 0: no TLS */
 };
 void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stats);
 void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats); /* stats of the request's

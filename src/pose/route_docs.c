@@ -270,6 +270,7 @@ static const struct hs_object_doc health_object = {
 };
 static const struct hs_response_doc health_responses[] = {
     { .status = 200, .object = &health_object, .help = "The process runs" },
+    HS_HEALTH_WITHOUT_KEY,
 };
 const struct hs_route_doc hs_pose_doc_health = {
     .id = "get_health",

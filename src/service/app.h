@@ -47,6 +47,10 @@ struct hs_app {
     void (*finish)(void *state);                    /* undoes init and open, also after a failure; may be NULL */
     void (*revise)(void *state); /* derives values of the state from changed settings: see hs_app_revise */
 
+    /* Appends an event to the program's audit log: a command has added, revoked or replaced the API key `key`. May be
+     * NULL. HS_ENOTFOUND: there is no log yet. */
+    int (*record)(const struct hs_settings *settings, const char *action, const char *key, struct hs_error *err);
+
     const struct hs_http_route *routes; /* the state is the server's context */
     const size_t *route_count;
     const struct hs_object_doc *error_object; /* the JSON of its errors */

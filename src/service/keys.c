@@ -1,6 +1,7 @@
 #include "service/keys.h"
 
 #include "auth/auth.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -47,6 +48,14 @@ int hs_keys_open(struct hs_app_core *core, struct hs_error *err)
                                      .ctx = core->auth,
                                  });
     return 0;
+}
+
+bool hs_keys_are_configured(const struct hs_common_settings *settings)
+{
+    const char *file = settings->auth.keys_file;
+    if (settings->auth.mode == HS_AUTH_AUTO)
+        return file[0] && (file[0] != '/' || hs_file_exists(file)); /* else a credential, which only a service has */
+    return settings->auth.mode == HS_AUTH_KEYS;
 }
 
 /* ---- The log and warnings ---- */

@@ -8,6 +8,9 @@
  * hs_auth_create; the message has the remedy. Main thread, before the service starts. */
 int hs_keys_open(struct hs_app_core *core, struct hs_error *err);
 
+/* Returns true if a service with these settings would need keys: for a program that does not serve. */
+bool hs_keys_are_configured(const struct hs_common_settings *settings);
+
 /* Logs if requests need keys, and a warning if anyone can use the service. */
 void hs_keys_log_start(const struct hs_app_core *core, const struct hs_http_server *server);
 

@@ -21,6 +21,7 @@ enum { GRACE_MAX_S = 366 * 86400 };
 /* The command line; shared by all actions. */
 struct command {
     struct hs_invocation *call;
+    struct hs_settings *settings;
     char path[PATH_MAX]; /* of the key file */
     bool json;
     const char *file, *name, *scopes, *expires, *grace;
@@ -92,6 +93,18 @@ static int print_key(struct command *cmd, const char *done)
 
 /* ---- Actions ---- */
 
+/* Records a change that is done. A key must be revocable also if the log cannot be written, so that is only a
+ * warning. */
+static void record(const struct command *cmd, const char *action, const char *id)
+{
+    const struct hs_app *app = cmd->call->program->app;
+    struct hs_error err;
+    int r = app->record ? app->record(cmd->settings, action, id, &err) : 0;
+    if (r < 0 && r != HS_ENOTFOUND)
+        fprintf(stderr, "%s: the change is done, but not recorded in the audit log: %s\n", cmd->call->prefix,
+                err.message);
+}
+
 /* Reads "90d" from now on, or a time. */
 static int read_expires(const char *text, int64_t *ret_s, struct hs_error *err)
 {
@@ -136,6 +149,7 @@ static int do_add(void *arg)
         return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "%s", err.message);
     if (hs_key_file_change(cmd->path, true, add_key, cmd, &err) < 0)
         return fail(cmd, &err);
+    record(cmd, "key_added", cmd->key.id);
     return print_key(cmd, "Added");
 }
 
@@ -206,6 +220,8 @@ static int do_revoke(void *arg)
     char keys[HS_COUNT_SIZE];
     if (hs_key_file_change(cmd->path, false, revoke_keys, cmd, &err) < 0)
         return fail(cmd, &err);
+    for (size_t i = 0; i < cmd->call->operands.count; i++)
+        record(cmd, "key_revoked", cmd->call->operands.items[i]);
     if (!cmd->call->quiet)
         fprintf(stderr, "Revoked %s in %s\n", hs_str_count(keys, (int64_t) cmd->call->operands.count, "key", "keys"),
                 cmd->path);
@@ -236,6 +252,7 @@ static int do_rotate(void *arg)
         return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "--grace: must be a time of at most 366d, such as 1h");
     if (hs_key_file_change(cmd->path, false, rotate_key, cmd, &err) < 0)
         return fail(cmd, &err);
+    record(cmd, "key_rotated", cmd->key.id);
     return print_key(cmd, "Replaced");
 }
 
@@ -268,11 +285,10 @@ static int do_scopes(void *arg)
 
 static int find_file(struct command *cmd)
 {
-    struct hs_settings *settings = NULL;
-    int code = hs_app_load_settings(cmd->call, NULL, 0, &settings);
+    int code = hs_app_load_settings(cmd->call, NULL, 0, &cmd->settings);
     if (code != HS_EXIT_OK)
         return code;
-    const char *file = cmd->file ? cmd->file : hs_app_common(settings)->auth.keys_file;
+    const char *file = cmd->file ? cmd->file : hs_app_common(cmd->settings)->auth.keys_file;
     if (!file[0])
         code = hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "auth.keys_file is empty; name the file with --file");
     else if (hs_str_starts(file, "credential:"))
@@ -280,7 +296,6 @@ static int find_file(struct command *cmd)
                                   "auth.keys_file is a credential of systemd; name its file with --file");
     else if (!hs_path_absolute(cmd->path, sizeof(cmd->path), file))
         code = hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "the path of the key file is too long");
-    hs_settings_destroy(settings);
     return code;
 }
 
@@ -306,7 +321,10 @@ static int run(struct hs_invocation *call)
     if (sodium_init() < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "cannot initialise libsodium");
     code = find_file(&cmd);
-    return code == HS_EXIT_OK ? call->action->run(&cmd) : code;
+    if (code == HS_EXIT_OK)
+        code = call->action->run(&cmd);
+    hs_settings_destroy(cmd.settings);
+    return code;
 }
 
 static const struct hs_action actions[] = {

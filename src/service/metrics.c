@@ -11,15 +11,13 @@
 #include "http/server.h"
 #include "service/app_routes.h"
 #include "service/process_metrics.h"
+#include "service/server_reload.h"
 
 enum { METRICS_MAX = 4 << 20 };
 
 /* Counters of other modules: add a line for each HS_COUNTERS. */
 static const struct hs_counters *const counters[] = {
-    &hs_http_refusals,
-    &hs_http_handshakes,
-    &hs_http_errors,
-    &hs_device_errors,
+    &hs_http_refusals, &hs_http_handshakes, &hs_http_errors, &hs_device_errors, &hs_server_reloads,
 };
 
 #define GAUGE(name, help) { "hailo_" name, help, HS_METRIC_GAUGE, false }
@@ -45,9 +43,6 @@ static void put_server(struct hs_metrics_writer *writer, const struct hs_http_st
         { PROCESS_COUNTER("http_cancelled_total", "Requests whose client disconnected before the answer."),
           (double) s->cancelled },
         { PROCESS_COUNTER("http_timed_out_total", "Connections closed by a timeout."), (double) s->timed_out },
-        { PROCESS_COUNTER("tls_handshakes_failed_total", "TLS handshakes that failed."), (double) s->tls_failed },
-        { GAUGE("tls_certificate_expiry_timestamp_seconds", "When the TLS certificate expires; 0 without TLS."),
-          (double) s->tls_expires_s },
         { GAUGE("http_connections", "Open connections."), (double) s->connections },
         { GAUGE("http_requests_active", "Requests in progress, from their headers to the end of their answer."),
           (double) s->active },

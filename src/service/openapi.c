@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/auth.h"
 #include "base/json_build.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "http/request.h"
 #include "http/route.h"
 #include "service/app_routes.h"
+#include "service/keys.h"
 #include "service/route_docs.h"
 
 enum { PAGE_MAX = 4 << 20, STATUSES_MAX = 32, NAME_SIZE = 64, HELP_SIZE = 1024 };
@@ -403,9 +405,14 @@ static json_t *security_schemes(void)
                      "header", "name", "X-API-Key", "description", "An API key in a header of its own");
 }
 
-static json_t *document(const struct hs_app *app, const struct hs_settings *settings)
+static json_t *document(const struct hs_app *app, const struct hs_settings *settings, bool keys)
 {
-    struct writer w = { .app = app, .defaults = { app->program.schema, settings }, .schemas = json_object() };
+    struct writer w = {
+        .app = app,
+        .keys = keys,
+        .defaults = { app->program.schema, settings },
+        .schemas = json_object(),
+    };
     json_t *all = paths(&w);
     json_t *components = json_pack("{s:o, s:o, s:o}", "schemas", w.schemas, "headers", common_headers(),
                                    "securitySchemes", security_schemes());
@@ -413,9 +420,9 @@ static json_t *document(const struct hs_app *app, const struct hs_settings *sett
                      components);
 }
 
-int hs_openapi_write(const struct hs_app *app, const struct hs_settings *settings, struct hs_buf *out)
+int hs_openapi_write(const struct hs_app *app, const struct hs_settings *settings, bool keys, struct hs_buf *out)
 {
-    json_t *json = document(app, settings);
+    json_t *json = document(app, settings, keys);
     char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
     json_decref(json);
     if (!text)
@@ -433,7 +440,7 @@ void hs_app_get_openapi(struct hs_http_request *req)
     struct hs_buf page;
     size_t len;
     hs_buf_init(&page, PAGE_MAX);
-    if (hs_openapi_write(core->app, core->config, &page) < 0) {
+    if (hs_openapi_write(core->app, core->config, hs_auth_needs_keys(core->auth, NULL), &page) < 0) {
         hs_buf_finish(&page);
         hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the description");
         return;
@@ -457,7 +464,8 @@ static int run(struct hs_invocation *call)
     if (code != HS_EXIT_OK)
         return code;
     hs_buf_init(&page, PAGE_MAX);
-    int r = hs_openapi_write(call->program->app, settings, &page);
+    int r = hs_openapi_write(call->program->app, settings, settings && hs_keys_are_configured(hs_app_common(settings)),
+                             &page);
     if (r == 0)
         fwrite(page.data, 1, page.len, stdout);
     hs_buf_finish(&page);

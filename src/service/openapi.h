@@ -9,8 +9,9 @@
 #include "service/app.h"
 
 /* Appends the document as indented JSON with a final line feed. `settings` provide the defaults of the fields; NULL:
- * the defaults of the settings. HS_ENOMEM; HS_ETOOLARGE: beyond the buffer's maximum. Any thread. */
-int hs_openapi_write(const struct hs_app *app, const struct hs_settings *settings, struct hs_buf *out);
+ * the defaults of the settings. `keys`: requests need an API key. HS_ENOMEM; HS_ETOOLARGE: beyond the buffer's maximum.
+ * Any thread. */
+int hs_openapi_write(const struct hs_app *app, const struct hs_settings *settings, bool keys, struct hs_buf *out);
 
 /* The command `openapi`. */
 extern const struct hs_command hs_command_openapi;

@@ -42,6 +42,13 @@ const struct hs_object_doc hs_object_device = {
     HS_MEMBERS(device_members),
 };
 
+static const struct hs_member status_members[] = { { .name = "status", .help = "As with a key" } };
+const struct hs_object_doc hs_object_health_status = {
+    .name = "HealthStatus",
+    .help = "The state of the service, for a client without an API key",
+    HS_MEMBERS(status_members),
+};
+
 static const struct hs_member count_members[] = {
     { .name = "count", .type = HS_MEMBER_INTEGER, .help = "The number of pictures" },
     { .name = "failed", .type = HS_MEMBER_INTEGER, .help = "How many of them have an `error`" },

@@ -11,10 +11,18 @@ extern const struct hs_route_doc hs_route_doc_models, hs_route_doc_load, hs_rout
 extern const struct hs_field hs_field_all_models;
 
 /* Objects of responses. */
-extern const struct hs_object_doc hs_object_warning, hs_object_device, hs_object_batch_counts;
+extern const struct hs_object_doc hs_object_warning, hs_object_device, hs_object_batch_counts, hs_object_health_status;
 
 /* Errors in the two shapes of enum hs_http_error_shape, and of a client that prefers application/problem+json. */
 extern const struct hs_object_doc hs_object_error, hs_object_error_text, hs_object_problem;
+
+/* Members of responses. */
+#define HS_WARNINGS_MEMBER                                                                                             \
+    { .name = "warnings",                                                                                              \
+      .type = HS_MEMBER_OBJECT,                                                                                        \
+      .flags = HS_MEMBER_OPTIONAL | HS_MEMBER_ARRAY,                                                                   \
+      .object = &hs_object_warning,                                                                                    \
+      .help = "Only if there are any" }
 
 /* Members that /health of each program ends with (hs_app_add_devices). */
 #define HS_DEVICE_MEMBERS                                                                                              \
@@ -33,21 +41,21 @@ extern const struct hs_object_doc hs_object_error, hs_object_error_text, hs_obje
           .type = HS_MEMBER_OBJECT,                                                                                    \
           .flags = HS_MEMBER_OPTIONAL | HS_MEMBER_ARRAY,                                                               \
           .object = &hs_object_device,                                                                                 \
-          .help = "Only if accelerators are in use and report their health, at most ten seconds old" }
+          .help = "Only if accelerators are in use and report their health, at most ten seconds old" },                \
+        HS_WARNINGS_MEMBER
 
-/* Members of responses. */
-#define HS_WARNINGS_MEMBER                                                                                             \
-    { .name = "warnings",                                                                                              \
-      .type = HS_MEMBER_OBJECT,                                                                                        \
-      .flags = HS_MEMBER_OPTIONAL | HS_MEMBER_ARRAY,                                                                   \
-      .object = &hs_object_warning,                                                                                    \
-      .help = "Only if there are any" }
 #define HS_INDEX_MEMBERS                                                                                               \
     { .name = "index", .type = HS_MEMBER_INTEGER, .help = "The position of the picture in the request, from 0" },      \
         { .name = "id",                                                                                                \
           .type = HS_MEMBER_ID,                                                                                        \
           .flags = HS_MEMBER_OPTIONAL,                                                                                 \
           .help = "The `id` that came with the picture" }
+
+/* The second response of /health. */
+#define HS_HEALTH_WITHOUT_KEY                                                                                          \
+    { .status = 200,                                                                                                   \
+      .object = &hs_object_health_status,                                                                              \
+      .help = "To a client without an API key, if the service needs one: `status` alone" }
 
 /* Fields of every route that runs a model, for .headers. */
 extern const struct hs_field *const hs_headers_timeout[];

@@ -94,6 +94,10 @@ static void log_result(struct hs_buf *changed, struct hs_buf *fixed)
                        fixed_names ? fixed_names : "some");
 }
 
+enum { RELOAD_APPLIED, RELOAD_FAILED };
+static const char *const results[] = { [RELOAD_APPLIED] = "applied", [RELOAD_FAILED] = "failed" };
+HS_COUNTERS(hs_server_reloads, "hailo_reloads_total", "Reloads of the settings by their result.", "result", results);
+
 int hs_server_reload_run(struct hs_server_reload *reload, struct hs_error *err)
 {
     struct hs_buf changed, fixed;
@@ -104,6 +108,7 @@ int hs_server_reload_run(struct hs_server_reload *reload, struct hs_error *err)
         hs_error_set(err, r, "cannot compare the settings: %s", hs_status_name(r));
     if (r == 0)
         r = hs_reload_apply(&reload->core->reload, reload->next, err);
+    hs_count(&hs_server_reloads, r == 0 ? RELOAD_APPLIED : RELOAD_FAILED);
     if (r == 0)
         log_result(&changed, &fixed);
     else

@@ -21,6 +21,9 @@ struct hs_server_reload {
     struct hs_http_revision *revision;
 };
 
+/* Reloads by their result. */
+extern struct hs_counters hs_server_reloads;
+
 /* Registers the part of core->reload that changes the log, the options of the server and the settings of requests. */
 void hs_server_reload_init(struct hs_server_reload *reload);
 

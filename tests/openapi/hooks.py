@@ -67,7 +67,7 @@ def prepare(schema, name, place):
             items = {'anyOf': [prepare(items['anyOf'][0], '', place),
                                {'type': 'object', 'required': ['image'],
                                 'properties': {'image': prepare(items['anyOf'][0], '', place),
-                                               'id': {'type': ['string', 'integer']}}}]}
+                                               'id': {'type': ['string', 'integer', 'null']}}}]}
         else:
             items = prepare(items, '', place)
         return {**schema, 'items': items}
@@ -127,6 +127,7 @@ def filter_failure(_context, failure, case, response):
                 response.status_code in rule.get('status', [response.status_code]) and
                 re.search(rule.get('response', ''), text) and
                 re.search(rule.get('message', ''), str(failure)) and
+                (not rule.get('header') or response.headers.get(rule['header'].lower())) and
                 has_body(case, rule.get('body'))):
             with open(os.environ['HS_OPENAPI_EXCLUDED'], 'a', encoding='ascii') as log:
                 log.write(f'{number}\n')

@@ -194,6 +194,36 @@ def test_killed(tmp_path):
         assert acknowledged <= count <= acknowledged + round_ + 1
 
 
+def keys(folder, *arguments):
+    return subprocess.run([FACE, 'keys', *arguments, '--set', f'auth.keys_file={folder}/keys.json'], capture_output=True,
+                          text=True, check=False, env=environment(folder), cwd=folder, timeout=60)
+
+
+def test_keys(tmp_path):
+    """Changes of keys, changes by their clients, and refused keys are in the log; no secret is."""
+    assert keys(tmp_path, 'add', '--name', 'early', '--scopes', 'all').returncode == 0  # there is no gallery yet
+    put(tmp_path, ['Ann'])
+    secret = good(keys(tmp_path, 'add', '--name', 'camera', '--scopes', 'all')).strip()
+    listed = json.loads(good(keys(tmp_path, 'list', '--json')))['keys']
+    ident = next(key['id'] for key in listed if key['name'] == 'camera')
+    with serve(tmp_path, **{'auth.keys_file': tmp_path / 'keys.json'}) as server:
+        removed = server.request('DELETE', '/v1/database/identities/Ann', headers={'Authorization': f'Bearer {secret}'})
+        assert removed.status == 200, removed
+        for _ in range(3):
+            assert server.request('GET', '/v1/database/list', headers={'X-API-Key': secret[:-1] + '~'}).status == 401
+        wait_for(lambda: any(entry['action'] == 'key_refused' for entry in entries(tmp_path)))
+        assert server.request('GET', '/v1/database/list', headers={'X-API-Key': 'x'}).status == 401
+    good(keys(tmp_path, 'rotate', ident))
+    good(keys(tmp_path, 'revoke', ident))
+    log = entries(tmp_path)
+    assert [entry['action'] for entry in log if entry['action'] != 'key_refused'] == [
+        'migrate', 'key_added', 'remove', 'key_rotated', 'key_revoked']
+    assert {entry['key'] for entry in log if 'key' in entry} == {ident}
+    assert [entry['actor'] for entry in log if entry['action'] == 'remove'] == [f'key:{ident}']
+    assert sum(entry['count'] for entry in log if entry['action'] == 'key_refused') == 4
+    assert secret not in json.dumps(log) and verified(tmp_path)['ok']
+
+
 # ---- retention
 
 def write_clock(folder, seen_s):

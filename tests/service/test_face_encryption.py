@@ -211,6 +211,7 @@ def test_rotation_while_serving(home):
         words = command(home, 'rotate-key', '--new-key', str(home / 'second'), '--reencrypt')
         killed = 0
         for pause_s in (0.05, 0.1, 0.15):
+            # pylint: disable-next=consider-using-with
             process = subprocess.Popen([FACE, *words, '--set', f'database.encryption_key={home / "first"}'],
                                        env=environment(home), cwd=home, stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL)
@@ -250,6 +251,49 @@ def test_running_service_without_the_new_key(home):
         os.replace(home / 'second', home / 'first')
         server.add('Cid', one(2))
         assert [identity(server, i) for i in range(3)] == [['Ann'], ['Bob'], ['Cid']]
+
+
+def test_reload(home):
+    """SIGHUP applies another key, which completes a rotation, and refuses one that does not open the gallery."""
+    config = home / 'config.yaml'
+
+    def configure(key):
+        config.write_text(f'server: {{host: 127.0.0.1}}\ndatabase: {{encryption_key: {home / key}}}\n')
+
+    configure('first')
+    assert run(home, 'db', 'key', 'generate', home / 'third', program=FACE).returncode == 0
+    with serve(home, key=None, arguments=['--config', str(config)]) as server:
+        server.add('Ann', one(0))
+        assert db(home, 'rotate-key', '--new-key', 'second', '--reencrypt').returncode == 0
+        configure('third')
+        server.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: 'Not reloaded' in server.log), server.log
+        assert 'database.encryption_key' in server.log and db(home, 'stats').returncode == 0
+        configure('second')
+        server.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: 'can no longer be opened with former keys' in server.log), server.log
+        assert db(home, 'stats').returncode == 1
+        server.add('Bob', one(1))
+        assert identity(server, 0) == ['Ann'] and identity(server, 1) == ['Bob']
+        # The key was moved away after the start: other settings can still be changed.
+        os.rename(home / 'second', home / 'away')
+        server.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: 'a restart would fail' in server.log), server.log
+        server.add('Cid', one(2))
+        assert identity(server, 2) == ['Cid']
+
+
+def test_reload_turns_encryption_on(home):
+    config = home / 'config.yaml'
+    config.write_text('server: {host: 127.0.0.1}\n')
+    with serve(home, key=None, arguments=['--config', str(config)]) as server:
+        server.add('Ann', one(0))
+        config.write_text(f'server: {{host: 127.0.0.1}}\ndatabase: {{encryption_key: {home / "first"}}}\n')
+        server.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: 'new faces of the gallery are encrypted' in server.log), server.log
+        server.add('Bob', one(1))
+        encryption = json.loads(db(home, 'stats', '--json').stdout)['encryption']
+        assert encryption['encrypted_faces'] == encryption['plain_faces'] == 1, encryption
 
 
 # ---- drills of backups

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -16,7 +17,7 @@ import pytest
 
 from certificates import Authority
 from faces import NO_FACES, FaceServer, one
-from server import TREE, Server, png, wait_for
+from server import FACE, TREE, Server, png, run, wait_for
 
 DEPLOY = os.path.join(TREE, 'deploy')
 EXAMPLE = os.path.join(DEPLOY, 'prometheus', 'prometheus.yml')
@@ -182,6 +183,36 @@ def test_stages_of_a_face(make_face):
     assert total(text, 'hailo_stage_duration_seconds_count', stage='database') >= 1
     assert total(text, 'hailo_gallery_embeddings', use='usable') == 1
     assert total(text, 'hailo_gallery_disk_free_bytes') > 0 and total(text, 'hailo_gallery_failing') == 0
+
+
+def test_reloads_are_counted(tmp_path):
+    path = tmp_path / 'settings.yaml'
+    path.write_text('logging: {level: info}\n', encoding='utf-8')
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # children of nohup would ignore it
+    try:
+        with Server(tmp_path, arguments=['--config', str(path)]) as server:
+            for text, result in (('logging: {level: debug}\n', 'applied'), ('logging: {level: loud}\n', 'failed')):
+                path.write_text(text, encoding='utf-8')
+                server.process.send_signal(signal.SIGHUP)
+                wait_for(lambda: total(scrape(server), 'hailo_reloads_total', result=result) == 1)
+            assert total(scrape(server), 'hailo_reloads_total') == 2
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_expiry_and_encryption(make_face, tmp_path):
+    key = tmp_path / 'key'
+    run(tmp_path, 'db', 'key', 'generate', str(key), program=FACE)
+    face = make_face(settings={'database.encryption_key': key})
+    face.add('Ann', one(0))
+    face.add('Bob', one(1), expires_at=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 2)))
+    assert total(scrape(face), 'hailo_gallery_encrypted') == 1
+    assert total(scrape(face), 'hailo_gallery_expiries_total') == 0
+    face.stop()
+    time.sleep(2)
+    face = make_face(settings={'database.encryption_key': key})
+    wait_for(lambda: total(scrape(face), 'hailo_gallery_expiries_total', result='erased') == 1)
+    wait_for(lambda: total(scrape(face), 'hailo_gallery_identities') == 1)
 
 
 def test_refusals_by_reason(make_server, script, picture):

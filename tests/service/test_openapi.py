@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from faces import FACE, NO_FACES, PATTERNS, one, picture
-from server import BINARY, TREE, b64, run
+from server import BINARY, TREE, Server, b64, run
 
 jsonschema = pytest.importorskip('jsonschema', reason='python3-jsonschema is not installed')
 
@@ -104,6 +104,26 @@ def test_tables_in_docs():
     done = subprocess.run([sys.executable, os.path.join(TREE, 'tools', 'api_tables.py'), os.path.dirname(BINARY),
                            '--check'], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_keys(tmp_path):
+    """The description is for any valid key, and states that keys are needed, and the scopes."""
+    keys = tmp_path / 'keys'
+    options = ('--set', f'auth.keys_file={keys}')
+    made = run(tmp_path, 'keys', 'add', '--name', 'test', '--scopes', 'detect', '--json', *options)
+    key = json.loads(made.stdout)['key']
+    with Server(tmp_path, arguments=options) as server:
+        assert server.get('/openapi.json').status == 401
+        refused = server.get('/openapi.json', headers={'Accept': 'application/problem+json'})
+        assert (refused.status, refused.json()['code']) == (401, 'unauthorized')
+        document = server.get('/openapi.json', headers={'X-API-Key': key}).json()
+        health = server.get('/health').json()
+    assert document['paths']['/v1/pose/detect']['post']['security'] == [{'bearer': ['detect']}, {'api_key': ['detect']}]
+    assert document['paths']['/v1/models/{id}/load']['post']['security'][0] == {'bearer': ['admin']}
+    assert document['paths']['/health']['get']['security'] == [] and set(health) == {'status'}
+    assert document == json.loads(run(tmp_path, 'openapi', *options).stdout)
+    without = json.loads(run(tmp_path, 'openapi', *options, '--set', 'auth.mode=off').stdout)
+    assert without['paths']['/v1/pose/detect']['post']['security'][-1] == {}
 
 
 # ---- fields

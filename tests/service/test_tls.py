@@ -69,7 +69,8 @@ def test_old_versions_are_refused(secure, authority, version):
         handshake(secure, context)
     wait_for(lambda: 'TLS handshake failed: unsupported protocol client=127.0.0.1' in secure.log)
     metrics = secure.get('/metrics').body.decode()
-    assert int(re.search(r'^hailo_tls_handshakes_failed_total (\d+)$', metrics, re.M)[1]) > 0
+    assert int(re.search(r'^hailo_tls_handshakes_total{result="failed"} (\d+)$', metrics, re.M)[1]) > 0
+    assert int(re.search(r'^hailo_tls_handshakes_total{result="done"} (\d+)$', metrics, re.M)[1]) > 0
     assert re.search(r'^hailo_tls_certificate_expiry_timestamp_seconds 2524607999$', metrics, re.M)  # end of 2049
 
 

@@ -266,6 +266,8 @@ static void failed_attempts_are_slowed_and_valid_keys_are_not(void **state)
     assert_int_equal(ask(auth, NULL, NULL, HS_SCOPE_DETECT), HS_EUNAUTHORIZED); /* a missing key does not count */
     const struct hs_auth_request other = { .api_key = wrong, .address = "192.0.2.2" };
     assert_int_equal(hs_auth_check(auth, &other, &result, &error), HS_EUNAUTHORIZED);
+    assert_int_equal(hs_auth_take_refused(auth), HS_AUTH_ATTEMPTS + 2);
+    assert_int_equal(hs_auth_take_refused(auth), 0);
     hs_auth_destroy(auth);
 }
 

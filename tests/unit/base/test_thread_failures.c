@@ -43,7 +43,7 @@ static int run_pool(void *arg)
 static void test_pool_memory(void **state)
 {
     (void) state;
-    assert_int_equal(hs_fail_each_allocation(run_pool, NULL), 3);
+    assert_int_equal(hs_fail_each_allocation(run_pool, NULL), 4);
 }
 
 /* The threads that did start end again. */

@@ -106,6 +106,22 @@ static void test_first_schema(void **state)
     assert_false(found.same_change);
 }
 
+/* People who share a vector are found by it under any of their names. */
+static void test_equal_vectors(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery_verified found;
+    char backup[PATH_MAX];
+    fixture_open(f);
+    for (int i = 0; i < 6; i++) {
+        const char name[] = { (char) ('a' + i), '\0' };
+        add(f->gallery, name, 1);
+    }
+    assert_int_equal(hs_gallery_backup(f->gallery, backup, NULL), 0);
+    assert_int_equal(verify(f, backup, &found, NULL), 0);
+    assert_int_equal(found.found, 6);
+}
+
 static void test_empty(void **state)
 {
     struct fixture *f = *state;
@@ -222,9 +238,9 @@ static void test_other_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_plain),        GALLERY_TEST(test_encrypted), GALLERY_TEST(test_first_schema),
-        GALLERY_TEST(test_empty),        GALLERY_TEST(test_damaged),   GALLERY_TEST(test_changed),
-        GALLERY_TEST(test_missing_face), GALLERY_TEST(test_other_key),
+        GALLERY_TEST(test_plain),         GALLERY_TEST(test_encrypted),    GALLERY_TEST(test_first_schema),
+        GALLERY_TEST(test_equal_vectors), GALLERY_TEST(test_empty),        GALLERY_TEST(test_damaged),
+        GALLERY_TEST(test_changed),       GALLERY_TEST(test_missing_face), GALLERY_TEST(test_other_key),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -132,7 +132,7 @@ static char *document(const struct hs_app *app, const struct hs_settings *settin
     struct hs_buf buf;
     size_t len;
     hs_buf_init(&buf, 4 << 20);
-    assert_int_equal(hs_openapi_write(app, settings, &buf), 0);
+    assert_int_equal(hs_openapi_write(app, settings, true, &buf), 0);
     assert_int_equal(hs_buf_append(&buf, "", 1), 0);
     return (char *) hs_buf_take(&buf, &len);
 }
@@ -225,7 +225,7 @@ static void out_of_memory(void **state)
         struct hs_buf buf;
         hs_buf_init(&buf, 4 << 20);
         hs_alloc_fail_arm(nth);
-        int r = hs_openapi_write(&face, NULL, &buf);
+        int r = hs_openapi_write(&face, NULL, true, &buf);
         failed = hs_alloc_fail_disarm();
         assert_int_equal(r, failed ? HS_ENOMEM : 0);
         if (!failed)
