@@ -1458,7 +1458,7 @@ static void test_a_revision_is_checked(void **state)
 static void one_worker_soon_stuck(struct hs_http_options *options)
 {
     options->workers = 1;
-    options->request_timeout_ms = 20;
+    options->request_timeout_ms = 500; /* on a busy machine, the worker must take the request before */
     options->stuck_after_ms = 50;
 }
 
@@ -1480,7 +1480,7 @@ static void test_a_server_with_only_stuck_workers_is_not_alive(void **state)
     wait_until_alive(f);
     send_text(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     gate_expect(&f->gate, 1);
-    usleep(100000); /* longer than the deadline and stuck_after_ms */
+    usleep(700000); /* longer than the deadline and stuck_after_ms */
     for (int i = 0; i < 5; i++, usleep(20000))
         assert_false(hs_http_is_alive(f->server));
     gate_open(&f->gate);
