@@ -8,8 +8,8 @@
 #   --no-models               do not download the default model if it is missing
 #   --staged DIR              install these files instead of building: the DESTDIR of "make install"
 #
-# Keeps an existing configuration, models and the gallery. If a step fails, everything that was there before is put back.
-# Needs root, and no terminal.
+# Keeps an existing configuration, models and the gallery. If a step fails, everything that was there before is put
+# back. Needs root, and no terminal.
 set -Eeuo pipefail
 export LC_ALL=C.UTF-8
 umask 022
@@ -103,7 +103,7 @@ finish() {
     exit "$status"
 }
 
-# ---- steps ------------------------------------------------------------------------------------------------------------
+# ---- steps ----------------------------------------------------------------------------------------------------------
 
 # Also with the driver of version 5.3, whose nodes have another name.
 check_device() {
@@ -118,21 +118,23 @@ check_machine() {
 
 # Builds as the owner of the tree, so that it gets no files that only root may change. Packages need root.
 build() {
-    local owner
+    local owner as_owner=()
     test -z "$staged" || return 0
     test -f "$tree/Makefile" && test -f "$tree/meson.build" ||
         fail "$tree is not a source tree; with Debian packages: sudo apt install ./hailo-*.deb"
     say "building in $tree"
     "$tree/tools/setup.sh" packages
     owner=$(stat -c %U "$tree")
-    if test "$owner" = root; then make -C "$tree" PREFIX=/usr/local; else runuser -u "$owner" -- make -C "$tree" PREFIX=/usr/local; fi
+    test "$owner" = root || as_owner=(runuser -u "$owner" --)
+    "${as_owner[@]}" make -C "$tree" PREFIX=/usr/local
     staged=$work/staged
     DESTDIR=$staged meson install --quiet --no-rebuild --strip -C "$tree/build"
 }
 
 check_staged() {
     program=$(cd "$staged" && compgen -G "usr/local/bin/$service" || true)
-    test -n "$program" || fail "$staged has no usr/local/bin/$service; make it with make install PREFIX=/usr/local DESTDIR=…"
+    test -n "$program" ||
+        fail "$staged has no usr/local/bin/$service; make it with make install PREFIX=/usr/local DESTDIR=…"
 }
 
 save_state() {
@@ -185,13 +187,14 @@ install_files() {
 }
 
 install_config() {
+    local rendered=/etc/xdg/hailo-pose/hailo-pose.json
     save "$config"
     test -e "$config" || install -m 644 "$here/config/$service.yaml" "$config"
     "/usr/local/bin/$service" config check --config "$config" || fail "$config is not valid"
     # The service reads the YAML file; other programs may expect the rendered one.
     if test "$service" = hailo-pose; then
-        save /etc/xdg/hailo-pose/hailo-pose.json
-        "/usr/local/bin/$service" config render --input "$config" --output /etc/xdg/hailo-pose/hailo-pose.json > /dev/null ||
+        save "$rendered"
+        "/usr/local/bin/$service" config render --input "$config" --output "$rendered" > /dev/null ||
             warn "$config is not complete, so it is not rendered as JSON; the service reads it directly"
     fi
 }
@@ -222,7 +225,8 @@ pull_models() {
         say "downloading the default model"
         ! as_service "/usr/local/bin/$service" models pull || { has_models=yes; return 0; }
     fi
-    warn "no model is installed. The service starts after: sudo -u $service $service models pull && sudo systemctl start $service"
+    warn "no model is installed. Download one and start the service:
+    sudo -u $service $service models pull && sudo systemctl start $service"
 }
 
 check_port() {

@@ -1,14 +1,14 @@
 #!/bin/bash
-# Removes a service: unit, program, user and group. Keeps the configuration, models and the gallery, unless the questions
-# are answered with yes.
+# Removes a service: unit, program, user and group. Keeps the configuration, models and the gallery, unless the
+# questions are answered with yes.
 #
 #   uninstall.sh hailo-pose|hailo-face [--yes] [--purge]
 #
 #   --yes    do not ask; keep configuration and data
 #   --purge  do not ask; delete configuration and data as well: models, and of hailo-face the gallery with its backups
 #
-# At the end of the input, each answer is no. Kept data belongs to root afterwards, and a new installation takes it over.
-# A service that was installed as a Debian package is removed with apt. Needs root.
+# At the end of the input, each answer is no. Kept data belongs to root afterwards, and a new installation takes it
+# over. A service that was installed as a Debian package is removed with apt. Needs root.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -96,8 +96,10 @@ remove_config() {
 
 # The number of the deleted user may be given to another one, who must not get the data.
 remove_data() {
+    local contents='all models'
     test -d "$data" || return 0
-    if wants "Delete $data with all models$(test "$service" = hailo-pose || echo ', the gallery of people and its backups')?"; then
+    test "$service" = hailo-pose || contents='the gallery of people, its backups and all models'
+    if wants "Delete $data with $contents?"; then
         rm -rf --one-file-system "$data"
     else
         chown -R -h root:root "$data"

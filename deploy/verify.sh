@@ -145,7 +145,8 @@ verify_gallery() {
     request /v1/database/add -F "name=$name" -F "image=@$picture" -F gate=off
     test "$status" = 200 || { added=; miss "gallery: cannot add a person: $(brief)"; return; }
     request /v1/recognize -F "image=@$picture"
-    [[ $status == 200 && $body == *"\"identity\":\"$name\""* ]] || miss "gallery: the added person is not recognised: $(brief)"
+    [[ $status == 200 && $body == *"\"identity\":\"$name\""* ]] ||
+        miss "gallery: the added person is not recognised: $(brief)"
     remove_added || { miss "gallery: cannot remove '$name': $(brief)"; return; }
     request /v1/database/list
     if test "$body" = "$before"; then

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the Debian packages of this tree in build-deb/ARCH. `make setup` must have run; the build itself has no network.
+# Builds the Debian packages of this tree in build-deb/ARCH. `make setup` must have run; the build has no network.
 #
 #   tools/deb.sh [--arch ARCH] [--openvino DIR] [--output DIR]
 #

@@ -181,6 +181,7 @@ const struct hs_field hs_face_header_key = {
     .type = HS_FIELD_TEXT,
     .min = 1,
     .max = 255,
+    .pattern = "^[!-~]([ -~]*[!-~])?$", /* a header has no spaces at its ends */
     .help = "Printable ASCII. The same request with the same key within 24 hours is answered without another addition",
 };
 static const struct hs_field path_name = {

@@ -109,7 +109,7 @@ static void put_identity(struct hs_http_request *req)
     if (!hs_face_read_metadata(req, &metadata))
         return;
     if (!update.new_name && !metadata && !has_expiry) {
-        hs_http_reply_error(req, HS_EINVAL, NULL, "name or metadata: at least one is required");
+        hs_http_reply_error(req, HS_EINVAL, NULL, "name, metadata or expires_at: at least one is required");
         return;
     }
     update.metadata = metadata;

@@ -363,7 +363,55 @@ void hs_audit_committed(struct hs_gallery *gallery)
     store_head(gallery, &gallery->audit_seen);
 }
 
-int hs_audit_open(struct hs_gallery *gallery, struct hs_error *err)
+/* Copies rows while they continue the chain. Errors of the damaged file end the copy. */
+static int recover_rows(struct hs_gallery *gallery, sqlite3_stmt *rows, struct hs_audit_head *head,
+                        int64_t *ret_recovered, struct hs_error *err)
+{
+    sqlite3_stmt *insert = gallery->writer->statements[HS_STMT_AUDIT_INSERT];
+    uint8_t hash[HS_AUDIT_HASH_SIZE], stored[HS_AUDIT_HASH_SIZE];
+    int r = 0;
+    while (r == 0 && hs_sql_step(rows, NULL) > 0) {
+        const void *text = sqlite3_column_text(rows, 1);
+        if (!text || sqlite3_column_int64(rows, 0) <= head->seq || !column_hash(rows, 2, stored))
+            break;
+        hs_audit_hash(head->hash, text, (size_t) sqlite3_column_bytes(rows, 1), hash);
+        if (!same_hash(hash, stored))
+            break;
+        for (int i = 0; i < 3; i++)
+            sqlite3_bind_value(insert, i + 1, sqlite3_column_value(rows, i));
+        r = hs_sql_run(insert, err);
+        head->seq = sqlite3_column_int64(rows, 0);
+        memcpy(head->hash, hash, sizeof(hash));
+        *ret_recovered += r == 0;
+    }
+    return r;
+}
+
+/* Inside a change. */
+static int recover(struct hs_gallery *gallery, const char *damaged, struct hs_error *err)
+{
+    struct hs_audit_head head;
+    sqlite3 *db;
+    sqlite3_stmt *rows = NULL;
+    int64_t recovered = 0;
+    int code;
+    int r = read_head(gallery, gallery->writer->statements[HS_STMT_AUDIT_HEAD], &head, err);
+    if (r < 0)
+        return r;
+    if (hs_sql_open(damaged, SQLITE_OPEN_READONLY, gallery->vfs, 0, &db, &code, NULL) < 0)
+        return 0;
+    r = 0;
+    if (hs_sql_prepare(db, "SELECT seq, entry, hash FROM audit_log WHERE seq > ?1 ORDER BY seq", &rows, NULL) == 0) {
+        sqlite3_bind_int64(rows, 1, head.seq);
+        r = recover_rows(gallery, rows, &head, &recovered, err);
+    }
+    sqlite3_finalize(rows);
+    sqlite3_close(db);
+    hs_audit_number(gallery, "recovered_entries", recovered);
+    return r;
+}
+
+int hs_audit_open(struct hs_gallery *gallery, const char *damaged, struct hs_error *err)
 {
     struct hs_gallery_conn *conn;
     struct hs_audit_head expected;
@@ -386,7 +434,10 @@ int hs_audit_open(struct hs_gallery *gallery, struct hs_error *err)
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         gallery->draft = draft;
-        r = hs_gallery_end(gallery, hs_gallery_touch(gallery, HS_GALLERY_NO_IDENTITY, err), false, err);
+        r = damaged[0] ? recover(gallery, damaged, err) : 0;
+        if (r == 0)
+            r = hs_gallery_touch(gallery, HS_GALLERY_NO_IDENTITY, err);
+        r = hs_gallery_end(gallery, r, false, err);
     }
     return draft.action ? r : 0;
 }

@@ -234,8 +234,9 @@ int hs_audit_append(struct hs_gallery *gallery, struct hs_error *err);
 void hs_audit_committed(struct hs_gallery *gallery);
 
 /* While opening: compares the log with the head beside the file. Appends an entry if it does not fit, and
- * gallery->draft if it has an action. */
-int hs_audit_open(struct hs_gallery *gallery, struct hs_error *err);
+ * gallery->draft if it has an action. If a backup has replaced a damaged file, which was renamed to `damaged` ("":
+ * none), first appends the entries of that file that continue the chain of the backup. */
+int hs_audit_open(struct hs_gallery *gallery, const char *damaged, struct hs_error *err);
 
 /* For a restore: replaces the log in the database `into` by that of the gallery, which `from` reads, and appends an
  * entry for the restore. `change` is the number of the change. The caller then calls hs_audit_committed. */

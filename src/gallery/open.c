@@ -310,7 +310,7 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
     if (gallery->suspect || has_log(gallery->path))
         hs_gallery_empty_log(gallery, false, NULL);
     draft_opening(gallery, opened);
-    return hs_audit_open(gallery, err);
+    return hs_audit_open(gallery, opened->restored_from[0] ? opened->set_aside : "", err);
 }
 
 /* Some file systems cannot refuse to replace; then the folder's lock excludes other instances of

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "http/access.h"
 #include "http/content_coding.h"
+#include "http/http_metrics.h"
 #include "http/request.h"
 #include "http/request_internal.h"
 
@@ -112,6 +113,19 @@ static void log_attempt(const struct hs_http_request *req, const struct hs_auth_
         hs_log_fields(HS_LOG_WARNING, fields, count, "Request refused: %s", why->message);
 }
 
+/* The rate is checked for valid keys and for clients that need none. */
+static void count_refusal(enum hs_auth_failure failure)
+{
+    static const enum hs_http_key_refusal reasons[] = {
+        [HS_AUTH_OK] = HS_HTTP_KEY_RATE,
+        [HS_AUTH_MISSING] = HS_HTTP_KEY_MISSING,
+        [HS_AUTH_INVALID] = HS_HTTP_KEY_INVALID,
+        [HS_AUTH_SCOPE] = HS_HTTP_KEY_SCOPE,
+        [HS_AUTH_ATTEMPTED] = HS_HTTP_KEY_ATTEMPTS,
+    };
+    hs_count(&hs_http_key_refusals, reasons[failure]);
+}
+
 int hs_admission_authorize(struct hs_http_request *req, const struct hs_http_route *route, struct hs_error *err)
 {
     struct hs_auth_result result;
@@ -136,6 +150,8 @@ int hs_admission_authorize(struct hs_http_request *req, const struct hs_http_rou
         add_rate(req, &result);
     add_challenge(req, route, result.failure);
     log_attempt(req, &result, err);
+    if (r < 0)
+        count_refusal(result.failure);
     return r;
 }
 
@@ -186,6 +202,10 @@ void hs_admission_refuse(struct hs_http_request *req, int code, const char *allo
     enum hs_coding coding;
     if (code == HS_EUNSUPPORTED && hs_coding_read(hs_http_header(req, "Content-Encoding"), &coding, NULL) < 0)
         hs_http_add_header(req, "Accept-Encoding", HS_CODINGS);
+    else if (code == HS_EUNSUPPORTED && req->route)
+        hs_http_add_header(req, "Accept", /* RFC 9110, 15.5.16 */
+                           req->route->body == HS_BODY_JSON ? "application/json"
+                                                            : "application/json, multipart/form-data");
     hs_http_reply_error(req, code, NULL, "%s", err->message);
 }
 

@@ -433,6 +433,8 @@ bool hs_conn_receive(struct hs_conn *conn)
     }
     memcpy(conn->in + conn->in_len, conn->list->scratch + used, (size_t) n - used);
     conn->in_len += (size_t) n - used;
+    if (!body)
+        explicit_bzero(conn->list->scratch, (size_t) n); /* a head may have an API key: see wipe_keys */
     return false;
 }
 

@@ -33,9 +33,10 @@ struct hs_field {
     unsigned flags;
     double min, max;
     const char *const *choices; /* ends with NULL */
-    const char *setting;        /* the default is the value of this setting; NULL: see default_val */
-    const char *default_val;    /* the default as JSON; NULL: none */
-    const char *help;           /* Markdown without a final full stop */
+    const char *pattern;     /* HS_FIELD_TEXT: a regular expression of ECMA-262, which its reader checks; NULL: none */
+    const char *setting;     /* the default is the value of this setting; NULL: see default_val */
+    const char *default_val; /* the default as JSON; NULL: none */
+    const char *help;        /* Markdown without a final full stop */
 };
 
 #endif

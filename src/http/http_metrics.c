@@ -24,6 +24,14 @@ static const char *const handshake_names[] = {
 HS_COUNTERS(hs_http_handshakes, "hailo_tls_handshakes_total", "TLS handshakes by their result.", "result",
             handshake_names);
 
+static const char *const key_refusal_names[] = {
+    [HS_HTTP_KEY_MISSING] = "missing_key", [HS_HTTP_KEY_INVALID] = "invalid_key", [HS_HTTP_KEY_SCOPE] = "scope",
+    [HS_HTTP_KEY_ATTEMPTS] = "attempts",   [HS_HTTP_KEY_RATE] = "rate",
+};
+HS_COUNTERS(hs_http_key_refusals, "hailo_auth_refusals_total",
+            "Requests refused for lack of a valid API key or scope, or by a limit on their rate.", "reason",
+            key_refusal_names);
+
 HS_ERROR_COUNTERS(hs_http_errors, "hailo_errors_total", "Requests answered with an error, by its code.");
 
 /* ---- Counters by route ---- */

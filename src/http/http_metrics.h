@@ -25,6 +25,16 @@ extern struct hs_counters hs_http_refusals;
 enum hs_http_handshake { HS_HTTP_HANDSHAKE_DONE, HS_HTTP_HANDSHAKE_FAILED };
 extern struct hs_counters hs_http_handshakes;
 
+/* Requests that the rules for API keys and rates refuse. */
+enum hs_http_key_refusal {
+    HS_HTTP_KEY_MISSING,
+    HS_HTTP_KEY_INVALID,
+    HS_HTTP_KEY_SCOPE,
+    HS_HTTP_KEY_ATTEMPTS,
+    HS_HTTP_KEY_RATE,
+};
+extern struct hs_counters hs_http_key_refusals;
+
 /* Responses with an error, by the code in the response. */
 extern struct hs_counters hs_http_errors;
 

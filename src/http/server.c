@@ -34,6 +34,7 @@ void hs_http_options_init(struct hs_http_options *options)
         .response_rate_min = 4 << 10,
         .rate_window_ms = 10000,
         .request_timeout_ms = 30000,
+        .stuck_after_ms = 30000,
         .retry_after_s = 1,
         .error_shape = HS_HTTP_ERROR_OBJECT,
         .json_style = HS_JSON_SPACED,
@@ -102,6 +103,7 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
         return r;
     }
     server->options = *options;
+    server->stuck_after_ns = options->stuck_after_ms * HS_NS_PER_MS;
     server->current = revision;
     server->routes = routes;
     server->route_count = count;
@@ -233,7 +235,7 @@ const char *hs_http_exposed_address(const struct hs_http_server *server)
 
 const char *hs_http_exposed_address_of(const struct hs_http_request *req)
 {
-    return hs_http_exposed_address(req->server);
+    return req->server ? hs_http_exposed_address(req->server) : NULL;
 }
 
 /* ---- TLS ---- */
@@ -315,16 +317,13 @@ void hs_http_destroy(struct hs_http_server *server)
     free(server);
 }
 
-/* A worker has this long after the deadline of its request to end the request. */
-enum { WORKER_GRACE_S = 30 };
-
 bool hs_http_is_alive(struct hs_http_server *server)
 {
     bool given = atomic_load(&server->signs_given) == atomic_load(&server->signs_wanted);
     if (given)
         atomic_fetch_add(&server->signs_wanted, 1);
     hs_completion_queue_command(&server->completions, false, false);
-    return given && !hs_pool_is_stuck(server->pool, WORKER_GRACE_S * HS_NS_PER_S);
+    return given && !hs_pool_is_stuck(server->pool, server->stuck_after_ns);
 }
 
 void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stats)

@@ -61,6 +61,8 @@ struct hs_http_options {
                                 closed */
     int64_t rate_window_ms;    /* [10 s] */
     int64_t request_timeout_ms; /* [30 s, -1: none] deadline of the handler, from the end of the body */
+    int64_t stuck_after_ms;     /* [30 s] time after a request's deadline from which its worker counts as stuck: see
+                                   hs_http_is_alive */
     int retry_after_s;          /* [1] sent with 429 and 503 */
 
     enum hs_http_error_shape error_shape; /* [HS_HTTP_ERROR_OBJECT] */
@@ -127,7 +129,7 @@ int hs_http_drain(struct hs_http_server *server, int64_t deadline_ns);
 void hs_http_destroy(struct hs_http_server *server);
 
 /* Returns true if the server can answer: the network thread has run since the previous call, and not every worker is
- * still busy long after the deadline of its request. Asks the network thread for a sign that the next call checks, so
+ * stuck (stuck_after_ms at the start of the server). Asks the network thread for a sign that the next call checks, so
  * call it about once a second, from one thread. */
 bool hs_http_is_alive(struct hs_http_server *server);
 

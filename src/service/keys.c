@@ -1,5 +1,7 @@
 #include "service/keys.h"
 
+#include <stdlib.h>
+
 #include "auth/auth.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -109,4 +111,23 @@ void hs_keys_watch(const struct hs_app_core *core)
         hs_log_error("API keys: %s. The previous keys stay valid", err.message);
     else if (r > 0)
         log_change(core);
+}
+
+void hs_keys_check(struct hs_selftest *test, const struct hs_common_settings *settings)
+{
+    const struct hs_auth_options options = options_of(settings);
+    struct hs_auth *auth = NULL;
+    struct hs_error err;
+    char keys[HS_COUNT_SIZE];
+    size_t count;
+    /* Only the service's own process has the credentials of its unit. */
+    if (hs_str_starts(options.keys_file, "credential:") && !getenv("CREDENTIALS_DIRECTORY"))
+        return;
+    if (hs_auth_create(&options, &auth, &err) < 0)
+        hs_selftest_add(test, "API keys", false, "Correct the file or auth.keys_file, or set auth.mode to off", "%s",
+                        err.message);
+    else if (hs_auth_needs_keys(auth, &count))
+        hs_selftest_add(test, "API keys", count > 0, count ? NULL : "Run `keys add`", "%s in %s",
+                        hs_str_count(keys, (int64_t) count, "key", "keys"), settings->auth.keys_file);
+    hs_auth_destroy(auth);
 }

@@ -21,4 +21,7 @@ void hs_keys_watch(const struct hs_app_core *core);
  * warning. Any thread. */
 bool hs_keys_exposure(const struct hs_app_core *core, const char *address, char ret_text[HS_ERROR_MESSAGE_SIZE]);
 
+/* Adds a check of the key file to `selftest`, if there is one or it is needed. */
+void hs_keys_check(struct hs_selftest *test, const struct hs_common_settings *settings);
+
 #endif

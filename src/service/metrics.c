@@ -17,7 +17,8 @@ enum { METRICS_MAX = 4 << 20 };
 
 /* Counters of other modules: add a line for each HS_COUNTERS. */
 static const struct hs_counters *const counters[] = {
-    &hs_http_refusals, &hs_http_handshakes, &hs_http_errors, &hs_device_errors, &hs_server_reloads,
+    &hs_http_refusals, &hs_http_handshakes, &hs_http_key_refusals,
+    &hs_http_errors,   &hs_device_errors,   &hs_server_reloads,
 };
 
 #define GAUGE(name, help) { "hailo_" name, help, HS_METRIC_GAUGE, false }

@@ -92,6 +92,8 @@ static json_t *text(const struct hs_field *field)
     json_t *schema = typed("string");
     if (field->min > 0)
         schema = hs_json_with_member(schema, "minLength", number(field->min));
+    if (field->pattern)
+        schema = hs_json_with_member(schema, "pattern", json_string(field->pattern));
     return field->max > 0 ? hs_json_with_member(schema, "maxLength", number(field->max)) : schema;
 }
 

@@ -17,6 +17,7 @@
 #include "infer/registry.h"
 #include "preflight/report.h"
 #include "service/app.h"
+#include "service/keys.h"
 #include "service/model_runner.h"
 #include "service/server_main.h"
 #include "service/test_image.h"
@@ -337,6 +338,7 @@ static int run(struct hs_invocation *call)
     check_machine(&test);
     check_backends(&test, hs_app_common(settings)->inference.device);
     check_hailo(&test, app, settings);
+    hs_keys_check(&test, hs_app_common(settings));
     if (app->check_settings)
         app->check_settings(&test, hs_settings_values(settings));
     check_models(&test, app, settings);

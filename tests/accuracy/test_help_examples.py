@@ -10,8 +10,9 @@ from server import BINARY, FACE, TREE, environment
 
 # Programs that run until they are stopped, and examples that need a data set, a Hailo or HailoRT.
 OTHERS = ('serve ', 'eval ', 'backends build')
-COMMANDS = {BINARY: ('detect', 'bench', 'compare-devices', 'models', 'backends', 'config', 'selftest', 'completion', 'help'),
-            FACE: ('db', 'detect', 'embed', 'recognize', 'compare', 'bench', 'compare-devices', 'models', 'selftest')}
+COMMANDS = {BINARY: ('detect', 'bench', 'compare-devices', 'models', 'keys', 'backends', 'config', 'selftest',
+                     'completion', 'help'),
+            FACE: ('db', 'detect', 'embed', 'recognize', 'compare', 'bench', 'compare-devices', 'models', 'keys', 'selftest')}
 
 
 @pytest.mark.parametrize('program', COMMANDS, ids=os.path.basename)

@@ -2,11 +2,12 @@
 # Boots a Debian with systemd in a container, with the installed programs and their units, and tests how they start,
 # reload, fail and stop (checks.py). Needs root, systemd-nspawn and, for the first run, debootstrap and the network.
 #
-#   tests/boot/run.sh [--suite bookworm|trixie] [--quick] [--only CHECK] [--shell] [BUILD]
+#   tests/boot/run.sh [--suite bookworm|trixie] [--packages DIR] [--quick] [--only CHECK] [--shell] [BUILD]
 #
-#   --only    starts, and runs one function of checks.py
-#   --quick   only the checks that CI has time for: no watchdog, no second boot
-#   --shell   opens a shell in the booted system after the checks
+#   --packages   Debian packages of the suite (make deb), instead of the build folder and the files of deploy
+#   --only       starts, and runs one function of checks.py
+#   --quick      only the checks that CI has time for: no watchdog, no second boot
+#   --shell      opens a shell in the booted system after the checks
 #
 # Exit code 77: it cannot run here, and the last line has the reason. The system is kept in
 # ${XDG_CACHE_HOME:-~/.cache}/hailo-services/boot; each run works on an overlay, which is deleted.
@@ -21,12 +22,13 @@ skip() { printf '[boot] skipped: %s\n' "$*" >&2; exit 77; }
 . "$tree/tests/fresh/debian.sh"
 
 parse_arguments() {
-    suite=bookworm quick='' shell='' only=() build=$tree/build
+    suite=bookworm packages='' quick='' shell='' only=() build=$tree/build
     while test $# -gt 0; do
         case $1 in
             --suite) suite=${2:?}; shift ;;
             --quick) quick=--quick ;;
             --shell) shell=--shell ;;
+            --packages) packages=$(cd "${2:?}" && pwd); shift ;;
             --only) only=(--only "${2:?}"); shift ;;
             -*) sed -n '5s/^# *//p' "$0" >&2; exit 2 ;;
             *) build=$(realpath "$1") ;;
@@ -41,7 +43,7 @@ check_host() {
     test "$(id -u)" = 0 || skip 'it needs root'
     command -v systemd-nspawn > /dev/null || skip 'systemd-nspawn is missing: apt-get install systemd-container'
     command -v debootstrap > /dev/null || skip 'debootstrap is missing: apt-get install debootstrap'
-    test -x "$build/hailo-pose" || fail "$build/hailo-pose is missing: run make"
+    test -n "$packages" || test -x "$build/hailo-pose" || fail "$build/hailo-pose is missing: run make"
     ls "$tree"/.deps/models/*.onnx > /dev/null 2>&1 || skip 'no models in .deps/models: run make data-face'
 }
 
@@ -96,8 +98,22 @@ install_programs() {
         chroot "$root" systemctl -q enable "$name.service"
     done
     install -D -m 644 -t "$root/usr/lib/udev/rules.d" "$tree/deploy/systemd/60-hailo.rules"
-    chroot "$root" systemd-sysusers
+    chroot "$root" systemd-sysusers > "$work/install.log" 2>&1
     systemd-tmpfiles --root="$root" --create hailo-pose.conf hailo-face.conf
+}
+
+install_packages() {
+    mkdir -p "$root/var/tmp/packages"
+    cp "$packages"/*.deb "$root/var/tmp/packages/"
+    copy_network_settings
+    mount -t proc proc "$root/proc"
+    { chroot "$root" apt-get -q update && chroot "$root" env DEBIAN_FRONTEND=noninteractive sh -c \
+        'apt-get -q install -y --no-install-recommends /var/tmp/packages/*.deb'; } > "$work/apt.log" 2>&1 ||
+        { tail -n 20 "$work/apt.log" >&2; fail 'the packages cannot be installed'; }
+    umount "$root/proc"
+}
+
+install_models() {
     install -m 644 -o 0 -t "$root/var/lib/hailo-pose/models" "$tree"/.deps/models/*pose*.onnx
     install -m 644 -o 0 -t "$root/var/lib/hailo-face/models" "$tree"/.deps/models/{scrfd,mobilefacenet}*.onnx
     mkdir -p "$root/etc/hailo" "$root/var/log/journal" "$root/usr/local/share/hailo-boot"
@@ -117,8 +133,9 @@ main() {
     root=$work/root
     mkdir -p "$root" "$work/upper" "$work/overlay"
     mount -t overlay overlay -o "lowerdir=$system,upperdir=$work/upper,workdir=$work/overlay" "$root"
-    say "installing $build"
-    install_programs
+    say "installing ${packages:-$build}"
+    if test -n "$packages"; then install_packages; else install_programs; fi
+    install_models
     say "booting $suite"
     /usr/bin/python3 "$tree/tests/boot/checks.py" $quick $shell "${only[@]}" "$root"
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Builds the Debian packages for arm64 with a cross compiler in a Debian 13, and installs and starts them in a fresh Debian
-# 13 of the arm64 port under emulation (qemu-user). Needs root, debootstrap, the network, and a kernel with binfmt_misc in
-# user namespaces (6.7). Keeps both systems in .deps/arm64.
+# Builds the Debian packages for arm64 with a cross compiler in a Debian 13, and installs and starts them in a fresh
+# Debian 13 of the arm64 port under emulation (qemu-user). Needs root, debootstrap, the network, and a kernel with
+# binfmt_misc in user namespaces (6.7). Keeps both systems in .deps/arm64.
 #
 #   tests/deb/arm64.sh [--packages DIR]
 #
@@ -29,7 +29,7 @@ logged() { # NAME COMMAND…
     "${@:2}" > "$work/$1.log" 2>&1 || { tail -n 30 "$work/$1.log" >&2; fail "$1 failed"; }
 }
 
-# ---- the cross build ----------------------------------------------------------------------------------------------------
+# ---- the cross build ------------------------------------------------------------------------------------------------
 
 install_builder() {
     mount_kernel_folders
@@ -49,7 +49,8 @@ build_packages() {
         (cd "$tree" && tar --null --ignore-failed-read -T - -cf -) | tar -C "$root/srv/tree" -xf -
     rm -rf "$root/srv/openvino"
     cp -r "$cache/openvino" "$root/srv/openvino"
-    logged build-dep in_root sh -c 'cd /srv/tree && apt-get -q build-dep -y --no-install-recommends -aarm64 -P nocheck,cross ./'
+    logged build-dep in_root sh -c \
+        'cd /srv/tree && apt-get -q build-dep -y --no-install-recommends -aarm64 -P nocheck,cross ./'
     logged build in_root env HS_DEB_COMPRESSION=gzip /srv/tree/tools/deb.sh --arch arm64 --openvino /srv/openvino \
         --output /srv/packages
     mkdir -p "$packages"
@@ -70,10 +71,10 @@ make_packages() {
     enter build_packages
 }
 
-# ---- emulation ----------------------------------------------------------------------------------------------------------
+# ---- emulation ------------------------------------------------------------------------------------------------------
 
-# Registers qemu for programs of arm64 in this user namespace only. The kernel opens it once (flag F), so that it is found
-# from inside a chroot.
+# Registers qemu for programs of arm64 in this user namespace only. The kernel opens it once (flag F), so that it is
+# found from inside a chroot.
 register_qemu() {
     local magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
     local mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
@@ -95,7 +96,9 @@ make_target() {
 
 second_stage() {
     register_qemu || fail 'binfmt_misc cannot be mounted'
-    logged second-stage in_root /debootstrap/debootstrap --second-stage
+    mount_kernel_folders
+    # In a user namespace, as in containers, no device nodes can be made.
+    logged second-stage in_root env container=lxc /debootstrap/debootstrap --second-stage
 }
 
 test_packages() {
@@ -114,21 +117,22 @@ test_packages() {
     in_root env PARTS='install_first check_files add_people remove_and_purge' /srv/test/inside.sh
 }
 
-# ---- outside ------------------------------------------------------------------------------------------------------------
+# ---- outside --------------------------------------------------------------------------------------------------------
 
 enter() { # FUNCTION
     export started tree suite mirror security work root cache packages qemu
     unshare --mount --pid --fork --kill-child "$BASH" "$0" --inside "$1"
 }
 
-# Also makes a user namespace with the same users, in which binfmt_misc is private. The function begins when this process
-# has written the users.
+# Also makes a user namespace with the same users, in which binfmt_misc is private. The function begins when this
+# process has written the users.
 enter_emulated() { # FUNCTION
     local child status=0
     export started tree suite mirror security work root cache packages qemu
     mkfifo "$work/go"
     exec 9<> "$work/go"
-    unshare --user --mount --pid --fork --kill-child "$BASH" -c 'read -r -u 9; exec "$BASH" "$0" --inside "$1" 9<&-' "$0" "$1" &
+    unshare --user --mount --pid --fork --kill-child "$BASH" -c \
+        'read -r -u 9; exec "$BASH" "$0" --inside "$1" 9<&-' "$0" "$1" &
     child=$!
     trap 'kill "$child" 2> /dev/null; exit 143' INT TERM
     while test "$(readlink "/proc/$child/ns/user")" = "$(readlink /proc/self/ns/user)"; do sleep 0.05; done

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds the image of the Containerfile on a Debian 13 made by debootstrap, and runs the service in it: not as root, with a
-# read-only root folder. Needs root, podman with runc or crun, debootstrap, and the network for Debian's packages.
+# Builds the image of the Containerfile on a Debian 13 made by debootstrap, and runs the service in it: not as root,
+# with a read-only root folder. Needs root, podman with runc or crun, debootstrap, and the network for Debian's packages.
 #
 #   tests/deb/container.sh [hailo-pose|hailo-face]
 #
@@ -36,7 +36,6 @@ make_image_base() {
     unpack_base
     write_sources
     copy_network_settings
-    copy_certificates
     rm -f "$root/etc/resolv.conf" "$root/etc/hosts"
     tar -C "$root" -c . | podman_ import - localhost/hailo-base > /dev/null
     rm -rf --one-file-system "$root"
@@ -50,11 +49,13 @@ build_image() {
     local settings=() name
     while IFS= read -r -d '' name; do settings+=(--env "$name"); done < <(network_environment)
     say "building the image of $service"
-    # shellcheck disable=SC2046 # a list of words
-    podman_ build "${limits[@]}" --isolation chroot --pull=never "${settings[@]}" --build-arg BASE=localhost/hailo-base \
-        --build-arg SERVICE="$service" -t localhost/hailo-service -f "$tree/Containerfile" "$tree" > "$work/build.log" 2>&1 ||
-        { tail -n 30 "$work/build.log" >&2; fail 'the image cannot be built'; }
-    say "an image of $(podman_ image inspect --format '{{.Size}}' localhost/hailo-service | awk '{ print int($1 / 1e6) }') MB"
+    podman_ build "${limits[@]}" --isolation chroot --pull=never "${settings[@]}" \
+        --build-arg BASE=localhost/hailo-base --build-arg SERVICE="$service" \
+        -t localhost/hailo-service -f "$tree/Containerfile" "$tree" > "$work/build.log" 2>&1 || {
+        tail -n 30 "$work/build.log" >&2
+        fail 'the image cannot be built'
+    }
+    say "an image of $(($(podman_ image inspect --format '{{.Size}}' localhost/hailo-service) / 1000000)) MB"
 }
 
 run_service() { # ARGUMENT…
@@ -76,7 +77,8 @@ check_service() {
     ! podman_ exec "$container" touch /usr/bin/new 2> /dev/null || fail 'the root folder can be written'
     podman_ exec "$container" hailo-service-health || fail 'the health check fails'
     podman_ stop -t 20 "$container" > /dev/null
-    test "$(podman_ inspect --format '{{.State.ExitCode}}' "$container")" = 0 || fail 'SIGTERM does not end the service well'
+    test "$(podman_ inspect --format '{{.State.ExitCode}}' "$container")" = 0 ||
+        fail 'SIGTERM does not end the service well'
 }
 
 test "$(id -u)" = 0 || skip 'the base image is made with debootstrap, which needs root'

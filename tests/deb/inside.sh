@@ -21,7 +21,17 @@ as() { # USER COMMAND…
 }
 
 exec_as() { # USER COMMAND…
-    exec setpriv --reuid="$1" --regid="$1" --init-groups env -i LC_ALL=C.UTF-8 PATH=/usr/bin:/bin HOME="/var/lib/$1" "${@:2}"
+    exec setpriv --reuid="$1" --regid="$1" --init-groups env -i LC_ALL=C.UTF-8 PATH=/usr/bin:/bin \
+        HOME="/var/lib/$1" "${@:2}"
+}
+
+# Shows the output of a command only if it fails.
+logged() { # FILE COMMAND…
+    "${@:2}" > "$1" 2>&1 < /dev/null || { cat "$1"; fail "failed: ${*:2}"; }
+}
+
+install() { # FILE
+    logged "$1" apt-get -qq install -y --no-install-recommends "$packages"/*.deb
 }
 
 installed_version() { dpkg-query -W -f '${Version}' "$1"; }
@@ -48,13 +58,12 @@ stop() {
 install_first() {
     local begin
     begin=$(date +%s%N)
-    apt-get -qq install -y --no-install-recommends "$packages"/*.deb < /dev/null > /tmp/install.log 2>&1 ||
-        { cat /tmp/install.log; fail 'apt-get install failed'; }
+    install /tmp/install.log
     for service in hailo-pose hailo-face; do
-        grep -qF "sudo -u $service $service models pull" /tmp/install.log || fail "$service does not say how to get a model"
+        grep -qF "sudo -u $service $service models pull" /tmp/install.log ||
+            fail "$service does not say how to get a model"
         ! as "$service" "$service" models ready > /dev/null 2>&1 || fail "$service has a model already"
-        as "$service" "$service" models pull --mirror /srv/models > /tmp/pull.log 2>&1 ||
-            { cat /tmp/pull.log; fail "models pull failed"; }
+        logged /tmp/pull.log as "$service" "$service" models pull --mirror /srv/models
         as "$service" "$service" models ready > /dev/null || fail "$service has no model after a pull"
     done
     start hailo-pose 11436
@@ -118,7 +127,7 @@ check_kept() { # VERSION
 }
 
 upgrade_and_downgrade() {
-    local i version begin folder
+    local i version begin
     version=$(installed_version hailo-face)
     make_newer
     mkdir -p /srv/older
@@ -132,12 +141,10 @@ upgrade_and_downgrade() {
     begin=$SECONDS
     for ((i = 1; i <= UPGRADES; i++)); do
         if ((i % 2)); then
-            folder=/srv/newer
-            dpkg --force-unsafe-io -i /srv/newer/*.deb > /tmp/dpkg.log 2>&1 < /dev/null || { cat /tmp/dpkg.log; fail upgrade; }
+            logged /tmp/dpkg.log dpkg --force-unsafe-io -i /srv/newer/*.deb
             check_kept "$version+1"
         else
-            folder=/srv/older
-            dpkg --force-unsafe-io -i /srv/older/*.deb > /tmp/dpkg.log 2>&1 < /dev/null || { cat /tmp/dpkg.log; fail downgrade; }
+            logged /tmp/dpkg.log dpkg --force-unsafe-io -i /srv/older/*.deb
             check_kept "$version"
         fi
     done
@@ -147,33 +154,49 @@ upgrade_and_downgrade() {
     say "$UPGRADES upgrades and downgrades in $((SECONDS - begin)) s; people, models and configuration are kept"
 }
 
+# A package of HailoRT, here with its test double. The module is built when both it and g++ are there, and deleted with it.
+follow_hailort() {
+    local module=/usr/lib/hailo-services/backends/hs_backend_hailo.so
+    compgen -G '/srv/hailort/*.deb' > /dev/null || { say 'the module for HailoRT is left out'; return 0; }
+    logged /tmp/hailort.log dpkg -i /srv/hailort/*.deb
+    grep -q 'g++ is not' /tmp/hailort.log || { cat /tmp/hailort.log; fail 'no word about g++'; }
+    test ! -e "$module" || fail 'there is a module without a compiler'
+    logged /tmp/gxx.log apt-get -qq install -y --no-install-recommends g++ libc6-dev
+    test -f "$module" || { cat /tmp/gxx.log; fail 'installing g++ does not build the module'; }
+    hailo-pose backends list --json | grep -q '"name": "hailo".*"version": "[^"]*5\.1\.1' ||
+        fail 'the module does not open'
+    logged /tmp/hailort.log dpkg -P h10-hailort
+    test ! -e "$module" || fail 'the module is left after HailoRT was removed'
+    say 'the module for HailoRT follows its package'
+}
+
 remove_and_purge() {
-    apt-get -qq remove -y hailo-face hailo-pose hailo-services-common > /tmp/remove.log 2>&1 || { cat /tmp/remove.log; fail remove; }
+    logged /tmp/remove.log apt-get -qq remove -y hailo-face hailo-pose hailo-services-common
     test ! -e /usr/bin/hailo-face || fail 'removing leaves the program'
     test ! -e /usr/lib/hailo-services || fail "removing leaves $(find /usr/lib/hailo-services | head)"
     test -f /var/lib/hailo-face/faces.db || fail 'removing deletes the gallery'
     test -f /etc/hailo/hailo-face.yaml || fail 'removing deletes the configuration'
     # Installing again finds everything.
-    apt-get -qq install -y --no-install-recommends "$packages"/*.deb > /tmp/again.log 2>&1 || { cat /tmp/again.log; fail again; }
+    install /tmp/again.log
     check_kept "$(dpkg-deb -f "$packages"/hailo-face_*.deb Version)"
-    apt-get -qq purge -y hailo-face > /tmp/purge.log 2>&1 || { cat /tmp/purge.log; fail purge; }
-    grep -q '/var/lib/hailo-face is kept' /tmp/purge.log || { cat /tmp/purge.log; fail 'purge does not say that the gallery is kept'; }
+    logged /tmp/purge.log apt-get -qq purge -y hailo-face
+    grep -q '/var/lib/hailo-face is kept' /tmp/purge.log || fail 'purge does not say that the gallery is kept'
     test -f /var/lib/hailo-face/faces.db || fail 'purging without an answer deletes the gallery'
     test ! -e /etc/hailo/hailo-face.yaml || fail 'purging leaves the configuration'
-    apt-get -qq install -y --no-install-recommends "$packages"/*.deb > /tmp/again.log 2>&1 || { cat /tmp/again.log; fail again; }
+    install /tmp/again.log
     as hailo-face hailo-face db list --json | cmp -s - /tmp/people || fail 'the gallery is not used again after a purge'
     echo 'hailo-face hailo-face/delete_data boolean true' | debconf-set-selections
-    apt-get -qq purge -y hailo-face > /tmp/purge.log 2>&1 || { cat /tmp/purge.log; fail purge; }
+    logged /tmp/purge.log apt-get -qq purge -y hailo-face
     test ! -e /var/lib/hailo-face || fail 'purging with the answer yes keeps the gallery'
-    apt-get -qq purge -y hailo-pose hailo-services-common > /tmp/purge.log 2>&1 || { cat /tmp/purge.log; fail purge; }
+    logged /tmp/purge.log apt-get -qq purge -y hailo-pose hailo-services-common
     rm -r /var/lib/hailo-pose
     say 'removal keeps data and configuration; a purge deletes people only after yes'
 }
 
 # Lists all files outside of caches, logs, and the state of apt and dpkg.
 list_files() {
-    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /srv -o -path /run -o -path /var/cache \
-        -o -path /var/log -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /root \) -prune -o -print | sort
+    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /srv -o -path /run -o -path /root \
+        -o -path /var/cache -o -path /var/log -o -path /var/lib/apt -o -path /var/lib/dpkg \) -prune -o -print | sort
 }
 
 # No file of ours is left after all packages were purged.
@@ -198,19 +221,20 @@ make_old_installation() {
 
 adopt() {
     make_old_installation
-    apt-get -qq install -y --no-install-recommends "$packages"/*.deb < /dev/null > /tmp/adopt.log 2>&1 ||
-        { cat /tmp/adopt.log; fail 'the takeover failed'; }
+    install /tmp/adopt.log
     grep -q 'replacing the service of an older installation' /tmp/adopt.log || fail 'the takeover is not reported'
     grep -qx '  port: 5055' /etc/hailo/hailo-face.yaml || fail 'the old configuration was replaced'
     test ! -e /etc/hailo/hailo-face.yaml.adopted || fail 'the old configuration has another name'
     test ! -e /etc/systemd/system/hailo-face.service || fail 'the old unit hides the new one'
     test -f /etc/systemd/system/hailo-face.service.dpkg-old || fail 'the old unit was deleted'
     test "$(id -u hailo-face)" = 870 || fail 'the user has another number'
-    as hailo-face hailo-face config show --list | grep -q '^server.port.*5055' || fail 'the old configuration is not used'
+    as hailo-face hailo-face config show --list | grep -q '^server.port.*5055' ||
+        fail 'the old configuration is not used'
     say 'an older installation is taken over with its configuration, user and data'
 }
 
-for part in ${PARTS:-install_first check_files add_people upgrade_and_downgrade remove_and_purge check_nothing_left adopt}; do
+parts='install_first check_files add_people upgrade_and_downgrade follow_hailort remove_and_purge check_nothing_left'
+for part in ${PARTS:-$parts adopt}; do
     "$part"
 done
 say 'all passed'

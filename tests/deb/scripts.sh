@@ -5,7 +5,7 @@ set -euo pipefail
 umask 077
 export LC_ALL=C.UTF-8
 
-staged=/srv/staged
+staged=/srv/staged steps=0
 tools=/srv/standins
 PATH=$tools:$PATH
 
@@ -16,8 +16,8 @@ trap finish EXIT
 
 # Leaves only the libraries that the packages need.
 install_libraries() {
-    apt-get -qq install -y --no-install-recommends /srv/packages/*.deb > /tmp/apt.log 2>&1 || { cat /tmp/apt.log; fail apt; }
-    apt-get -qq purge -y hailo-face hailo-pose hailo-services-common > /tmp/apt.log 2>&1 || { cat /tmp/apt.log; fail apt; }
+    quiet apt-get -qq install -y --no-install-recommends /srv/packages/*.deb
+    quiet apt-get -qq purge -y hailo-face hailo-pose hailo-services-common
     rm -rf /var/lib/hailo-* /etc/hailo /opt/hailo-face /etc/systemd/system/{,multi-user.target.wants/}hailo-*
     for name in hailo-pose hailo-face; do userdel "$name"; done
 }
@@ -52,9 +52,9 @@ install() { # SERVICE
 # All files that an installation may change, with their contents, owners and modes; users and groups.
 picture_of() {
     local roots=(/usr/local /etc/hailo /etc/xdg /etc/systemd /etc/udev /var/lib/hailo-pose /var/lib/hailo-face)
-    find "${roots[@]}" \( -name compiled -o -name '*-wal' -o -name '*-shm' -o -name '*.lock' -o -name 'faces.db*' \) -prune -o \
-        ! -type d -printf '%p %M %u %g %l\n' 2> /dev/null | sort || true
-    find "${roots[@]}" -name compiled -prune -o -name 'faces.db*' -prune -o -type f -print0 2> /dev/null | sort -z |
+    find "${roots[@]}" \( -name compiled -o -name backups -o -name '*.lock' -o -name 'faces.db*' \) -prune -o ! -type d -printf \
+        '%p %M %u %g %l\n' 2> /dev/null | sort || true
+    find "${roots[@]}" \( -name compiled -o -name backups -o -name 'faces.db*' \) -prune -o -type f -print0 2> /dev/null | sort -z |
         xargs -0 -r sha256sum || true
     grep hailo /etc/passwd /etc/group || true
     for unit in hailo-pose hailo-face; do
@@ -68,9 +68,17 @@ break_command() { # COMMAND N
     local real
     real=$(PATH=${PATH#*:} command -v "$1")
     echo "$2" > /run/calls-left
-    printf '#!/bin/sh\nleft=$(cat /run/calls-left 2> /dev/null)\n%s\nexec %s "$@"\n' \
-        'test -z "$left" || if [ "$left" = 1 ]; then rm -f /run/calls-left; echo broken >&2; exit 1; else echo $((left - 1)) > /run/calls-left; fi' \
-        "$real" > "$tools/$1"
+    cat > "$tools/$1" << SCRIPT
+#!/bin/sh
+left=\$(cat /run/calls-left 2> /dev/null)
+if [ "\$left" = 1 ]; then
+    rm -f /run/calls-left
+    echo broken >&2
+    exit 1
+fi
+test -z "\$left" || echo \$((left - 1)) > /run/calls-left
+exec $real "\$@"
+SCRIPT
     chmod 755 "$tools/$1"
 }
 
@@ -80,7 +88,10 @@ check_rollback() { # DESCRIPTION
     "${@:2}"
     refused 'putting back' env HS_MODELS_MIRROR=/srv/models /srv/deploy/install.sh hailo-face --staged "$staged"
     picture_of > "$after"
-    cmp -s "$before" "$after" || { diff "$before" "$after" | head -n 20 || true; cat /tmp/out.log; fail "$1: not all was put back"; }
+    if ! diff "$before" "$after" > /tmp/diff; then
+        head -n 20 /tmp/diff /tmp/out.log
+        fail "$1: not all was put back"
+    fi
     steps=$((steps + 1))
 }
 
@@ -88,7 +99,8 @@ fail_systemctl() { echo "$1" > /run/standin/fail; }
 
 # Commands of the steps, in their order, and the verbs of systemctl.
 fail_each_step() { # STATE
-    local command n verb steps=0
+    local command n verb
+    steps=0
     for command in useradd groupadd usermod install mv setpriv; do
         test "$1" = fresh || [[ $command != useradd && $command != groupadd && $command != setpriv ]] || continue
         test "$command" != setpriv || continue
@@ -162,8 +174,8 @@ uninstall() {
     test "$(stat -c %U /var/lib/hailo-face/faces.db)" = hailo-face || fail 'kept data is not taken over'
     quiet /srv/deploy/uninstall.sh hailo-face --purge
     quiet /srv/deploy/uninstall.sh hailo-pose --purge
-    find / -xdev \( -path /proc -o -path /sys -o -path /srv -o -path /tmp -o -path /run -o -path /var/lib/dpkg -o -path /var/log \
-        -o -path /var/cache -o -path /var/lib/systemd \) -prune -o -name '*hailo*' -print > /tmp/left
+    find / -xdev \( -path /proc -o -path /sys -o -path /srv -o -path /tmp -o -path /run -o -path /var/lib/dpkg \
+        -o -path /var/log -o -path /var/cache -o -path /var/lib/systemd \) -prune -o -name '*hailo*' -print > /tmp/left
     test ! -s /tmp/left || { cat /tmp/left; fail 'files are left'; }
     say 'uninstalled'
 }

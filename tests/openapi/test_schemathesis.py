@@ -27,7 +27,7 @@ def run_schemathesis(server, folder, models):
            'HS_OPENAPI_MODELS': json.dumps(models)}
     done = subprocess.run(
         [os.path.join(TOOLS, 'schemathesis'), 'run', server.url + '/openapi.json', '--checks', 'all', '--no-color',
-         '--max-examples', EXAMPLES, '--seed', '1', '--workers', '1', '--continue-on-failure', '--no-shrink',
+         '--max-examples', EXAMPLES, '--seed', os.environ.get('HS_OPENAPI_SEED', '1'), '--workers', '1', '--continue-on-failure', '--no-shrink',
          '--report', 'json', '--report-json-path', str(report)],
         capture_output=True, text=True, check=False, cwd=folder, env=env, timeout=900)
     result = json.loads(report.read_text())

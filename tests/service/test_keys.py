@@ -1,5 +1,6 @@
 """API keys, their scopes, limits on rates, and the command `keys`."""
 import concurrent.futures
+import glob
 import http.client
 import json
 import os
@@ -12,7 +13,8 @@ import time
 import pytest
 
 from faces import FACE, FaceServer, one
-from server import BINARY, Response, Server, b64, environment, keeps_freed_memory, multipart, png, run, wait_for
+from server import (BINARY, TREE, Response, Server, b64, environment, keeps_freed_memory, multipart, png, run,
+                    wait_for)
 
 SCOPES = ['detect', 'recognize', 'gallery:read', 'gallery:write', 'admin']
 WATCH_S = 10  # a change of the file is noticed within about a second
@@ -95,7 +97,7 @@ def error_text(response):
 
 # All routes of both programs. A new route fails the test until its scope is decided here.
 EXPECTED = {
-    'GET /': None, 'GET /health': 'open', 'GET /health/ready': None, 'GET /metrics': None, 'GET /openapi.json': None,
+    'GET /health': 'open', 'GET /health/ready': None, 'GET /metrics': None, 'GET /openapi.json': None,
     'GET /v1/models': None, 'POST /v1/models/{id}/load': 'admin', 'POST /v1/models/{id}/unload': 'admin',
     'POST /v1/models/{id}/pull': 'admin', 'POST /v1/pose/detect': 'detect', 'POST /v1/pose/detect/batch': 'detect',
     'POST /v1/detect': 'detect', 'POST /v1/detect/batch': 'detect', 'POST /v1/embed': 'recognize',
@@ -217,7 +219,8 @@ def test_an_admin_key_is_what_makes_an_administrator(make_server, keys):
     unload = '/v1/models/yolo11n-pose/unload'
     proxied = {'X-Forwarded-For': '203.0.113.9'}
     assert server.request('POST', unload, headers=bearer(admin)).status == 200
-    assert server.request('POST', unload, headers={**bearer(admin), **proxied}).status == 200  # admin: local is replaced
+    # server.admin is local, which the scope replaces
+    assert server.request('POST', unload, headers={**bearer(admin), **proxied}).status == 200
     assert server.request('POST', unload, headers=bearer(other)).status == 403
     foreign = {**bearer(admin), 'Origin': 'http://evil.example'}
     assert server.request('POST', unload, headers=foreign).status == 403  # checks of web pages stay
@@ -333,6 +336,18 @@ def test_a_bad_key_file_prevents_the_start(tmp_path, keys):
     assert done.returncode == 1 and 'auth.keys_file is empty' in done.stderr
 
 
+def test_selftest_checks_the_key_file(tmp_path, keys):
+    def check():
+        done = run(tmp_path, 'selftest', '--json', '--device', 'sim', '--set', f'auth.keys_file={keys.path}')
+        return [each for each in json.loads(done.stdout)['checks'] if each['name'] == 'API keys']
+
+    assert check() == []
+    keys.add('none')
+    assert check()[0]['ok'] and check()[0]['detail'] == f'1 key in {keys.path}'
+    keys.path.chmod(0o644)
+    assert not check()[0]['ok'] and 'chmod 600' in check()[0]['detail']
+
+
 def test_mode_keys_without_a_file_refuses_all(make_server, keys):
     server = make_server(settings={**keys.settings, 'auth.mode': 'keys'})
     assert server.get('/v1/models').status == 401
@@ -354,7 +369,8 @@ def test_the_key_alone_is_on_standard_output(tmp_path, keys):
         if path.is_file():
             assert secret.encode() not in path.read_bytes()
     report = json.loads(keys.run('add', '--name', 'y', '--scopes', 'all', '--expires', '2099-01-31', '--json').stdout)
-    assert report['scopes'] == SCOPES and report['expires'] == '2099-01-31T00:00:00Z' and report['key'].startswith('hs_')
+    assert report['scopes'] == SCOPES and report['expires'] == '2099-01-31T00:00:00Z'
+    assert report['key'].startswith('hs_')
     listed = keys.list()
     assert [key['name'] for key in listed] == ['camera', 'x', 'y']
     assert 'key' not in listed[2] and 'hash' not in listed[2]
@@ -466,6 +482,28 @@ def test_rates_are_limited_per_address_without_keys(make_server):
     assert response.status == 200 and response.headers['RateLimit'].startswith('"address";r=1;')
     big = server.request('POST', '/v1/pose/detect', b'x' * 100000, {'Content-Type': 'image/jpeg'})
     assert big.status == 429
+
+
+def test_clients_of_a_trusted_proxy_have_their_own_rates(make_server):
+    limits = {'limits.requests_per_second': 0.05, 'limits.burst': 1}
+
+    def ask(server, client):
+        return server.get('/v1/models', headers={'X-Forwarded-For': client}).status
+
+    server = make_server(settings={**limits, 'server.trusted_proxies': '127.0.0.1'})
+    assert [ask(server, client) for client in ('192.0.2.1', '192.0.2.2', '192.0.2.1')] == [200, 200, 429]
+    assert [ask(server, f'2001:db8::{host}') for host in (1, 2)] == [200, 429]  # one host has the last 64 bits
+    server.stop()
+    server = make_server(settings=limits)
+    assert [ask(server, f'192.0.2.{host}') for host in (1, 2)] == [200, 429]  # anyone can write the header
+
+
+def test_hashes_are_compared_in_constant_time():
+    for path in glob.glob(os.path.join(TREE, 'src', 'auth', '*.c')):
+        with open(path, encoding='utf-8') as file:
+            text = file.read()
+        assert not re.search(r'(?<!sodium_)memcmp\(', text), path
+        assert os.path.basename(path) != 'keyring.c' or text.count('sodium_memcmp(') == 2
 
 
 def test_nothing_is_limited_by_default(sim):

@@ -41,7 +41,8 @@ def read(path):
 
 
 def scrape(server, accept=None):
-    response = server.get('/metrics', headers={'Accept': accept} if accept else {})
+    headers = dict(getattr(server, 'monitor', {}))  # the key of a monitor, if the server needs one
+    response = server.get('/metrics', headers={**headers, 'Accept': accept} if accept else headers)
     assert response.status == 200
     return response.body.decode()
 
@@ -165,7 +166,8 @@ def test_requests_errors_and_bytes_are_counted(make_server, picture):
     assert total(text, 'hailo_http_received_bytes_total', route=route) > len(picture)
     assert total(text, 'hailo_http_sent_bytes_total', route=route) > len(form.body)
     assert total(text, 'hailo_http_request_duration_seconds_count', route=route) == 3
-    assert total(text, 'hailo_http_workers') == 3 and total(text, 'hailo_http_workers_busy') == 0
+    assert total(text, 'hailo_http_workers') == 3
+    wait_for(lambda: total(scrape(server), 'hailo_http_workers_busy') == 0)
     for stage in ('decode', 'preprocess', 'queue', 'inference', 'postprocess'):
         assert total(text, 'hailo_stage_duration_seconds_count', stage=stage) == 1, stage
     assert total(text, 'hailo_ready') == 1 and total(text, 'process_threads') > 3
@@ -256,6 +258,31 @@ def test_a_lost_device_is_counted(make_server, script, picture):
     assert total(text, 'hailo_device_errors_total') == total(text, 'hailo_device_failures_total') == 1
     wait_for(lambda: total(scrape(server), 'hailo_device_recoveries_total') == 1)
     assert total(scrape(server), 'hailo_device_state', state='ready') == 1
+
+
+def add_key(folder, scopes, *arguments):
+    return run(folder, 'keys', 'add', '--file', folder / 'own-keys.json', '--name', scopes, '--scopes', scopes,
+               *arguments).stdout.strip()
+
+
+def bearer(key):
+    return {'Authorization': f'Bearer {key}'}
+
+
+def test_refused_keys_by_reason(tmp_path):
+    monitor, slow = add_key(tmp_path, 'none'), add_key(tmp_path, 'none', '--requests-per-second', '0.01')
+    with Server(tmp_path, settings={'auth.keys_file': tmp_path / 'own-keys.json'}) as server:
+        server.monitor = bearer(monitor)
+        for headers in ({}, bearer('hs_nonsense'), bearer(monitor), bearer(slow), bearer(slow)):
+            server.post_form({'image': png()}, headers=headers)
+        for _ in range(12):
+            server.get('/v1/models', headers=bearer('hs_nonsense'))
+        server.get('/health')  # needs no key
+        text = scrape(server)
+        counts = {reason: total(text, 'hailo_auth_refusals_total', reason=reason)
+                  for reason in ('missing_key', 'invalid_key', 'scope', 'attempts', 'rate')}
+        assert counts == {'missing_key': 1, 'invalid_key': 10, 'scope': 2, 'attempts': 3, 'rate': 1}
+        assert monitor not in text and 'nonsense' not in text
 
 
 def test_handshakes_and_the_certificate(tmp_path):
@@ -352,7 +379,7 @@ def free_port():
 
 class Prometheus:
     """Debian's Prometheus with the example configuration, which scrapes the two servers every second. hailo-pose has a
-    certificate of the authority, so the lines of the example for TLS are used."""
+    certificate of the authority and needs a key, so the lines of the example for both are used."""
 
     def __init__(self, folder, pose, face, authority):
         self.port = free_port()
@@ -362,7 +389,9 @@ class Prometheus:
                          ('127.0.0.1:11436', f'127.0.0.1:{pose.address[1]}'),
                          ('127.0.0.1:5002', f'127.0.0.1:{face.address[1]}'),
                          ('# scheme: https', 'scheme: https'), ('# tls_config:', 'tls_config:'),
-                         ('#   ca_file: /etc/prometheus/hailo-ca.pem', f'  ca_file: {authority.root}')):
+                         ('#   ca_file: /etc/prometheus/hailo-ca.pem', f'  ca_file: {authority.root}'),
+                         ('# authorization:', 'authorization:'),
+                         ('#   credentials_file: /etc/prometheus/hailo.key', f'  credentials_file: {folder}/key')):
             assert config.count(old) == 1, old
             config = config.replace(old, new)
         path = os.path.join(folder, 'prometheus.yml')
@@ -403,11 +432,12 @@ def send_load(pose, face, stop):
     number = 0
     while not stop.is_set():
         number += 1
-        pose.post_form({'image': small})
-        pose.post_form({'image': small if number % 4 else b'no picture'})
+        pose.post_form({'image': small}, headers=pose.client)
+        pose.post_form({'image': small if number % 4 else b'no picture'}, headers=pose.client)
         face.ask('recognize', face_picture)
         if number % 5 == 0:
-            pose.get('/nothing')
+            pose.get('/nothing', headers=pose.client)
+            pose.get('/v1/models')  # without a key
             face.ask('database/add', one(number // 5 % 10), name=f'person {number % 7}')  # 503 while it is lost
         stop.wait(0.02)
 
@@ -422,9 +452,12 @@ def monitored(tmp_path_factory):
     stop = threading.Event()
     authority = Authority(str(folder))
     certificate, key = authority.sign('localhost')
+    keys_file, monitor = folder / 'own-keys.json', add_key(folder, 'none')
+    (folder / 'key').write_text(monitor, encoding='ascii')
     with contextlib.ExitStack() as stack:
         pose = stack.enter_context(Server(folder, device=f'sim:{script}', tls=authority.client(), settings={
-            'server.tls_certificate': certificate, 'server.tls_key': key}))
+            'server.tls_certificate': certificate, 'server.tls_key': key, 'auth.keys_file': keys_file}))
+        pose.monitor, pose.client = bearer(monitor), bearer(add_key(folder, 'detect'))
         face = stack.enter_context(FaceServer(folder, device=f'sim:{script}', settings={'database.backup_interval': 2}))
         clients = [threading.Thread(target=send_load, args=(pose, face, stop)) for _ in range(2)]
         for client in clients:
@@ -433,7 +466,10 @@ def monitored(tmp_path_factory):
         stack.callback(stop.set)
         prometheus = Prometheus(str(folder), pose, face, authority)
         stack.callback(prometheus.stop)
-        wait_for(lambda: len(prometheus.query('sum_over_time(up[1m]) >= 6') or []) == 2)
+        try:
+            wait_for(lambda: len(prometheus.query('sum_over_time(up[1m]) >= 6') or []) == 2)
+        except AssertionError:
+            raise AssertionError(prometheus.get('targets')) from None
         wait_for(lambda: prometheus.query('hailo_gallery_backup_timestamp_seconds'))
         yield prometheus, pose, face
 

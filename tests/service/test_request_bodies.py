@@ -148,6 +148,7 @@ def test_other_multipart_types(healthy, face, kind):
         error = response.json()['error']
         text = error['message'] if isinstance(error, dict) else error
         assert 'multipart/form-data' in text and 'image/jpeg' in text and 'Invalid JSON' not in text, response
+        assert response.headers['Accept'] == 'application/json, multipart/form-data'
 
 
 # ---- base64

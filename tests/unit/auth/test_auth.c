@@ -6,6 +6,7 @@
 #include <time.h>
 #include <utime.h>
 
+#include "../alloc_fail.h"
 #include "auth/auth.h"
 #include "auth/key_file.h"
 #include "base/file.h"
@@ -348,6 +349,44 @@ static void the_file_is_private_and_changes_are_whole(void **state)
     assert_int_equal(st.st_size, 1);
 }
 
+/* A service that lacks memory does not start, rather than to start without its keys. */
+static int create_and_ask(void *arg)
+{
+    (void) arg;
+    struct hs_auth_options options = { HS_AUTH_AUTO, path, 1000, 0 };
+    struct hs_auth *auth = NULL;
+    int r = hs_auth_create(&options, &auth, &error);
+    if (r < 0)
+        return r;
+    assert_true(hs_auth_needs_keys(auth, NULL));
+    assert_int_equal(ask(auth, NULL, camera, HS_SCOPE_DETECT), 0);
+    r = hs_auth_prepare(auth, &options, &error);
+    if (r == 0)
+        hs_auth_commit(auth);
+    assert_int_equal(ask(auth, NULL, NULL, HS_SCOPE_DETECT), HS_EUNAUTHORIZED);
+    hs_auth_destroy(auth);
+    return r;
+}
+
+static int change_file(void *arg)
+{
+    (void) arg;
+    char text[HS_KEY_TEXT_SIZE];
+    struct added added = { "more", 0, 0, -1, text };
+    return hs_key_file_change(path, true, add, &added, &error);
+}
+
+static void failed_allocations_are_reported(void **state)
+{
+    (void) state;
+    assert_in_range(hs_fail_each_allocation(create_and_ask, NULL), 10, 1000);
+    assert_in_range(hs_fail_each_allocation(change_file, NULL), 5, 1000);
+    struct hs_keyring ring = { 0 };
+    assert_int_equal(hs_key_file_list(path, &ring, &error), 0); /* whole after all of them */
+    assert_true(ring.count >= 3);
+    hs_keyring_finish(&ring);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +405,7 @@ int main(void)
         cmocka_unit_test_setup(rates_are_per_key_or_address, set_up),
         cmocka_unit_test_setup(an_expired_key_is_refused, set_up),
         cmocka_unit_test_setup(the_file_is_private_and_changes_are_whole, set_up),
+        cmocka_unit_test_setup(failed_allocations_are_reported, set_up),
     };
     if (!mkdtemp(folder))
         return 1;

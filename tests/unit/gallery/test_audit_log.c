@@ -381,6 +381,32 @@ static void test_restored_because_damaged(void **state)
     check_last(g, "\"action\":\"restore_damaged\"");
 }
 
+/* If the log of the damaged gallery can still be read, its entries are kept. */
+static void test_recovered(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    uint8_t *data;
+    size_t len;
+    add(g, "a", 1);
+    assert_int_equal(hs_gallery_backup(g, NULL, NULL), 0);
+    for (unsigned i = 2; i < 5; i++)
+        add(g, "b", i);
+    fixture_close(f);
+    size_t page = (size_t) query_sql(f->path, "PRAGMA page_size");
+    size_t root = (size_t) query_sql(f->path, "SELECT rootpage FROM sqlite_schema WHERE name = 'embeddings'");
+    assert_int_equal(hs_file_read(f->path, 1 << 24, &data, &len, NULL), 0);
+    memset(data + (root - 1) * page, 0x5a, page);
+    assert_int_equal(hs_file_write_atomic(f->path, data, len, 0600, NULL), 0);
+    free(data);
+    g = fixture_open(f);
+    assert_true(f->opened.restored_from[0]);
+    assert_int_equal(count_of(g, "b"), -1);
+    check_last(g, "\"action\":\"restore_damaged\"");
+    check_last(g, "\"recovered_entries\":3");
+    check_whole(g, 5);
+}
+
 static void test_import(void **state)
 {
     struct fixture *f = *state;
@@ -456,6 +482,7 @@ int main(void)
         GALLERY_TEST(test_restore),
         GALLERY_TEST(test_restore_while_off),
         GALLERY_TEST(test_restored_because_damaged),
+        GALLERY_TEST(test_recovered),
         GALLERY_TEST(test_import),
         GALLERY_TEST(test_migration),
         GALLERY_TEST(test_head_file),

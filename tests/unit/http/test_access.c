@@ -129,6 +129,15 @@ static void test_admin(void **state)
         { HS_HTTP_ADMIN_LOCAL, { .address = "" }, "server.admin is local" },
         { HS_HTTP_ADMIN_LOCAL, { .address = LOOPBACK, .proxied = true }, "server.admin is local" },
         { HS_HTTP_ADMIN_OFF, { .address = LOOPBACK }, "server.admin is off" },
+        /* With API keys, the scope decides, not the place. */
+        { HS_HTTP_ADMIN_LOCAL, { .address = "192.168.1.7", .keyed = true, .admin_key = true }, NULL },
+        { HS_HTTP_ADMIN_LOCAL, { .address = LOOPBACK, .proxied = true, .keyed = true, .admin_key = true }, NULL },
+        { HS_HTTP_ADMIN_LOCAL, { .address = LOOPBACK, .keyed = true }, "scope admin" },
+        { HS_HTTP_ADMIN_ALL, { .address = LOOPBACK, .keyed = true }, "scope admin" },
+        { HS_HTTP_ADMIN_OFF, { .address = LOOPBACK, .keyed = true, .admin_key = true }, "server.admin is off" },
+        { HS_HTTP_ADMIN_ALL,
+          { .address = LOOPBACK, .keyed = true, .admin_key = true, HOST("127.0.0.1"), FROM("http://evil.example") },
+          "server.cors_origins" },
         { HS_HTTP_ADMIN_ALL, { .address = "192.168.1.7" }, NULL },
         { HS_HTTP_ADMIN_ALL, { .address = "192.168.1.7", .proxied = true }, NULL },
         /* A page in a browser on this machine is not an administrator. */

@@ -310,6 +310,74 @@ static void the_timeout_header_has_bounds(void **state)
     }
 }
 
+/* ---- Rows ---- */
+
+static void test_rows(void **state)
+{
+    (void) state;
+    static const char *const words[] = { "off", "on", NULL };
+    static const struct hs_field number = { .name = "p", .min = -1, .max = 0.5 };
+    static const struct hs_field whole = { .name = "p", .type = HS_FIELD_INTEGER, .min = 1, .max = 3 };
+    static const struct hs_field time = { .name = "p", .type = HS_FIELD_SECONDS, .min = 0, .max = 60 };
+    static const struct hs_field endless = { .name = "p", .flags = HS_FIELD_UNLIMITED, .min = 0, .max = 60 };
+    static const struct hs_field choice = { .name = "p", .type = HS_FIELD_CHOICE, .choices = words };
+    struct hs_body *body = json("-1");
+    double real = 0;
+    int64_t integer = 0;
+    int word = 5;
+    struct hs_error err;
+    assert_int_equal(hs_field_double(body, &number, 0, &real, &err), 0);
+    assert_true(real == -1);
+    assert_int_equal(hs_field_int(body, &whole, 0, &integer, &err), HS_EINVAL);
+    assert_string_equal(err.message, "p: must be between 1 and 3, not -1");
+    assert_int_equal(hs_field_seconds(body, &time, 0, &real, &err), HS_EINVAL);
+    assert_int_equal(hs_field_seconds(body, &endless, 0, &real, &err), 0);
+    assert_int_equal(hs_field_choice(body, &choice, 1, &word, &err), HS_EINVAL);
+    assert_int_equal(word, 5);
+    hs_body_destroy(body);
+    body = json("null");
+    assert_int_equal(hs_field_choice(body, &choice, 1, &word, &err), 0);
+    assert_int_equal(word, 1);
+    hs_body_destroy(body);
+}
+
+/* `query` is what follows the '?'. Returns the result; on failure compares the message. */
+static int64_t query_int(const char *query, double max, const char *error)
+{
+    const struct hs_field limit = { .name = "limit", .type = HS_FIELD_INTEGER, .min = 1, .max = max };
+    struct hs_http_options options;
+    struct hs_error err;
+    char target[256];
+    int64_t value = 0;
+    hs_http_options_init(&options);
+    snprintf(target, sizeof(target), "/?%s", query);
+    struct hs_http_request *req = hs_request_create(&options, NULL, target);
+    assert_non_null(req);
+    int r = hs_query_int(req, &limit, 7, &value, &err);
+    assert_int_equal(r, error ? HS_EINVAL : 0);
+    if (error)
+        assert_string_equal(err.message, error);
+    hs_request_destroy(req);
+    return value;
+}
+
+static void test_query(void **state)
+{
+    (void) state;
+    static const char range[] = "limit: must be a whole number between 1 and 10";
+    static const char open_range[] = "limit: must be a whole number above 0";
+    assert_int_equal(query_int("", 10, NULL), 7);
+    assert_int_equal(query_int("limit=10", 10, NULL), 10);
+    const char *const wrong[] = {
+        "limit=0", "limit=11", "limit=x", "limit=", "limit=1.5", "limit=99999999999999999999"
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(wrong); i++)
+        assert_int_equal(query_int(wrong[i], 10, range), 0);
+    assert_int_equal(query_int("limit=99999999999999999999", 0, NULL), INT64_MAX);
+    assert_int_equal(query_int("limit=0", 0, open_range), 0);
+    assert_int_equal(query_int("limit=-99999999999999999999", 0, open_range), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +390,8 @@ int main(void)
         cmocka_unit_test(test_string_and_enum),
         cmocka_unit_test(test_long_text),
         cmocka_unit_test(the_timeout_header_has_bounds),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_query),
     };
     return HS_RUN_TESTS(tests);
 }

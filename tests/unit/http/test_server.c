@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1365,6 +1366,130 @@ static void *open_later(void *arg)
     return NULL;
 }
 
+/* ---- Reload and watchdog ---- */
+
+/* A context of the routes (the gate) that counts its releases. */
+struct revised {
+    struct gate gate; /* first, so that handlers find it */
+    atomic_int released;
+};
+
+static void note_release(void *ctx)
+{
+    struct revised *revised = ctx;
+    atomic_fetch_add(&revised->released, 1);
+}
+
+static struct hs_http_revision *revise(struct fixture *f, struct revised *revised, const char *message)
+{
+    struct hs_http_options options = f->options;
+    struct hs_http_revision *revision;
+    struct hs_error err;
+    pthread_mutex_init(&revised->gate.lock, NULL);
+    hs_cond_init(&revised->gate.changed);
+    options.not_found_message = message;
+    assert_int_equal(hs_http_revision_create(f->server, &options, revised, note_release, &revision, &err), 0);
+    return revision;
+}
+
+/* A commit takes effect within moments. */
+static void wait_for_message(const struct fixture *f, const char *message)
+{
+    struct answer a = { .status = 0 };
+    for (bool found = false; !found;) {
+        int fd = dial(f);
+        send_text(fd, "GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_true(read_answer(fd, &a, true));
+        found = strstr(a.body, message);
+        free(a.body);
+        close(fd);
+    }
+}
+
+static void wait_for_releases(struct revised *revised, int count)
+{
+    for (int i = 0; atomic_load(&revised->released) < count && i < 5000; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(&revised->released), count);
+}
+
+static void test_requests_keep_their_revision(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    struct revised first = { 0 }, second = { 0 }, abandoned = { 0 }, last = { 0 };
+    hs_http_revision_commit(revise(f, &first, "the first"));
+    wait_for_message(f, "the first");
+    int fd = dial(f);
+    send_text(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    gate_expect(&first.gate, 1);
+
+    hs_http_revision_commit(revise(f, &second, "the second"));
+    wait_for_message(f, "the second");
+    assert_int_equal(atomic_load(&first.released), 0);
+    gate_open(&first.gate);
+    expect(fd, 200, "waited");
+    wait_for_releases(&first, 1);
+
+    hs_http_revision_abandon(revise(f, &abandoned, "never"));
+    assert_int_equal(atomic_load(&abandoned.released), 1);
+    wait_for_message(f, "the second");
+    hs_http_revision_commit(revise(f, &last, "the last"));
+    close(fd);
+    tear_down(f);
+    assert_int_equal(atomic_load(&first.released), 1);
+    assert_int_equal(atomic_load(&second.released), 1);
+    assert_int_equal(atomic_load(&last.released), 1);
+}
+
+static void test_a_revision_is_checked(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    struct hs_http_options options = f->options;
+    struct hs_http_revision *revision = NULL;
+    struct hs_error err;
+    options.body_max = options.bodies_max + 1;
+    assert_int_equal(hs_http_revision_create(f->server, &options, f, NULL, &revision, &err), HS_EINVAL);
+    assert_null(revision);
+    tear_down(f);
+}
+
+static void one_worker_soon_stuck(struct hs_http_options *options)
+{
+    options->workers = 1;
+    options->request_timeout_ms = 500; /* on a busy machine, the worker must take the request before */
+    options->stuck_after_ms = 50;
+}
+
+static void wait_until_alive(struct fixture *f)
+{
+    int64_t limit_ns = hs_deadline_in_ms(20000);
+    while (!hs_http_is_alive(f->server)) {
+        assert_true(hs_clock_now_ns() < limit_ns);
+        usleep(1000);
+    }
+}
+
+/* The handler continues after its deadline, as in a deadlock. */
+static void test_a_server_with_only_stuck_workers_is_not_alive(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(one_worker_soon_stuck);
+    int fd = dial(f);
+    wait_until_alive(f);
+    send_text(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    gate_expect(&f->gate, 1);
+    usleep(700000); /* longer than the deadline and stuck_after_ms */
+    for (int i = 0; i < 5; i++, usleep(20000))
+        assert_false(hs_http_is_alive(f->server));
+    gate_open(&f->gate);
+    expect(fd, 200, "waited");
+    wait_until_alive(f);
+    close(fd);
+    tear_down(f);
+}
+
 static void test_drain(void **state)
 {
     (void) state;
@@ -1655,6 +1780,9 @@ int main(void)
         cmocka_unit_test(test_client_leaves),
         cmocka_unit_test(test_client_leaves_in_body),
         cmocka_unit_test(test_connect_and_disconnect),
+        cmocka_unit_test(test_requests_keep_their_revision),
+        cmocka_unit_test(test_a_revision_is_checked),
+        cmocka_unit_test(test_a_server_with_only_stuck_workers_is_not_alive),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_destroy_cancels),
         cmocka_unit_test(test_stats_while_the_server_ends),
