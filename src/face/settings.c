@@ -1,5 +1,6 @@
 #include "face/settings.h"
 
+#include "base/credential.h"
 #include "face/enrol.h"
 
 static const struct hs_setting face_rows[] = {
@@ -104,6 +105,11 @@ static const struct hs_setting legacy_face_rows[] = {
       .default_val = "/var/lib/hailo-face/database", .help = "Not used: database.db_file is the gallery" },
 };
 
+static const char *key_error(const char *source)
+{
+    return source[0] ? hs_credential_error(source) : NULL;
+}
+
 static const struct hs_setting database_rows[] = {
     { .name = "database.enabled",
       .type = HS_SETTING_BOOL,
@@ -187,6 +193,7 @@ static const struct hs_setting database_rows[] = {
     { .name = "database.encryption_key",
       .type = HS_SETTING_TEXT,
       .flags = HS_SETTING_RELOAD,
+      .item_error = key_error,
       .offset = offsetof(struct hs_database_section, encryption_key),
       .max = 4095,
       .default_val = "",

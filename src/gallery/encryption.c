@@ -437,13 +437,16 @@ static int read_encryption(struct hs_gallery *gallery, sqlite3 *db, struct hs_ga
                            struct hs_error *err)
 {
     struct hs_crypt_key key;
-    int64_t number, count, slot, newest;
+    int64_t number, count, keys, slot, newest;
     int r = hs_gallery_current_key(db, &number, err);
     if (r == 0)
         r = hs_sql_int(db, "SELECT count(DISTINCT number) FROM keys", &count, err);
+    if (r == 0)
+        r = hs_sql_int(db, "SELECT count(DISTINCT slot) FROM keys", &keys, err);
     if (r < 0 || count == 0)
         return r;
     ret->on = number != 0;
+    ret->keys = (int) keys;
     ret->data_keys = (int) count;
     r = hs_gallery_keys_read_source(gallery->keys, &key, err);
     if (r < 0)

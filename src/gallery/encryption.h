@@ -54,6 +54,7 @@ struct hs_gallery_encryption {
     bool on;              /* new vectors are encrypted */
     char key_id[17];      /* the key in use; "": none */
     char key_pending[17]; /* a rotation to this key has begun; "": none */
+    int keys;             /* number of keys that open the gallery: 2 during a rotation */
     int data_keys;        /* more than 1: the vectors are being encrypted again */
 };
 

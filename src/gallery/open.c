@@ -375,18 +375,20 @@ static void put_back(const struct hs_gallery *gallery, char set_aside_path[PATH_
     set_aside_path[0] = '\0';
 }
 
-/* Turns encryption on if that is asked for, and reports its state. */
+/* Turns encryption on if that is asked for, and reports its state. Changes nothing if nothing has to change, so that an
+ * opening does not wait for a long change of another process. */
 static int set_up_encryption(struct hs_gallery *gallery, bool encrypt, struct hs_gallery_opened *opened,
                              struct hs_error *err)
 {
     struct hs_gallery_encryption state;
-    int r = 0;
+    int r = hs_gallery_get_encryption(gallery, &state, err);
     bool wanted = hs_gallery_keys_have_source(gallery->keys) && (encrypt || opened->created);
-    if (wanted)
+    bool begin = wanted && !state.on, finish = wanted && state.keys > 1;
+    if (r == 0 && begin)
         r = hs_gallery_begin_encryption(gallery, &opened->key_added, err);
-    if (r == 0 && wanted)
+    if (r == 0 && finish)
         r = hs_gallery_finish_rotation(gallery, &opened->keys_removed, err);
-    if (r == 0)
+    if (r == 0 && (begin || finish))
         r = hs_gallery_get_encryption(gallery, &state, err);
     if (r < 0 || !state.on)
         return r;

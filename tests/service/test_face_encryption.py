@@ -161,6 +161,13 @@ def test_wrong_or_lost_key(home, key, expected):
         assert identity(server, 0) == ['Ann']
 
 
+def test_setting_is_checked(home):
+    for value in ('keys/gallery', 'credential:', 'credential:../x'):
+        done = run(home, 'config', 'check', '--set', f'database.encryption_key={value}', program=FACE)
+        assert done.returncode != 0 and 'database.encryption_key' in done.stderr + done.stdout, done
+    assert run(home, 'config', 'check', '--set', f'database.encryption_key={home}/x', program=FACE).returncode == 0
+
+
 def test_key_file_that_others_can_read(home):
     (home / 'first').chmod(0o644)
     done = db(home, 'import', os.devnull)

@@ -529,6 +529,22 @@ static void test_left_behind(void **state)
     hs_gallery_close(command);
 }
 
+/* A service starts while another process makes a long change. */
+static void test_open_during_a_change(void **state)
+{
+    struct fixture *f = *state;
+    const struct key key = make_key(f, "key");
+    sqlite3 *other;
+    add(open_with(f, &key), "a", 1);
+    fixture_close(f);
+    assert_int_equal(sqlite3_open(f->path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    f->options.busy_timeout_ms = 100;
+    assert_vectors(open_with(f, &key), "a", 1, 1);
+    assert_string_equal(f->opened.key_id, key.id);
+    sqlite3_close(other);
+}
+
 /* ---- the audit log ---- */
 
 static int append_entry(void *arg, const struct hs_audit_entry *entry)
@@ -746,6 +762,7 @@ int main(void)
         GALLERY_TEST(test_new_key),
         GALLERY_TEST(test_new_data_key),
         GALLERY_TEST(test_left_behind),
+        GALLERY_TEST(test_open_during_a_change),
         GALLERY_TEST(test_audit_log),
         cmocka_unit_test(test_killed),
         GALLERY_TEST(test_restore),
