@@ -523,3 +523,18 @@ def test_reload(make_server, tmp_path, authority):
     install(first)
     reload('Using the TLS certificate')
     wait_for(lambda: new_serial(server) != current)
+
+
+def test_reload_does_not_switch_tls_on(make_server, tmp_path, pair):
+    """The port speaks either TLS or plain HTTP until a restart, and the log reports that."""
+    config = tmp_path / 'pose.yaml'
+    config.write_text('server: {max_batch: 5}\n', encoding='utf-8')
+    server = make_server(arguments=['--config', str(config)])
+    config.write_text(f'server: {{tls_certificate: {pair[0]}, tls_key: {pair[1]}}}\n', encoding='utf-8')
+    server.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: 'WARNING: TLS is switched on or off by a restart only' in server.log)
+    assert server.get('/health').status == 200
+    config.write_text(f'server: {{tls_certificate: {pair[0]}}}\n', encoding='utf-8')
+    server.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: 'server.tls_certificate needs server.tls_key' in server.log)
+    assert server.get('/health').status == 200

@@ -131,6 +131,8 @@ static void paths_become_absolute(void **state)
         { "model.mirror", "https://example.org/models", NULL },
         { "inference.cache_dir", "", NULL },
         { "inference.device", "sim:a/script.yaml", "/a/script.yaml" },
+        { "server.tls_certificate", "cert.pem", "/cert.pem" },
+        { "server.tls_key", "credential:tls-key", NULL },
     };
     struct place *place = *state;
     const char *const env[] = { place->variable, NULL };
@@ -148,8 +150,9 @@ static void paths_become_absolute(void **state)
     assert_int_equal(hs_config_load(&request, &settings, &problems, &err), 0);
     assert_int_equal(hs_settings_make_paths_absolute(settings, folder, &err), 0);
     const struct hs_pose_settings *s = hs_settings_values(settings);
-    const char *const values[] = { s->model.dir, s->model.packs_dir, s->model.mirror, s->inference.cache_dir,
-                                   s->inference.device };
+    const char *const values[] = { s->model.dir,           s->model.packs_dir,  s->model.mirror,
+                                   s->inference.cache_dir, s->inference.device, s->server.tls_certificate,
+                                   s->server.tls_key };
     for (size_t i = 0; i < HS_ARRAY_LEN(given); i++) {
         const char *prefix = i == 4 ? "sim:" : "";
         hs_str_format(expected, sizeof(expected), "%s%s%s", prefix, given[i][2] ? folder : given[i][1],

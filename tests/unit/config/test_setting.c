@@ -145,6 +145,19 @@ static const char *item_error_of(const char *item)
     return item[0] == 'x' ? "holds something that begins with x" : NULL;
 }
 
+static void checked_texts(void **state)
+{
+    (void) state;
+    const struct hs_setting row = { .name = "a.b", .type = HS_SETTING_TEXT, .max = 12, .item_error = item_error_of };
+    char *value = NULL;
+    accept(&row, "\"\"", &value); /* the empty text is not checked */
+    accept(&row, "abc", &value);
+    refuse(&row, "xbc", &value, "begins with x");
+    refuse(&row, "\"xxxxxxxxxxxxx\"", &value, "too long");
+    assert_string_equal(value, "abc");
+    free(value);
+}
+
 static void lists(void **state)
 {
     (void) state;
@@ -358,12 +371,19 @@ static void percents(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bools),    cmocka_unit_test(ints),
-        cmocka_unit_test(doubles),  cmocka_unit_test(texts),
-        cmocka_unit_test(choices),  cmocka_unit_test(sizes),
-        cmocka_unit_test(seconds),  cmocka_unit_test(bytes),
-        cmocka_unit_test(percents), cmocka_unit_test(texts_with_choices),
-        cmocka_unit_test(lists),    cmocka_unit_test(automatic_numbers),
+        cmocka_unit_test(bools),
+        cmocka_unit_test(ints),
+        cmocka_unit_test(doubles),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(choices),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(seconds),
+        cmocka_unit_test(bytes),
+        cmocka_unit_test(percents),
+        cmocka_unit_test(texts_with_choices),
+        cmocka_unit_test(checked_texts),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(automatic_numbers),
     };
     return HS_RUN_TESTS(tests);
 }
