@@ -334,6 +334,29 @@ def test_forget(tmp_path):
         assert b'Ann Nobody' not in data and not any(vector[i:i + 16] in data for i in range(0, len(vector), 64)), path
 
 
+def test_forget_in_an_encrypted_gallery(tmp_path):
+    """The search is for the encrypted bytes, which are those in the files, and for the plain ones."""
+    put(tmp_path, ['Ann Nobody', 'Bob'])
+    plain = sql(tmp_path, 'SELECT embedding FROM embeddings WHERE identity_id = 1')[0][0]
+    good(run(tmp_path, 'key', 'generate', 'key'))
+    key = (f'database.encryption_key={tmp_path}/key',)
+    good(run(tmp_path, 'encrypt', '--purge-backups', settings=key))
+    sealed = sql(tmp_path, 'SELECT embedding FROM embeddings WHERE identity_id = 1')[0][0]
+    assert sealed != plain and len(sealed) > len(plain)
+    (tmp_path / 'faces.db.copy').write_bytes((tmp_path / 'faces.db').read_bytes())
+    done = run(tmp_path, 'forget', 'Ann Nobody', '--proof', 'proof.json', settings=key)
+    assert done.returncode == 1, done
+    proof = json.loads((tmp_path / 'proof.json').read_text())
+    found = {file['file']: file['vector_parts'] for file in proof['search']['files']}
+    assert found['faces.db.copy'] == len(sealed) // 32 and sum(found.values()) == found['faces.db.copy']
+    assert proof['erased']['vector_sha256'] == [hashlib.sha256(sealed).hexdigest()]
+    data = (tmp_path / 'faces.db').read_bytes()
+    assert not any(vector[i:i + 16] in data for vector in (sealed, plain) for i in range(0, len(vector), 64))
+    shown = good(run(tmp_path, 'audit', 'show', '--json', settings=key))
+    actions = [json.loads(line)['action'] for line in shown.splitlines()]
+    assert actions[1:3] == ['begin_encryption', 'encrypt'] and 'forget' in actions
+
+
 def test_forget_finds_a_copy(tmp_path):
     put(tmp_path, ['Ann Nobody', 'Bob'])
     good(run(tmp_path, 'list'))

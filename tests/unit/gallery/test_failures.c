@@ -15,6 +15,8 @@
 #include "faults.h"
 #include "gallery/audit_log.h"
 #include "gallery/export.h"
+#include "gallery/forget.h"
+#include "gallery/retention.h"
 #include "gallery/sql.h"
 
 struct operation {
@@ -238,6 +240,46 @@ static void check_set_space(struct fixture *f, bool done, bool may_be_done)
     assert_true(unknown == 0 || (unknown == 2 && !done));
 }
 
+/* A failure after the erasure is recorded in the proof, or leaves no proof. */
+static int run_forget(struct fixture *f)
+{
+    json_t *proof;
+    bool clean;
+    int r = hs_gallery_forget(f->gallery, "a", &proof, &clean, NULL);
+    if (r < 0)
+        return r;
+    assert_int_equal(count_of(f->gallery, "a"), -1);
+    assert_true(json_is_object(json_object_get(proof, "search")));
+    if (clean)
+        assert_false(folder_has(f, 1));
+    json_decref(proof);
+    return 0;
+}
+
+static void check_forget(struct fixture *f, bool done, bool may_be_done)
+{
+    int64_t count = count_of(f->gallery, "a");
+    (void) may_be_done;
+    assert_true(count == -1 || (count == 2 && !done));
+    assert_int_equal(count_of(f->gallery, "b"), 1);
+}
+
+/* Both people have expired; each of them is erased, or not. */
+static int run_expire(struct fixture *f)
+{
+    struct hs_gallery_expired expired;
+    int r = hs_gallery_expire(f->gallery, INT64_MAX, 1, &expired, NULL);
+    if (r == 0)
+        assert_int_equal(expired.identities, 2);
+    return r;
+}
+
+static void check_expire(struct fixture *f, bool done, bool may_be_done)
+{
+    (void) may_be_done;
+    assert_true(!done || (count_of(f->gallery, "a") == -1 && count_of(f->gallery, "b") == -1));
+}
+
 /* Initial state: a with two embeddings, a backup of that, then b. */
 static void prepare(struct fixture *f)
 {
@@ -296,6 +338,12 @@ static const struct operation operations[] = {
     { "restore", run_restore, check_restore },
 };
 
+/* These make thousands of allocations, so not each of them fails. */
+static const struct operation erasures[] = {
+    { "forget", run_forget, check_forget },
+    { "expire", run_expire, check_expire },
+};
+
 static void sweep(enum fault fault)
 {
     for (size_t i = 0; i < HS_ARRAY_LEN(operations); i++) {
@@ -310,6 +358,19 @@ static void test_allocations(void **state)
 {
     (void) state;
     sweep(FAULT_ALLOCATION);
+}
+
+static void test_erasures(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < HS_ARRAY_LEN(erasures); i++) {
+        for (int fault = FAULT_ALLOCATION; fault <= FAULT_DISK; fault++) {
+            long nth = 1;
+            while (try_with_fault(&erasures[i], (enum fault) fault, nth))
+                nth += 1 + nth / 10;
+            print_message("%s: %ld\n", erasures[i].name, nth);
+        }
+    }
 }
 
 static void test_writes(void **state)
@@ -421,8 +482,10 @@ int main(void)
 {
     faults_install();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_allocations), cmocka_unit_test(test_writes),    cmocka_unit_test(test_open),
-        cmocka_unit_test(test_locks),       cmocka_unit_test(test_full_disk), cmocka_unit_test(test_failing_changes),
+        cmocka_unit_test(test_allocations),     cmocka_unit_test(test_erasures),
+        cmocka_unit_test(test_writes),          cmocka_unit_test(test_open),
+        cmocka_unit_test(test_locks),           cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_failing_changes),
     };
     return HS_RUN_TESTS(tests);
 }
