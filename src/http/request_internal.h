@@ -56,6 +56,7 @@ struct hs_http_server {
     atomic_bool draining;
     atomic_size_t connections;
     atomic_ullong requests, cancelled, timed_out;
+    size_t workers; /* these two are fixed at the start */
     int64_t stuck_after_ns;
     atomic_uint signs_wanted, signs_given; /* of life, by the network thread: see hs_http_is_alive */
     struct hs_http_metrics *metrics;

@@ -103,6 +103,7 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
         return r;
     }
     server->options = *options;
+    server->workers = (size_t) options->workers;
     server->stuck_after_ns = options->stuck_after_ms * HS_NS_PER_MS;
     server->current = revision;
     server->routes = routes;
@@ -335,7 +336,7 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     stats.requests = atomic_load(&server->requests);
     if (server->pool)
         stats.workers_busy = hs_pool_get_load(server->pool, &stats.queued);
-    stats.workers = (size_t) server->options.workers;
+    stats.workers = server->workers;
     stats.connections = atomic_load(&server->connections);
     stats.cancelled = atomic_load(&server->cancelled);
     stats.timed_out = atomic_load(&server->timed_out);
