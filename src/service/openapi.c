@@ -416,8 +416,10 @@ static json_t *document(const struct hs_app *app, const struct hs_settings *sett
     json_t *all = paths(&w);
     json_t *components = json_pack("{s:o, s:o, s:o}", "schemas", w.schemas, "headers", common_headers(),
                                    "securitySchemes", security_schemes());
-    return json_pack("{s:s, s:o, s:o, s:o}", "openapi", "3.1.0", "info", info(app), "paths", all, "components",
-                     components);
+    json_t *json = json_pack("{s:s, s:o, s:o, s:o}", "openapi", "3.1.0", "info", info(app), "paths", all, "components",
+                             components);
+    const char *prefix = settings ? hs_app_common(settings)->server.path_prefix : "";
+    return prefix[0] ? hs_json_with_member(json, "servers", json_pack("[{s:s}]", "url", prefix)) : json;
 }
 
 int hs_openapi_write(const struct hs_app *app, const struct hs_settings *settings, bool keys, struct hs_buf *out)
@@ -474,7 +476,8 @@ static int run(struct hs_invocation *call)
 }
 
 static const struct hs_example examples[] = {
-    { "openapi", "Print the description of the HTTP API" },
+    { "openapi", "Print the description of the HTTP API, with the defaults of the configuration" },
+    { "openapi --defaults", "The same for a service without a configuration" },
 };
 
 const struct hs_command hs_command_openapi = {

@@ -98,6 +98,12 @@ def test_command_prints_the_same(program, sim, face, tmp_path):
         printed
 
 
+def test_path_prefix(tmp_path):
+    with Server(tmp_path, settings={'server.path_prefix': '/pose'}) as server:
+        document = server.get('/pose/openapi.json').json()
+    assert document['servers'] == [{'url': '/pose'}] and '/v1/pose/detect' in document['paths']
+
+
 def test_tables_in_docs():
     """`tools/api_tables.py build` writes them."""
     import os
@@ -244,6 +250,21 @@ def test_queries(either):
             response = either.server.get(f'{path}?{good}&nothing=1')
             assert names_of(response, 'unknown_field') == {'nothing'}
             either.check(operation['operationId'], response)
+
+
+def test_unknown_arguments_of_identities(faces):
+    """Routes without fields also name what they ignore."""
+    server, path = faces.server, '/v1/database/identities/Query'
+    server.add('Query', one(9))
+    embedding = server.get(path + '/embeddings').json()['embeddings'][0]['id']
+    for method, name, target in (('GET', 'get_identity', path), ('GET', 'list_embeddings', path + '/embeddings'),
+                                 ('GET', 'get_embedding', f'{path}/embeddings/{embedding}'),
+                                 ('DELETE', 'delete_embedding', f'{path}/embeddings/{embedding}'),
+                                 ('DELETE', 'delete_identity', path),
+                                 ('POST', 'load_model', f"/v1/models/{server.get('/health').json()['detection_model']}/load")):
+        response = server.request(method, target + '?nothing=1')
+        assert response.status == 200 and names_of(response, 'unknown_field') == {'nothing'}, (method, target, response)
+        faces.check(name, response)
 
 
 # ---- responses
