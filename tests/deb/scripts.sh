@@ -147,9 +147,9 @@ install_again() {
 
 # verify.sh must notice each fault.
 verify_finds_faults() {
-    refused 'is not active' /srv/deploy/verify.sh face --url http://127.0.0.1:1
+    refused '✗ health' /srv/deploy/verify.sh face --url http://127.0.0.1:1
     "$tools/systemctl" stop hailo-face.service
-    refused '✗ health' /srv/deploy/verify.sh face
+    refused 'is not active' /srv/deploy/verify.sh face
     "$tools/systemctl" start hailo-face.service
     cp /srv/deploy/verify/person.jpg /tmp/person.jpg
     base64 -d <<< iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII= \
