@@ -29,6 +29,8 @@ make_staged() {
     mkdir -p "$staged/usr/local"
     rm -rf /srv/unpacked/usr/lib/{sysusers.d,tmpfiles.d,udev,systemd} /srv/unpacked/usr/share/{doc,lintian}
     mv /srv/unpacked/usr/{bin,lib,share} "$staged/usr/local/"
+    rm "$staged"/usr/local/share/man/man1/*-server.1.gz
+    gzip -d "$staged"/usr/local/share/man/man1/*.gz
     mv "$staged/usr/local/share/zsh/vendor-completions" "$staged/usr/local/share/zsh/site-functions"
     mkdir -p "$tools" /run/systemd/system
     cp /srv/test/systemctl "$tools/"
