@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -80,7 +81,10 @@ class Machine:
         return time.monotonic() - before
 
     def kill(self):
+        """Ends the container and all processes in it, which would outlive systemd-nspawn."""
         if self.process and self.process.poll() is None:
+            if self.leader:
+                os.kill(self.leader, signal.SIGKILL)
             self.process.kill()
             self.process.wait()
 
