@@ -237,10 +237,10 @@ BAD = {
                 'CREATE TABLE requests (key_sha256 TEXT, body_sha256 TEXT DEFAULT (hex(randomblob(9))),'
                 ' identity_id, embedding_id, identity_created, embedding_dropped, created_at); DROP TABLE r',
                 'default of requests'),
-    'conflict': ('CREATE TABLE g (uid TEXT UNIQUE ON CONFLICT REPLACE, change INTEGER); INSERT INTO g SELECT * FROM'
-                 ' gallery; DROP TABLE gallery; ALTER TABLE g RENAME TO gallery', 'constraint of gallery'),
-    'without rowid': ('CREATE TABLE g (uid TEXT PRIMARY KEY, change INTEGER) WITHOUT ROWID; INSERT INTO g SELECT * FROM'
-                      ' gallery; DROP TABLE gallery; ALTER TABLE g RENAME TO gallery', 'table gallery'),
+    'conflict': ('CREATE TABLE g (uid TEXT UNIQUE ON CONFLICT REPLACE, change INTEGER, data_key INTEGER);'
+                 ' INSERT INTO g SELECT * FROM gallery; DROP TABLE gallery; ALTER TABLE g RENAME TO gallery', 'constraint of gallery'),
+    'without rowid': ('CREATE TABLE g (uid TEXT PRIMARY KEY, change INTEGER, data_key INTEGER) WITHOUT ROWID;'
+                      ' INSERT INTO g SELECT * FROM gallery; DROP TABLE gallery; ALTER TABLE g RENAME TO gallery', 'table gallery'),
 }
 
 
