@@ -89,7 +89,7 @@ check_files() {
         test "$(stat -c '%a %U' /etc/hailo/$service.yaml)" = '644 root' || fail "the mode of $service.yaml is wrong"
         test "$(stat -c %U /var/lib/$service)" = "$service" || fail "/var/lib/$service does not belong to $service"
         test -L /etc/systemd/system/multi-user.target.wants/$service.service || fail "$service is not enabled"
-        getent passwd $service | grep -q '/nologin$' || fail "$service may log in"
+        getent passwd $service | grep '/nologin$' > /dev/null || fail "$service may log in"
     done
     grep -qE 'SUBSYSTEM.*hailo_chardev' /lib/udev/rules.d/*hailo*.rules || fail 'no udev rule for /dev/hailo0'
     grep -qE 'SUBSYSTEM.*hailo1x' /lib/udev/rules.d/*hailo*.rules || fail 'no udev rule for /dev/h1x-0'
@@ -122,7 +122,8 @@ make_newer() {
 check_kept() { # VERSION
     test "$(installed_version hailo-face)" = "$1" || fail "the version is $(installed_version hailo-face), not $1"
     as hailo-face hailo-face db list --json | cmp -s - /tmp/people || fail 'people of the gallery are gone'
-    tail -n 1 /etc/hailo/hailo-face.yaml | grep -qx '# my line' || fail 'the changed configuration file was replaced'
+    tail -n 1 /etc/hailo/hailo-face.yaml | grep -x '# my line' > /dev/null ||
+        fail 'the changed configuration file was replaced'
     as hailo-face hailo-face models ready > /dev/null || fail 'the models are gone'
 }
 
@@ -163,7 +164,7 @@ follow_hailort() {
     test ! -e "$module" || fail 'there is a module without a compiler'
     logged /tmp/gxx.log apt-get -qq install -y --no-install-recommends g++ libc6-dev
     test -f "$module" || { cat /tmp/gxx.log; fail 'installing g++ does not build the module'; }
-    hailo-pose backends list --json | grep -q '"name": "hailo".*"version": "[^"]*5\.1\.1' ||
+    hailo-pose backends list --json | grep '"name": "hailo".*"version": "[^"]*5\.1\.1' > /dev/null ||
         fail 'the module does not open'
     logged /tmp/hailort.log dpkg -P h10-hailort
     test ! -e "$module" || fail 'the module is left after HailoRT was removed'
@@ -228,7 +229,7 @@ adopt() {
     test ! -e /etc/systemd/system/hailo-face.service || fail 'the old unit hides the new one'
     test -f /etc/systemd/system/hailo-face.service.dpkg-old || fail 'the old unit was deleted'
     test "$(id -u hailo-face)" = 870 || fail 'the user has another number'
-    as hailo-face hailo-face config show --list | grep -q '^server.port.*5055' ||
+    as hailo-face hailo-face config show --list | grep '^server.port.*5055' > /dev/null ||
         fail 'the old configuration is not used'
     say 'an older installation is taken over with its configuration, user and data'
 }

@@ -142,7 +142,8 @@ install_again() {
     echo '# my line' >> /etc/hailo/hailo-face.yaml
     before=$(cat /run/standin/hailo-face.service.pid)
     install hailo-face
-    tail -n 1 /etc/hailo/hailo-face.yaml | grep -qx '# my line' || fail 'installing again replaces the configuration'
+    tail -n 1 /etc/hailo/hailo-face.yaml | grep -x '# my line' > /dev/null ||
+        fail 'installing again replaces the configuration'
     test "$(cat /run/standin/hailo-face.service.pid)" != "$before" || fail 'the old program still runs'
     say 'installed again'
 }
