@@ -114,7 +114,7 @@ test_packages() {
     logged update in_root apt-get -q update
     logged curl in_root apt-get -q install -y --no-install-recommends curl ca-certificates
     say 'installing and starting the packages'
-    in_root env PARTS='install_first check_files add_people remove_and_purge' /srv/test/inside.sh
+    in_root env TIMEOUT=600 PARTS='install_first check_files add_people remove_and_purge' /srv/test/inside.sh
 }
 
 # ---- outside --------------------------------------------------------------------------------------------------------

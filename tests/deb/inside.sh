@@ -44,8 +44,8 @@ start() { # SERVICE PORT
     # shellcheck disable=SC2086 # a list of words
     exec_as "$1" $command --host 127.0.0.1 --port "$2" > "/tmp/$1.log" 2>&1 &
     server=$!
-    curl -s -o /dev/null --fail --retry 120 --retry-delay 0 --retry-all-errors --retry-connrefused --retry-max-time 60 \
-        "http://127.0.0.1:$2/health/ready" || { cat "/tmp/$1.log"; fail "$1 is not ready"; }
+    curl -s -o /dev/null --fail --retry 1000 --retry-delay 1 --retry-all-errors --retry-connrefused \
+        --retry-max-time "${TIMEOUT:-60}" "http://127.0.0.1:$2/health/ready" || { cat "/tmp/$1.log"; fail "$1 is not ready"; }
 }
 
 stop() {
@@ -74,7 +74,8 @@ install_first() {
 
 check_answer() { # ADDRESS TEXT ARGUMENT…
     local answer
-    answer=$(curl -sS --fail-with-body --max-time 60 -F image=@/srv/test/person.jpg "${@:3}" "$1") || fail "$1: $answer"
+    answer=$(curl -sS --fail-with-body --max-time "${TIMEOUT:-60}" -F image=@/srv/test/person.jpg "${@:3}" "$1") ||
+        fail "$1: $answer"
     [[ $answer == *"$2"* ]] || fail "$1 does not answer $2: $answer"
 }
 
