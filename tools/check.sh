@@ -5,6 +5,7 @@
 #   tools/check.sh BUILD [MESON-SUITE…]    no suite: all of them; HS_CHECK_PYTEST: folders for pytest
 #
 # HS_RESULTS: folder for JUnit files (default BUILD/results). HS_CHECK_NAME: prefix of their names (default "check").
+# HS_CHECK_WITHOUT: suites of meson to leave out.
 # HS_CHECK_JOBS: parallel pytest processes (default 1); more than one needs Debian's python3-pytest-xdist.
 set -uo pipefail
 
@@ -26,6 +27,9 @@ cd "$tree" || exit 2
 suites=()
 for suite in "$@"; do
     suites+=(--suite "$suite")
+done
+for suite in ${HS_CHECK_WITHOUT:-}; do
+    suites+=(--no-suite "$suite")
 done
 echo "[check] meson tests${*:+: $*}"
 meson test -C "$build" --print-errorlogs --num-processes 2 --logbase "$name" "${suites[@]}" || status=1

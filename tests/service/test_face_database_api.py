@@ -108,7 +108,7 @@ def test_renaming(server):
 @pytest.mark.parametrize('name, body, status, text', [
     ('Nobody', {'metadata': {}}, 404, "Identity 'Nobody' not found"),
     ('Ann', {}, 400, 'No JSON body'),
-    ('Ann', {'other': 1}, 400, 'name or metadata'),
+    ('Ann', {'other': 1}, 400, 'name, metadata or expires_at'),
     ('Ann', {'name': ''}, 400, 'name'),
     ('Ann', {'name': 'a\nb'}, 400, 'name'),
     ('Ann', {'name': 7}, 400, 'name'),
