@@ -46,9 +46,9 @@ static int reload_once(void *arg)
 static void without_memory_the_old_settings_stay(void **state)
 {
     (void) state;
-    const struct hs_config_request request = {
-        .schema = &hs_pose_schema, .path = path, .environment = (const char *const *) environ
-    };
+    const struct hs_config_request request = { .schema = &hs_pose_schema,
+                                               .path = path,
+                                               .environment = (const char *const *) environ };
     struct hs_app_core core = { .app = &app };
     struct hs_problems problems = { 0 };
     struct hs_error err;
