@@ -379,6 +379,13 @@ def test_redirect(redirecting, target):
         assert 'Strict-Transport-Security' not in response.headers
 
 
+@pytest.mark.skipif(keeps_freed_memory(), reason='the memory of a sanitizer cannot be read')
+def test_a_redirected_key_does_not_stay_in_memory(redirecting):
+    secret = os.urandom(16).hex()
+    assert plain(redirecting, f'GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: {secret}\r\n\r\n'.encode()).status == 308
+    assert wait_for(lambda: redirecting.count_in_memory(secret.encode()) == 0)
+
+
 def test_redirect_of_other_requests(redirecting):
     port = redirecting.address[1]
     response = plain(redirecting, b'POST /v1/pose/detect HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello')
