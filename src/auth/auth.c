@@ -35,7 +35,7 @@ struct config {
 
 struct hs_auth {
     struct config *next; /* between prepare and commit; NULL: none */
-    bool has_failed;     /* the version `failed` of the file could not be read */
+    bool has_failed;     /* the version `failed` of the file could not be read, which is reported */
     struct version failed;
 
     pthread_mutex_t lock; /* guards the fields below; held for microseconds */
@@ -191,15 +191,16 @@ int hs_auth_watch(struct hs_auth *auth, struct hs_error *err)
 {
     struct version version;
     struct config next = auth->now; /* only this thread changes it */
-    if (!is_watched(&next) || !read_version(&next, &version) || same_version(&version, &next.version) ||
-        (auth->has_failed && same_version(&version, &auth->failed)))
+    if (!is_watched(&next) || !read_version(&next, &version) || same_version(&version, &next.version))
         return 0;
+    /* Tried again even if it failed: a lack of memory or descriptors must not keep a revoked key valid. */
+    bool reported = auth->has_failed && same_version(&version, &auth->failed);
     next.ring = (struct hs_keyring) { 0 };
     int r = read_ring(&next, err);
     auth->has_failed = r < 0;
     auth->failed = version;
     if (r < 0)
-        return r;
+        return reported ? 0 : r;
     pthread_mutex_lock(&auth->lock);
     struct hs_keyring old = auth->now.ring;
     auth->now = next;

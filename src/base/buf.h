@@ -16,7 +16,7 @@ struct hs_buf {
     uint8_t *data;
     size_t len, capacity, max;
     int error; /* 0, or the first failure */
-    bool wipe; /* set after hs_buf_init: memory is overwritten before it is freed; for face embeddings */
+    bool wipe; /* set after hs_buf_init: memory is overwritten before it is freed; for face embeddings and API keys */
 };
 
 /* Allocates nothing. */

@@ -218,7 +218,7 @@ void hs_admission_redirect(struct hs_http_request *req)
     int port = hs_http_tls_port(req->server);
     const char *named = hs_http_host(req), *path = strchr(req->target, '/');
     if (req->authority)
-        path = strchr(strstr(req->target, "://") + 3, '/');
+        path = strpbrk(strstr(req->target, "://") + 3, "/?");
     if (!named || !hs_host_parse(named, &host)) {
         hs_http_reply_error(req, HS_EINVAL, NULL, "This port only redirects to https, and the request names no host");
         return;
@@ -227,7 +227,9 @@ void hs_admission_redirect(struct hs_http_request *req)
     hs_buf_printf(&location, "https://%s", host.host);
     if (port > 0 && port != HTTPS_PORT)
         hs_buf_printf(&location, ":%d", port);
-    hs_buf_append_str(&location, path ? path : "/");
+    if (!path || path[0] == '?')
+        hs_buf_append_str(&location, "/");
+    hs_buf_append_str(&location, path ? path : "");
     const char *text = hs_buf_error(&location) == 0 ? hs_buf_str(&location) : NULL;
     if (text) {
         hs_http_add_header(req, "Location", text);

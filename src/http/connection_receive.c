@@ -210,6 +210,8 @@ enum hs_step hs_conn_refuse_head(struct hs_conn *conn, const struct hs_http_head
 {
     conn->close_after = conn->linger = true;
     struct hs_http_request *req = make_request(conn, conn->in + conn->in_at, head);
+    if (conn->in)
+        explicit_bzero(conn->in + conn->in_at, conn->in_len - conn->in_at); /* may have an API key that was not read */
     conn->in_at = conn->in_len;
     return req ? hs_conn_refuse(conn, code, message) : hs_conn_send_static(conn);
 }

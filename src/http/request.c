@@ -71,6 +71,7 @@ struct hs_http_request *hs_request_create(const struct hs_http_options *options,
     hs_cancel_init(&req->cancel);
     hs_http_stream_init(&req->stream, req);
     hs_buf_init(&req->text, SIZE_MAX);
+    req->text.wipe = true; /* may have an API key */
     hs_buf_init(&req->reply.headers, 16384);
     if (!read_target(req, target)) {
         hs_request_destroy(req);

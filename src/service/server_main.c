@@ -19,6 +19,7 @@
 #include "base/thread.h"
 #include "preflight/host.h"
 #include "service/app.h"
+#include "service/app_routes.h"
 #include "service/certificate.h"
 #include "service/keys.h"
 #include "service/notify.h"
@@ -222,23 +223,21 @@ static bool terminal_is_gone(int terminal)
 static void send_status(struct service *service)
 {
     struct hs_app_core *core = service->reload.core;
-    char names[HS_APP_MODELS_MAX * 256 + 16], text[sizeof(service->status)], detail[HS_ERROR_MESSAGE_SIZE] = "";
-    const char *reason = NULL, *why = "", *device = "";
+    char names[HS_APP_MODELS_MAX * 256 + 16], text[sizeof(service->status)], detail[HS_ERROR_MESSAGE_SIZE];
+    const char *device = "";
     bool degraded = false;
     if (!hs_notify_wanted())
         return;
-    for (size_t i = 0; i < core->cache_count && !reason; i++) {
+    const char *reason = hs_app_not_ready(service->reload.current, detail);
+    for (size_t i = 0; i < core->cache_count; i++) {
         struct hs_model_pool_status status;
         hs_model_pool_get_status(hs_app_core_pool(core, i), &status);
-        reason = hs_model_pool_not_ready(&status, &why);
         degraded |= status.degraded;
         device = status.device;
     }
-    if (!reason && core->app->not_ready && (reason = core->app->not_ready(service->reload.current, detail)))
-        why = detail;
     hs_app_core_names(core, names, sizeof(names));
     if (reason)
-        hs_str_format(text, sizeof(text), "not ready: %s%s%s", reason, why && why[0] ? ": " : "", why ? why : "");
+        hs_str_format(text, sizeof(text), "not ready: %s%s%s", reason, detail[0] ? ": " : "", detail);
     else
         hs_str_format(text, sizeof(text), "%s: %s on %s", degraded ? "degraded" : "ready", names, device);
     size_t len = strlen(text);

@@ -20,8 +20,10 @@ static int prepare(void *ctx, const struct hs_settings *next, struct hs_error *e
     struct hs_http_options options;
     (void) next;
     reload->next_core = hs_app_revise(reload->core, reload->next);
-    if (!reload->next_core)
+    if (!reload->next_core) {
+        reload->next = NULL; /* hs_app_revise has freed it */
         return hs_error_set(err, HS_ENOMEM, "out of memory");
+    }
     reload->http_options(reload->next_core, &options);
     int r = hs_http_revision_create(reload->server, &options, reload->next_core, hs_app_destroy_revision,
                                     &reload->revision, err);

@@ -124,6 +124,19 @@ class Server:
     def url(self):
         return f'http{"s" if self.tls else ""}://{self.address[0]}:{self.address[1]}'
 
+    def count_in_memory(self, data):
+        """Returns how often these bytes are in the writable memory of the process."""
+        count = 0
+        with open(f'/proc/{self.process.pid}/mem', 'rb', 0) as memory, \
+                open(f'/proc/{self.process.pid}/maps', encoding='utf-8') as maps:
+            for line in maps:
+                area, mode = line.split()[:2]
+                first, last = (int(number, 16) for number in area.split('-'))
+                if mode.startswith('rw') and '[v' not in line:
+                    memory.seek(first)
+                    count += memory.read(last - first).count(data)
+        return count
+
     # ---- requests
 
     def connect(self, timeout=RESPONSE_TIMEOUT_S):

@@ -531,6 +531,17 @@ def test_many_addresses_and_ids_do_not_grow_the_memory(make_server, keys):
     assert server.resident_bytes() - before < 512 << 10
 
 
+@pytest.mark.skipif(keeps_freed_memory(), reason='the memory of a sanitizer cannot be read')
+@pytest.mark.parametrize('more', ['', 'Bad Header: x\r\n', 'Host: second\r\n', 'Expect: x\r\n'])
+def test_a_key_does_not_stay_in_memory(make_server, keys, more):
+    server = make_server(settings=keys.settings)
+    secret = os.urandom(16).hex()
+    with server.connect() as sock:
+        sock.sendall(f'GET /metrics HTTP/1.1\r\nHost: x\r\nX-API-Key: {secret}\r\n{more}\r\n'.encode())
+        assert sock.recv(100).startswith(b'HTTP/1.1 ')
+    assert wait_for(lambda: server.count_in_memory(secret.encode()) == 0)
+
+
 # ---- the warning
 
 def test_an_administrator_sees_that_anyone_can_use_the_service(tmp_path, make_server):

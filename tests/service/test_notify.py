@@ -119,6 +119,13 @@ def test_ready_when_it_listens_and_status_of_the_models(manager, start, script):
     assert 'EXTEND_TIMEOUT_USEC=27000000' in stopping.string
 
 
+def test_status_names_the_reason_of_a_failure(manager, start, script):
+    server = start(device=script('faults: [{kind: load_fail, at: 1, count: 1000}]'))
+    status = manager.wait('^STATUS=(not ready: model_failed.*)')[1]
+    reason = server.get('/health/ready').json()['detail']
+    assert status == f'not ready: model_failed: {reason}'
+
+
 def test_abstract_socket(tmp_path):
     manager = Manager('\0hs-test-' + str(os.getpid()))
     env = environment(tmp_path, NOTIFY_SOCKET='@' + manager.socket.getsockname()[1:].decode())

@@ -379,12 +379,20 @@ def test_redirect(redirecting, target):
         assert 'Strict-Transport-Security' not in response.headers
 
 
+@pytest.mark.skipif(keeps_freed_memory(), reason='the memory of a sanitizer cannot be read')
+def test_a_redirected_key_does_not_stay_in_memory(redirecting):
+    secret = os.urandom(16).hex()
+    assert plain(redirecting, f'GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: {secret}\r\n\r\n'.encode()).status == 308
+    assert wait_for(lambda: redirecting.count_in_memory(secret.encode()) == 0)
+
+
 def test_redirect_of_other_requests(redirecting):
     port = redirecting.address[1]
     response = plain(redirecting, b'POST /v1/pose/detect HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello')
     assert (response.status, response.headers['Location']) == (308, f'https://a:{port}/v1/pose/detect')
-    response = plain(redirecting, b'GET http://b.example/x HTTP/1.1\r\nHost: a\r\n\r\n')
-    assert response.headers['Location'] == f'https://b.example:{port}/x'
+    for rest, wanted in (('/x', '/x'), ('', '/'), ('?x=/y', '/?x=/y')):
+        response = plain(redirecting, f'GET http://b.example{rest} HTTP/1.1\r\nHost: a\r\n\r\n'.encode())
+        assert response.headers['Location'] == f'https://b.example:{port}{wanted}'
     for data in (b'GET / HTTP/1.0\r\n\r\n', b'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n', b'GET /\r\n\r\n'):
         response = plain(redirecting, data)
         assert response.status == 400 and 'Location' not in response.headers

@@ -192,6 +192,23 @@ static void a_damaged_file_keeps_the_keys_and_is_reported_once(void **state)
     hs_auth_destroy(auth);
 }
 
+static void a_change_applies_after_a_failure_has_passed(void **state)
+{
+    (void) state;
+    struct hs_auth *auth = make(HS_AUTH_AUTO, 0, 0);
+    assert_int_equal(hs_key_file_change(path, false, remove_all, NULL, &error), 0);
+    hs_alloc_fail_arm(1);
+    assert_int_equal(hs_auth_watch(auth, &error), HS_ENOMEM);
+    assert_true(hs_alloc_fail_disarm());
+    hs_alloc_fail_arm(1);
+    assert_int_equal(hs_auth_watch(auth, &error), 0); /* reported already */
+    assert_true(hs_alloc_fail_disarm());
+    assert_int_equal(ask(auth, NULL, camera, HS_SCOPE_NONE), 0);
+    assert_int_equal(hs_auth_watch(auth, &error), 1);
+    assert_int_equal(ask(auth, NULL, camera, HS_SCOPE_NONE), HS_EUNAUTHORIZED);
+    hs_auth_destroy(auth);
+}
+
 static void bad_files_prevent_the_start(void **state)
 {
     (void) state;
@@ -397,6 +414,7 @@ int main(void)
         cmocka_unit_test_setup(mode_off_needs_none, set_up),
         cmocka_unit_test_setup(removed_keys_and_files_never_open_the_service, set_up),
         cmocka_unit_test_setup(a_damaged_file_keeps_the_keys_and_is_reported_once, set_up),
+        cmocka_unit_test_setup(a_change_applies_after_a_failure_has_passed, set_up),
         cmocka_unit_test_setup(bad_files_prevent_the_start, set_up),
         cmocka_unit_test_setup(a_credential_of_systemd_is_read, set_up),
         cmocka_unit_test_setup(a_reload_changes_all_or_nothing, set_up),
