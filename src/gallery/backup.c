@@ -11,10 +11,6 @@
 #include "gallery/convert.h"
 #include "gallery/files.h"
 
-/* A restore increases the change number by this much. No other process can make so many changes
- * without noticing the restore. */
-enum { RESTORE_CHANGES = 1 << 20 };
-
 /* An unpacked backup is named "<path of the database>.restore-…". */
 #define UNPACKED ".restore-"
 
@@ -313,11 +309,11 @@ static int replace_content(struct hs_gallery *gallery, const char *unpacked, str
     if (r == 0)
         r = hs_gallery_connect(gallery, unpacked, false, &from, NULL, err);
     if (r == 0)
-        r = prepare(gallery, from->db, change + RESTORE_CHANGES, err);
+        r = prepare(gallery, from->db, change + HS_GALLERY_RESTORE_CHANGES, err);
     if (r == 0)
         r = begin_copy(from->db, gallery->writer->db, &copy, err);
     if (r == 0)
-        r = carry_log(gallery, from->db, copy, change + RESTORE_CHANGES, err);
+        r = carry_log(gallery, from->db, copy, change + HS_GALLERY_RESTORE_CHANGES, err);
     if (r == 0)
         r = end_copy(copy, gallery->backup_dir ? hs_gallery_backup_locked(gallery, NULL, err) : 0, err);
     hs_gallery_disconnect(from);

@@ -111,6 +111,9 @@ enum {
     HS_GALLERY_READERS = 8,
     HS_GALLERY_CHANGES_MAX = 1000, /* changes recorded in the file for hs_gallery_for_each_since */
     HS_GALLERY_UID_SIZE = 17,      /* 16 hexadecimal digits and NUL */
+    /* A restore increases the change number by this much. No other process can make so many changes without noticing
+     * the restore. */
+    HS_GALLERY_RESTORE_CHANGES = 1 << 20,
 };
 
 struct hs_gallery_conn {
