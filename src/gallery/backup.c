@@ -224,31 +224,24 @@ int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char
     return r;
 }
 
-int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside, char ret_backup[PATH_MAX],
-                              struct hs_error *err)
+int hs_gallery_unpack_newest(struct hs_gallery *gallery, char ret_unpacked[PATH_MAX], char ret_backup[PATH_MAX],
+                             struct hs_error *err)
 {
     struct hs_gallery_backups *files;
-    hs_gallery_find_uid(gallery, set_aside);
+    hs_gallery_find_uid(gallery, gallery->path);
     int r = hs_gallery_find_files(gallery, false, &files, err);
     if (r < 0)
         return r;
     r = HS_ENOTFOUND;
     for (size_t i = 0; i < files->count && (r == HS_ENOTFOUND || r == HS_EDECODE); i++) {
-        char unpacked[PATH_MAX];
         if (files->items[i].set_aside)
             continue;
-        r = hs_gallery_unpack(gallery, files->items[i].path, unpacked, err);
+        r = hs_gallery_unpack(gallery, files->items[i].path, ret_unpacked, err);
         r = r == HS_ETOOLARGE ? HS_EDECODE : r;
-        if (r == 0 && rename(unpacked, gallery->path) < 0) {
-            r = hs_error_set(err, HS_EIO, "cannot replace %s: %s", gallery->path, strerror(errno));
-            hs_gallery_delete_database(unpacked);
-        }
         if (r == 0)
             hs_str_copy(ret_backup, PATH_MAX, files->items[i].path);
     }
     hs_gallery_backups_destroy(files);
-    if (r == 0)
-        hs_gallery_sync_folder(gallery->path);
     return r == HS_EDECODE ? HS_ENOTFOUND : r;
 }
 
