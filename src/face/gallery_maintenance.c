@@ -243,7 +243,7 @@ static void expire(struct hs_face_maintenance *maintenance)
     bool any;
     if (hs_gallery_has_expiry(o->gallery, &any, &err) < 0)
         any = true; /* the next call reports the error */
-    if (o->retention_s > 0 || any) {
+    if (o->retention_s > 0 || any || hs_retention_is_purge_due(o->gallery)) {
         hs_audit_act_as(&actor);
         if (hs_gallery_expire(o->gallery, read_clock(maintenance), o->retention_s, &expired, &err) < 0) {
             hs_count(&hs_face_expiries, EXPIRY_FAILED);

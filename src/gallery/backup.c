@@ -390,6 +390,8 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
         r = log_purge(gallery, files->count, err);
     for (size_t i = 0; r == 0 && i < files->count; i++)
         r = hs_gallery_delete_file(&files->items[i], err);
+    if (r == 0)
+        hs_gallery_cancel_purge(gallery);
     hs_gallery_unlock_folder(lock);
     if (r < 0) {
         hs_gallery_backups_destroy(files);
