@@ -20,8 +20,9 @@ struct target {
 static int find_due(struct hs_gallery *gallery, const struct target *target, struct hs_error *err)
 {
     int64_t id;
-    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EXPIRED, HS_TEXT(target->due->now),
-                                         HS_TEXT(target->due->since), HS_NUMBER(target->identity_id));
+    sqlite3_stmt *stmt =
+        HS_GALLERY_BIND(gallery->writer, HS_STMT_EXPIRED, HS_TEXT(target->due->now), HS_TEXT(target->due->since),
+                        HS_NUMBER(target->identity_id), HS_NUMBER(target->identity_id));
     int r = hs_gallery_read_number(stmt, &id, err);
     if (r == 0)
         return hs_error_set(err, HS_ENOTFOUND, "identity %lld has not expired", (long long) target->identity_id);

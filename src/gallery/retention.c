@@ -204,7 +204,8 @@ static int read_due(struct hs_gallery *gallery, const struct hs_gallery_due *due
     *ret_count = 0;
     if (r < 0)
         return r;
-    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_EXPIRED, HS_TEXT(due->now), HS_TEXT(due->since), HS_NUMBER(0));
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_EXPIRED, HS_TEXT(due->now), HS_TEXT(due->since),
+                                         HS_NUMBER(INT64_MIN), HS_NUMBER(INT64_MAX));
     while (*ret_count < BATCH && (r = hs_sql_step(stmt, err)) > 0)
         ids[(*ret_count)++] = sqlite3_column_int64(stmt, 0);
     hs_sql_release(stmt);

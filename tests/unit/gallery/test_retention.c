@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "gallery/audit_log.h"
+#include "gallery/gallery_internal.h"
 #include "gallery/retention.h"
 
 #define DAY_S INT64_C(86400)
@@ -216,6 +217,23 @@ static void test_merge(void **state)
     }
 }
 
+/* Each person is checked again under the lock of the change, so that must not read the whole table. */
+static void test_one_row(void **state)
+{
+    struct fixture *f = *state;
+    char sql[2048];
+    sqlite3_stmt *plan;
+    add(fixture_open(f), "a", 1);
+    assert_true(hs_str_format(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s",
+                              sqlite3_sql(f->gallery->writer->statements[HS_STMT_EXPIRED])));
+    assert_int_equal(hs_sql_prepare(f->gallery->writer->db, sql, &plan, NULL), 0);
+    assert_int_equal(hs_sql_step(plan, NULL), 1);
+    const char *first = (const char *) sqlite3_column_text(plan, 3);
+    if (!hs_str_starts(first, "SEARCH") || !strstr(first, "PRIMARY KEY"))
+        fail_msg("%s", first);
+    sqlite3_finalize(plan);
+}
+
 /* ---- the clock ---- */
 
 /* Returns the time of expiry after `hours` hourly calls, in which the clock runs evenly from *wall_s on. */
@@ -342,7 +360,7 @@ int main(void)
         GALLERY_TEST(test_foreign_times),  GALLERY_TEST(test_many),           GALLERY_TEST(test_add_until),
         GALLERY_TEST(test_merge),          cmocka_unit_test(test_even_clock), cmocka_unit_test(test_jump_ahead),
         cmocka_unit_test(test_many_jumps), cmocka_unit_test(test_set_back),   GALLERY_TEST(test_restart_after_long),
-        GALLERY_TEST(test_first_run),
+        GALLERY_TEST(test_first_run),      GALLERY_TEST(test_one_row),
     };
     return HS_RUN_TESTS(tests);
 }
