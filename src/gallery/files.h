@@ -80,7 +80,8 @@ int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char
 int hs_gallery_path_of_backup(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
                               struct hs_error *err);
 
-/* Records until the next purge that backups hold people who expired. The call that finds a record changes nothing. */
+/* Records until the next purge that backups hold people who expired or were forgotten. The call that finds a record
+ * changes nothing. */
 int hs_gallery_request_purge(const struct hs_gallery *gallery, struct hs_error *err);
 void hs_gallery_cancel_purge(const struct hs_gallery *gallery);
 

@@ -234,6 +234,7 @@ int hs_gallery_expire(struct hs_gallery *gallery, int64_t now_s, int64_t retenti
     struct hs_gallery_due due = { .since = "" };
     int64_t ids[BATCH], before;
     size_t count;
+    bool requested = false;
     int r;
     hs_retention_time(now_s, due.now);
     if (retention_s > 0 && retention_s < now_s)
@@ -244,10 +245,11 @@ int hs_gallery_expire(struct hs_gallery *gallery, int64_t now_s, int64_t retenti
         /* Before the people are erased: afterwards nothing else shows that backups hold them. */
         if (r == 0 && count > 0)
             r = hs_gallery_request_purge(gallery, err);
+        requested |= count > 0;
         for (size_t i = 0; i < count && r == 0; i++)
             r = expire_one(gallery, &due, ids[i], &done, err);
     } while (r == 0 && count == BATCH && done.identities > before);
-    if (!done.in_files)
+    if (requested && !done.in_files)
         hs_gallery_cancel_purge(gallery);
     *ret_expired = done;
     return r;
