@@ -79,9 +79,11 @@ static bool may_hold(const struct hs_gallery_backup *file, int64_t since)
 static void list_files(const struct hs_gallery *gallery, int64_t since, struct hs_gallery_erased *erased)
 {
     struct hs_gallery_backups *files;
-    if (hs_gallery_find_files(gallery, true, &files, NULL) < 0)
+    erased->files_unknown = hs_gallery_find_files(gallery, true, &files, NULL) < 0;
+    if (erased->files_unknown)
         return;
     erased->files = calloc(files->count + 1, sizeof(*erased->files));
+    erased->files_unknown = !erased->files;
     for (size_t i = 0; erased->files && i < files->count; i++) {
         if (!may_hold(&files->items[i], since))
             continue;

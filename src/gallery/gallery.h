@@ -287,6 +287,7 @@ struct hs_gallery_erased {
      * deletes them. */
     char **files;
     size_t file_count;
+    bool files_unknown; /* the list may be incomplete: a folder could not be read, or memory was short */
 };
 
 /* Removes an identity, or one embedding, so that no byte of its vectors, name or metadata remains

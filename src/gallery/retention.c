@@ -222,7 +222,7 @@ static int expire_one(struct hs_gallery *gallery, const struct hs_gallery_due *d
         return r == HS_ENOTFOUND ? 0 : r; /* removed, or its time was extended, since it was read */
     done->identities++;
     done->embeddings += erased.embeddings;
-    done->in_files |= erased.file_count > 0;
+    done->in_files |= erased.file_count > 0 || erased.files_unknown;
     hs_gallery_erased_finish(&erased);
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
@@ -170,6 +171,23 @@ static void test_many(void **state)
                      " INSERT INTO identities (name, expires_at) SELECT i, '2026-01-01 00:00:00' FROM n");
     assert_int_equal(expire(g, NOW_S, 0), 600);
     assert_int_equal(count_of(g, "a"), 1);
+}
+
+/* While the backups cannot be listed, they may hold the people. */
+static void test_unknown_files(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery_expired expired;
+    add(fixture_open(f), "a", 1);
+    set_expiry(f->gallery, "a", "2026-01-01 00:00:00");
+    assert_int_equal(hs_file_write_atomic(f->backups, "x", 1, 0600, NULL), 0);
+    assert_int_equal(hs_gallery_expire(f->gallery, NOW_S, 0, &expired, NULL), 0);
+    assert_int_equal(expired.identities, 1);
+    assert_true(expired.in_files);
+    assert_true(hs_retention_is_purge_due(f->gallery));
+    assert_int_equal(unlink(f->backups), 0);
+    assert_int_equal(hs_gallery_expire(f->gallery, NOW_S, 0, &expired, NULL), 0);
+    assert_true(expired.in_files); /* still, until a purge */
 }
 
 static void test_add_until(void **state)
@@ -360,7 +378,7 @@ int main(void)
         GALLERY_TEST(test_foreign_times),  GALLERY_TEST(test_many),           GALLERY_TEST(test_add_until),
         GALLERY_TEST(test_merge),          cmocka_unit_test(test_even_clock), cmocka_unit_test(test_jump_ahead),
         cmocka_unit_test(test_many_jumps), cmocka_unit_test(test_set_back),   GALLERY_TEST(test_restart_after_long),
-        GALLERY_TEST(test_first_run),      GALLERY_TEST(test_one_row),
+        GALLERY_TEST(test_first_run),      GALLERY_TEST(test_one_row),        GALLERY_TEST(test_unknown_files),
     };
     return HS_RUN_TESTS(tests);
 }
