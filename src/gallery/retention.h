@@ -62,8 +62,8 @@ struct hs_gallery_expired {
 };
 
 /* After an expiry with in_files, call hs_gallery_purge_all. If it fails or this process is killed before, the file
- * "<path>.purge" says so, also after hs_gallery_forget: this function returns true, and the next expiry has in_files
- * again. */
+ * "<path>.purge" records that, also after hs_gallery_forget: this function returns true, and the next expiry has
+ * in_files again. */
 bool hs_retention_is_purge_due(const struct hs_gallery *gallery);
 
 /* Erases the identities whose time ended before or at now_s, each in its own change, whose entry in the audit log has

@@ -235,8 +235,8 @@ static bool is_purged(struct fixture *f, struct hs_face_maintenance *maintenance
     return !hs_retention_is_purge_due(f->gallery);
 }
 
-/* An expiry whose purge of the backups fails, or is killed before it, is purged by the next one: nobody expires then.
- * Other programs cannot hold the folder for long, but the thread cannot purge meanwhile. */
+/* An expiry whose purge of the backups fails, or is killed before it, is purged by the next one, in which no person
+ * expires. Other programs cannot hold the folder for long, but the thread cannot purge meanwhile. */
 static void test_interrupted_purge(void **state)
 {
     struct fixture *f = *state;
