@@ -369,6 +369,17 @@ static int log_purge(struct hs_gallery *gallery, size_t count, struct hs_error *
     return hs_gallery_end(gallery, hs_gallery_touch(gallery, HS_GALLERY_NO_IDENTITY, err), false, err);
 }
 
+/* A file that cannot be deleted does not keep the others. Returns the first error. */
+static int delete_all(const struct hs_gallery_backups *files, struct hs_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        int deleted = hs_gallery_delete_file(&files->items[i], r == 0 ? err : NULL);
+        r = r == 0 ? deleted : r;
+    }
+    return r;
+}
+
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err)
 {
@@ -388,8 +399,8 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
     /* Before the files are gone, so that a crash leaves no deletion without an entry. */
     if (r == 0 && files->count > 0)
         r = log_purge(gallery, files->count, err);
-    for (size_t i = 0; r == 0 && i < files->count; i++)
-        r = hs_gallery_delete_file(&files->items[i], err);
+    if (r == 0)
+        r = delete_all(files, err);
     if (r == 0)
         hs_gallery_cancel_purge(gallery);
     hs_gallery_unlock_folder(lock);
