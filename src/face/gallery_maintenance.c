@@ -220,10 +220,10 @@ static void purge_expired(struct hs_face_maintenance *maintenance)
     struct hs_error err;
     char backup[PATH_MAX];
     if (hs_gallery_purge_all(maintenance->options.gallery, backup, &purged, &err) < 0) {
-        hs_log_warning("the backups that hold expired people cannot be deleted: %s", err.message);
+        hs_log_warning("the backups that hold erased people cannot be deleted: %s", err.message);
         return;
     }
-    hs_log_info("deleted %zu backup%s with expired people", purged->count, purged->count == 1 ? "" : "s");
+    hs_log_info("deleted %zu backup%s with erased people", purged->count, purged->count == 1 ? "" : "s");
     hs_gallery_backups_destroy(purged);
 }
 
@@ -243,7 +243,7 @@ static void expire(struct hs_face_maintenance *maintenance)
     bool any;
     if (hs_gallery_has_expiry(o->gallery, &any, &err) < 0)
         any = true; /* the next call reports the error */
-    if (o->retention_s > 0 || any) {
+    if (o->retention_s > 0 || any || hs_retention_is_purge_due(o->gallery)) {
         hs_audit_act_as(&actor);
         if (hs_gallery_expire(o->gallery, read_clock(maintenance), o->retention_s, &expired, &err) < 0) {
             hs_count(&hs_face_expiries, EXPIRY_FAILED);

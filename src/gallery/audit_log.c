@@ -690,10 +690,12 @@ static int find_start(struct hs_gallery *gallery, struct hs_gallery_conn *conn, 
     hs_sql_release(stmt);
     const char *hash = json_string_value(json_object_get(checkpoint, "dropped_hash"));
     uint8_t dropped[HS_AUDIT_HASH_SIZE];
-    /* Otherwise the first entry must be one that records the loss of all earlier ones. */
-    if (number_of(checkpoint, "dropped_until") == first - 1 && hash &&
+    int64_t until = number_of(checkpoint, "dropped_until");
+    /* Otherwise the first entry must be one that records the loss of all earlier ones. Numbers are missing after the
+     * last dropped entry if the first one records a gap; the hashes show if others were removed. */
+    if (until > 0 && until < first && hash &&
         sodium_hex2bin(dropped, sizeof(dropped), hash, strlen(hash), NULL, &len, NULL) == 0 && len == sizeof(dropped)) {
-        v->before.seq = first - 1;
+        v->before.seq = until;
         memcpy(v->before.hash, dropped, sizeof(dropped));
     }
     json_decref(checkpoint);

@@ -11,10 +11,6 @@
 #include "gallery/convert.h"
 #include "gallery/files.h"
 
-/* A restore increases the change number by this much. No other process can make so many changes
- * without noticing the restore. */
-enum { RESTORE_CHANGES = 1 << 20 };
-
 /* An unpacked backup is named "<path of the database>.restore-…". */
 #define UNPACKED ".restore-"
 
@@ -228,31 +224,24 @@ int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char
     return r;
 }
 
-int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside, char ret_backup[PATH_MAX],
-                              struct hs_error *err)
+int hs_gallery_unpack_newest(struct hs_gallery *gallery, char ret_unpacked[PATH_MAX], char ret_backup[PATH_MAX],
+                             struct hs_error *err)
 {
     struct hs_gallery_backups *files;
-    hs_gallery_find_uid(gallery, set_aside);
+    hs_gallery_find_uid(gallery, gallery->path);
     int r = hs_gallery_find_files(gallery, false, &files, err);
     if (r < 0)
         return r;
     r = HS_ENOTFOUND;
     for (size_t i = 0; i < files->count && (r == HS_ENOTFOUND || r == HS_EDECODE); i++) {
-        char unpacked[PATH_MAX];
         if (files->items[i].set_aside)
             continue;
-        r = hs_gallery_unpack(gallery, files->items[i].path, unpacked, err);
+        r = hs_gallery_unpack(gallery, files->items[i].path, ret_unpacked, err);
         r = r == HS_ETOOLARGE ? HS_EDECODE : r;
-        if (r == 0 && rename(unpacked, gallery->path) < 0) {
-            r = hs_error_set(err, HS_EIO, "cannot replace %s: %s", gallery->path, strerror(errno));
-            hs_gallery_delete_database(unpacked);
-        }
         if (r == 0)
             hs_str_copy(ret_backup, PATH_MAX, files->items[i].path);
     }
     hs_gallery_backups_destroy(files);
-    if (r == 0)
-        hs_gallery_sync_folder(gallery->path);
     return r == HS_EDECODE ? HS_ENOTFOUND : r;
 }
 
@@ -313,11 +302,11 @@ static int replace_content(struct hs_gallery *gallery, const char *unpacked, str
     if (r == 0)
         r = hs_gallery_connect(gallery, unpacked, false, &from, NULL, err);
     if (r == 0)
-        r = prepare(gallery, from->db, change + RESTORE_CHANGES, err);
+        r = prepare(gallery, from->db, change + HS_GALLERY_RESTORE_CHANGES, err);
     if (r == 0)
         r = begin_copy(from->db, gallery->writer->db, &copy, err);
     if (r == 0)
-        r = carry_log(gallery, from->db, copy, change + RESTORE_CHANGES, err);
+        r = carry_log(gallery, from->db, copy, change + HS_GALLERY_RESTORE_CHANGES, err);
     if (r == 0)
         r = end_copy(copy, gallery->backup_dir ? hs_gallery_backup_locked(gallery, NULL, err) : 0, err);
     hs_gallery_disconnect(from);
@@ -380,6 +369,17 @@ static int log_purge(struct hs_gallery *gallery, size_t count, struct hs_error *
     return hs_gallery_end(gallery, hs_gallery_touch(gallery, HS_GALLERY_NO_IDENTITY, err), false, err);
 }
 
+/* A file that cannot be deleted does not keep the others. Returns the first error. */
+static int delete_all(const struct hs_gallery_backups *files, struct hs_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        int deleted = hs_gallery_delete_file(&files->items[i], r == 0 ? err : NULL);
+        r = r == 0 ? deleted : r;
+    }
+    return r;
+}
+
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err)
 {
@@ -399,8 +399,10 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
     /* Before the files are gone, so that a crash leaves no deletion without an entry. */
     if (r == 0 && files->count > 0)
         r = log_purge(gallery, files->count, err);
-    for (size_t i = 0; r == 0 && i < files->count; i++)
-        r = hs_gallery_delete_file(&files->items[i], err);
+    if (r == 0)
+        r = delete_all(files, err);
+    if (r == 0)
+        hs_gallery_cancel_purge(gallery);
     hs_gallery_unlock_folder(lock);
     if (r < 0) {
         hs_gallery_backups_destroy(files);

@@ -180,15 +180,20 @@ struct conversion {
     struct hs_gallery *gallery;
     int64_t number; /* of the data key of all vectors; 0: plain */
     int64_t last, seen;
+    int64_t change; /* the change before the first batch */
     struct hs_gallery_converted done;
 };
 
-/* Everything is encrypted with another key, or decrypted, by a call in another process. */
+/* A call in another process may have encrypted everything with another key, or decrypted it. A restored backup may have
+ * vectors of former data keys among those that were converted already, even if its newest data key is the same. */
 static int check_number(const struct conversion *conversion, struct hs_error *err)
 {
-    return conversion->gallery->data_key == conversion->number
-               ? 0
-               : hs_error_set(err, HS_ECONFLICT, "another process changed the encryption of the gallery; try again");
+    const struct hs_gallery *gallery = conversion->gallery;
+    if (gallery->data_key != conversion->number)
+        return hs_error_set(err, HS_ECONFLICT, "another process changed the encryption of the gallery; try again");
+    if (gallery->change - conversion->change >= HS_GALLERY_RESTORE_CHANGES)
+        return hs_error_set(err, HS_ECONFLICT, "a backup was restored meanwhile; try again");
+    return 0;
 }
 
 static int convert_batch(struct conversion *conversion, bool *ret_more, struct hs_error *err)
@@ -199,6 +204,8 @@ static int convert_batch(struct conversion *conversion, bool *ret_more, struct h
     int r = hs_gallery_begin(gallery, err);
     if (r < 0)
         return r;
+    if (conversion->seen == 0)
+        conversion->change = gallery->change;
     r = check_number(conversion, err);
     if (r == 0)
         r = hs_gallery_convert_some(gallery->keys, gallery->writer->db, conversion->number, &last, BATCH, &seen, &done,
@@ -246,6 +253,7 @@ static int convert_all(struct conversion *conversion, hs_gallery_progress progre
     int64_t total = hs_gallery_get_counts(conversion->gallery).embeddings;
     bool more = true;
     int r = 0;
+    conversion->last = INT64_MIN; /* other programs can store any id */
     while (r == 0 && more) {
         r = convert_batch(conversion, &more, err);
         if (r == 0 && progress)

@@ -20,8 +20,9 @@ struct target {
 static int find_due(struct hs_gallery *gallery, const struct target *target, struct hs_error *err)
 {
     int64_t id;
-    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EXPIRED, HS_TEXT(target->due->now),
-                                         HS_TEXT(target->due->since), HS_NUMBER(target->identity_id));
+    sqlite3_stmt *stmt =
+        HS_GALLERY_BIND(gallery->writer, HS_STMT_EXPIRED, HS_TEXT(target->due->now), HS_TEXT(target->due->since),
+                        HS_NUMBER(target->identity_id), HS_NUMBER(target->identity_id));
     int r = hs_gallery_read_number(stmt, &id, err);
     if (r == 0)
         return hs_error_set(err, HS_ENOTFOUND, "identity %lld has not expired", (long long) target->identity_id);
@@ -78,9 +79,11 @@ static bool may_hold(const struct hs_gallery_backup *file, int64_t since)
 static void list_files(const struct hs_gallery *gallery, int64_t since, struct hs_gallery_erased *erased)
 {
     struct hs_gallery_backups *files;
-    if (hs_gallery_find_files(gallery, true, &files, NULL) < 0)
+    erased->files_unknown = hs_gallery_find_files(gallery, true, &files, NULL) < 0;
+    if (erased->files_unknown)
         return;
     erased->files = calloc(files->count + 1, sizeof(*erased->files));
+    erased->files_unknown = !erased->files;
     for (size_t i = 0; erased->files && i < files->count; i++) {
         if (!may_hold(&files->items[i], since))
             continue;

@@ -80,11 +80,15 @@ int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char
 int hs_gallery_path_of_backup(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
                               struct hs_error *err);
 
-/* Replaces the database with the newest good backup. set_aside is the damaged file of the database.
- * HS_ENOTFOUND: no good backup exists; HS_EKEY: the newest one needs another key, so nothing was
- * restored. */
-int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside, char ret_backup[PATH_MAX],
-                              struct hs_error *err);
+/* Records until the next purge that backups hold people who expired or were forgotten. The call that finds a record
+ * changes nothing. */
+int hs_gallery_request_purge(const struct hs_gallery *gallery, struct hs_error *err);
+void hs_gallery_cancel_purge(const struct hs_gallery *gallery);
+
+/* Unpacks the newest good backup beside the database, which is damaged. HS_ENOTFOUND: no good backup exists; HS_EKEY:
+ * the newest one needs another key. */
+int hs_gallery_unpack_newest(struct hs_gallery *gallery, char ret_unpacked[PATH_MAX], char ret_backup[PATH_MAX],
+                             struct hs_error *err);
 
 /* Deletes files that interrupted calls of these functions left behind. */
 void hs_gallery_clean_up(const struct hs_gallery *gallery);

@@ -303,11 +303,16 @@ int hs_gallery_forget(struct hs_gallery *gallery, const char *name, json_t **ret
 {
     struct forget forget = { .gallery = gallery, .vectors = json_array() };
     struct hs_gallery_erased erased;
+    bool due = hs_retention_is_purge_due(gallery);
     int r = hs_gallery_get(gallery, name, true, &forget.person, err);
     if (r == 0)
         r = add_patterns(&forget, err);
-    if (r == 0)
+    /* If this process is killed after the removal, the service purges the backups. */
+    if (r == 0 && (r = hs_gallery_request_purge(gallery, err)) == 0) {
         r = hs_gallery_remove_as(gallery, "forget", name, &erased, err);
+        if (r < 0 && !due)
+            hs_gallery_cancel_purge(gallery);
+    }
     if (r == 0) {
         r = prove(&forget, &erased, ret_proof, ret_clean, err);
         hs_gallery_erased_finish(&erased);

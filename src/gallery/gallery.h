@@ -287,6 +287,7 @@ struct hs_gallery_erased {
      * deletes them. */
     char **files;
     size_t file_count;
+    bool files_unknown; /* the list may be incomplete: a folder could not be read, or memory was short */
 };
 
 /* Removes an identity, or one embedding, so that no byte of its vectors, name or metadata remains
@@ -343,8 +344,8 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
 /* Deletes all backups and set-aside files, because they may hold data erased later. If any of them
  * is a backup, makes a new backup first, so that one always exists; *ret_backup names it ("" if
  * none was made). Completes a pending erasure first. On success *ret_purged lists the deleted
- * files; caller frees it with hs_gallery_backups_destroy. On failure some of the files may already
- * be deleted. */
+ * files; caller frees it with hs_gallery_backups_destroy. On failure all files that could be
+ * deleted are, unless the new backup or the erasure failed. */
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err);
 

@@ -87,7 +87,7 @@
       "UPDATE identities SET expires_at = nullif(min(coalesce(expires_at, 'd'), coalesce((SELECT expires_at"           \
       " FROM identities WHERE id = ?1), 'd')), 'd') WHERE id = ?2")                                                    \
     X(HAS_EXPIRY, "SELECT EXISTS (SELECT 1 FROM identities WHERE expires_at IS NOT NULL)")                             \
-    X(EXPIRED, "SELECT id FROM identities i WHERE (?3 = 0 OR id = ?3) AND CASE WHEN expires_at IS NULL THEN ?2 <> ''"  \
+    X(EXPIRED, "SELECT id FROM identities i WHERE id BETWEEN ?3 AND ?4 AND CASE WHEN expires_at IS NULL THEN ?2 <> ''" \
                " AND coalesce((SELECT max(created_at) FROM embeddings e WHERE e.identity_id = i.id), created_at)"      \
                " BETWEEN '0' AND ?2 ELSE expires_at BETWEEN '0' AND ?1 END")                                           \
     X(AUDIT_INSERT, HS_AUDIT_INSERT)                                                                                   \
@@ -111,6 +111,9 @@ enum {
     HS_GALLERY_READERS = 8,
     HS_GALLERY_CHANGES_MAX = 1000, /* changes recorded in the file for hs_gallery_for_each_since */
     HS_GALLERY_UID_SIZE = 17,      /* 16 hexadecimal digits and NUL */
+    /* A restore increases the change number by this much. No other process can make so many changes without noticing
+     * the restore. */
+    HS_GALLERY_RESTORE_CHANGES = 1 << 20,
 };
 
 struct hs_gallery_conn {

@@ -375,6 +375,26 @@ static void put_back(const struct hs_gallery *gallery, char set_aside_path[PATH_
     set_aside_path[0] = '\0';
 }
 
+/* Unpacks a backup first: if that fails or this process is killed, the damaged file is still in place. Otherwise the
+ * next opening would create an empty gallery. */
+static int replace_damaged(struct hs_gallery *gallery, struct hs_gallery_opened *opened, struct hs_error *err)
+{
+    char unpacked[PATH_MAX];
+    int r = hs_gallery_unpack_newest(gallery, unpacked, opened->restored_from, err);
+    bool found = r == 0;
+    if (r == 0 || r == HS_ENOTFOUND)
+        r = set_aside(gallery, opened->set_aside, err);
+    if (r == 0 && found && rename(unpacked, gallery->path) < 0) {
+        r = hs_error_set(err, HS_EIO, "cannot replace %s: %s", gallery->path, strerror(errno));
+        put_back(gallery, opened->set_aside);
+    }
+    if (r == 0 && found)
+        hs_gallery_sync_folder(gallery->path);
+    if (r < 0 && found)
+        hs_gallery_delete_database(unpacked);
+    return r;
+}
+
 /* Turns encryption on if that is asked for, and reports its state. Changes nothing if nothing has to change, so that an
  * opening does not wait for a long change of another process. */
 static int set_up_encryption(struct hs_gallery *gallery, bool encrypt, struct hs_gallery_opened *opened,
@@ -410,12 +430,8 @@ static int open_locked(struct hs_gallery *gallery, bool encrypt, struct hs_galle
     if (r < 0 && damaged) {
         hs_gallery_disconnect(gallery->writer);
         gallery->writer = NULL;
-        r = set_aside(gallery, opened->set_aside, err);
+        r = replace_damaged(gallery, opened, err);
         if (r == 0)
-            r = hs_gallery_restore_newest(gallery, opened->set_aside, opened->restored_from, err);
-        if (r == HS_EKEY)
-            put_back(gallery, opened->set_aside);
-        if (r == 0 || r == HS_ENOTFOUND)
             r = connect(gallery, opened, &damaged, err);
         if (r == 0)
             r = open_checked(gallery, opened, &damaged, err);

@@ -3,11 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "gallery/gallery_internal.h"
+#include "gallery/files.h"
 #include "gallery/validate.h"
 
 enum { BATCH = 256, CLOCK_FILE_MAX = 200 };
@@ -151,6 +152,34 @@ int64_t hs_retention_clock_advance(struct hs_retention_clock *clock, int64_t wal
     return clock->believed_s < wall_s ? clock->believed_s : wall_s;
 }
 
+/* ---- backups to purge ---- */
+
+static bool purge_path(const struct hs_gallery *gallery, char ret_path[PATH_MAX])
+{
+    return hs_str_format(ret_path, PATH_MAX, "%s.purge", gallery->path);
+}
+
+bool hs_retention_is_purge_due(const struct hs_gallery *gallery)
+{
+    char path[PATH_MAX];
+    return purge_path(gallery, path) && hs_file_exists(path);
+}
+
+int hs_gallery_request_purge(const struct hs_gallery *gallery, struct hs_error *err)
+{
+    char path[PATH_MAX];
+    if (!purge_path(gallery, path))
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", gallery->path);
+    return hs_file_exists(path) ? 0 : hs_file_write_atomic(path, "", 0, 0600, err);
+}
+
+void hs_gallery_cancel_purge(const struct hs_gallery *gallery)
+{
+    char path[PATH_MAX];
+    if (purge_path(gallery, path))
+        unlink(path);
+}
+
 /* ---- erasing ---- */
 
 int hs_gallery_has_expiry(struct hs_gallery *gallery, bool *ret_any, struct hs_error *err)
@@ -175,7 +204,8 @@ static int read_due(struct hs_gallery *gallery, const struct hs_gallery_due *due
     *ret_count = 0;
     if (r < 0)
         return r;
-    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_EXPIRED, HS_TEXT(due->now), HS_TEXT(due->since), HS_NUMBER(0));
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_EXPIRED, HS_TEXT(due->now), HS_TEXT(due->since),
+                                         HS_NUMBER(INT64_MIN), HS_NUMBER(INT64_MAX));
     while (*ret_count < BATCH && (r = hs_sql_step(stmt, err)) > 0)
         ids[(*ret_count)++] = sqlite3_column_int64(stmt, 0);
     hs_sql_release(stmt);
@@ -192,7 +222,7 @@ static int expire_one(struct hs_gallery *gallery, const struct hs_gallery_due *d
         return r == HS_ENOTFOUND ? 0 : r; /* removed, or its time was extended, since it was read */
     done->identities++;
     done->embeddings += erased.embeddings;
-    done->in_files |= erased.file_count > 0;
+    done->in_files |= erased.file_count > 0 || erased.files_unknown;
     hs_gallery_erased_finish(&erased);
     return 0;
 }
@@ -200,10 +230,11 @@ static int expire_one(struct hs_gallery *gallery, const struct hs_gallery_due *d
 int hs_gallery_expire(struct hs_gallery *gallery, int64_t now_s, int64_t retention_s,
                       struct hs_gallery_expired *ret_expired, struct hs_error *err)
 {
-    struct hs_gallery_expired done = { 0 };
+    struct hs_gallery_expired done = { .in_files = hs_retention_is_purge_due(gallery) };
     struct hs_gallery_due due = { .since = "" };
     int64_t ids[BATCH], before;
     size_t count;
+    bool requested = false;
     int r;
     hs_retention_time(now_s, due.now);
     if (retention_s > 0 && retention_s < now_s)
@@ -211,9 +242,15 @@ int hs_gallery_expire(struct hs_gallery *gallery, int64_t now_s, int64_t retenti
     do {
         before = done.identities;
         r = read_due(gallery, &due, ids, &count, err);
+        /* Before the people are erased: afterwards nothing else shows that backups hold them. */
+        if (r == 0 && count > 0)
+            r = hs_gallery_request_purge(gallery, err);
+        requested |= count > 0;
         for (size_t i = 0; i < count && r == 0; i++)
             r = expire_one(gallery, &due, ids[i], &done, err);
     } while (r == 0 && count == BATCH && done.identities > before);
+    if (requested && !done.in_files)
+        hs_gallery_cancel_purge(gallery);
     *ret_expired = done;
     return r;
 }

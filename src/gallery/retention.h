@@ -58,8 +58,13 @@ int64_t hs_retention_clock_advance(struct hs_retention_clock *clock, int64_t wal
 
 struct hs_gallery_expired {
     int64_t identities, embeddings; /* number erased */
-    bool in_files;                  /* a backup or a set-aside file holds or may hold an erased identity */
+    bool in_files; /* a backup or a set-aside file may hold an identity erased now, or earlier: see below */
 };
+
+/* After an expiry with in_files, call hs_gallery_purge_all. If it fails or this process is killed before, the file
+ * "<path>.purge" records that, also after hs_gallery_forget: this function returns true, and the next expiry has
+ * in_files again. */
+bool hs_retention_is_purge_due(const struct hs_gallery *gallery);
 
 /* Erases the identities whose time ended before or at now_s, each in its own change, whose entry in the audit log has
  * the action "expire". retention_s 0: only those with a time of their own. Errors as for hs_gallery_remove; then the

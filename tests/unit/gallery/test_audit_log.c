@@ -322,6 +322,27 @@ static void test_rotated(void **state)
     assert_int_equal(verify(fixture_open(f), 0).broken, report.first + 1);
 }
 
+/* The last dropped entry is the one before a gap, so its number is not that before the first kept entry. */
+static void test_rotated_at_a_gap(void **state)
+{
+    struct fixture *f = *state;
+    f->options.audit_keep = 20;
+    add_some(f, 15);
+    run_sql(f->path, "DELETE FROM audit_log WHERE seq > 5");
+    fixture_open(f);
+    assert_int_equal(verify(f->gallery, 0).gap, 16);
+    bool dropped = false;
+    for (unsigned i = 0; i < 30; i++) {
+        add(f->gallery, "b", 20 + i);
+        struct hs_audit_report report = verify(f->gallery, 0);
+        if (report.broken)
+            fail_msg("%s", report.problem);
+        dropped |= report.first == 16;
+    }
+    assert_true(dropped);
+    assert_int_equal(verify(f->gallery, 0).gaps, 0);
+}
+
 /* ---- restoring ---- */
 
 /* A restore brings back the people, but not the log, of the backup. */
@@ -479,6 +500,7 @@ int main(void)
         GALLERY_TEST(test_truncated_while_open),
         GALLERY_TEST(test_off),
         GALLERY_TEST(test_rotated),
+        GALLERY_TEST(test_rotated_at_a_gap),
         GALLERY_TEST(test_restore),
         GALLERY_TEST(test_restore_while_off),
         GALLERY_TEST(test_restored_because_damaged),

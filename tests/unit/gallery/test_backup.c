@@ -1,9 +1,11 @@
 #include "fixture.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -398,6 +400,34 @@ static void test_damaged_file(void **state)
     hs_gallery_erased_finish(&erased);
 }
 
+/* If the backup cannot be unpacked now, the damaged file stays: the next opening would begin an empty gallery. */
+static void test_damaged_without_space(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    struct rlimit before, small;
+    struct hs_error err;
+    uint8_t *data;
+    size_t len;
+    char good[PATH_MAX];
+    add(g, "a", 1);
+    backup(f, good);
+    damage(f);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 40000; /* enough for the index of SQLite's log */
+    assert_int_equal(hs_file_read(f->path, small.rlim_cur, &data, &len, NULL), HS_ETOOLARGE);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int r = hs_gallery_open(&f->options, &g, &f->opened, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(r, HS_EIO);
+    assert_true(hs_file_exists(f->path));
+    g = fixture_open(f);
+    assert_string_equal(f->opened.restored_from, good);
+    assert_int_equal(count_of(g, "a"), 1);
+}
+
 static void test_damaged_without_backup(void **state)
 {
     struct fixture *f = *state;
@@ -508,6 +538,7 @@ int main(void)
         GALLERY_TEST(test_no_folder),
         GALLERY_TEST(test_bad_backups),
         GALLERY_TEST(test_damaged_file),
+        GALLERY_TEST(test_damaged_without_space),
         GALLERY_TEST(test_damaged_without_backup),
         GALLERY_TEST(test_damaged_file_with_a_long_path),
         GALLERY_TEST(test_flipped_bytes),

@@ -506,6 +506,58 @@ static void test_new_data_key(void **state)
     assert_many(f->gallery, MANY);
 }
 
+struct restore {
+    struct hs_gallery *gallery;
+    char backup[PATH_MAX];
+};
+
+/* Backs up after the first batch, and restores that backup after the last one. */
+static void restore_at_end(void *arg, int64_t done, int64_t total)
+{
+    struct restore *restore = arg;
+    if (done == BATCH)
+        assert_int_equal(hs_gallery_backup(restore->gallery, restore->backup, NULL), 0);
+    if (done == total)
+        assert_int_equal(hs_gallery_restore(restore->gallery, restore->backup, NULL), 0);
+}
+
+/* The restored vectors keep their data key, although that of new vectors is the expected one. */
+static void test_restore_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    const struct key key = make_key(f, "key");
+    struct hs_gallery_converted done;
+    struct hs_error err;
+    char id[HS_CRYPT_ID_SIZE];
+    struct restore restore = { .gallery = open_with(f, &key) };
+    add_many(f->gallery, MANY);
+    assert_int_equal(hs_gallery_rotate_key(f->gallery, NULL, true, restore_at_end, &restore, id, &done, &err),
+                     HS_ECONFLICT);
+    assert_non_null(strstr(err.message, "restored"));
+    assert_many(open_with(f, &key), MANY);
+    assert_int_equal(hs_gallery_encrypt(f->gallery, NULL, NULL, &done, NULL), 0);
+    assert_int_equal(done.vectors, MANY - BATCH);
+    assert_state(f->gallery, true, 1, key.id, "");
+    assert_many(open_with(f, &key), MANY);
+}
+
+/* Other programs can store a vector with any id. */
+static void test_negative_id(void **state)
+{
+    struct fixture *f = *state;
+    const struct key key = make_key(f, "key");
+    struct hs_gallery_converted done;
+    add(fixture_open(f), "a", 1);
+    fixture_close(f);
+    run_sql(f->path, "UPDATE embeddings SET id = -7");
+    open_with(f, &key);
+    assert_int_equal(hs_gallery_encrypt(f->gallery, NULL, NULL, &done, NULL), 0);
+    assert_int_equal(done.vectors, 1);
+    assert_vectors(f->gallery, "a", 1, 1);
+    fixture_close(f);
+    assert_false(folder_has(f, 1));
+}
+
 /* A process with a former key that the gallery no longer has reports that, and reads what it has keys for. */
 static void test_left_behind(void **state)
 {
@@ -761,6 +813,8 @@ int main(void)
         GALLERY_TEST(test_set_space),
         GALLERY_TEST(test_new_key),
         GALLERY_TEST(test_new_data_key),
+        GALLERY_TEST(test_restore_meanwhile),
+        GALLERY_TEST(test_negative_id),
         GALLERY_TEST(test_left_behind),
         GALLERY_TEST(test_open_during_a_change),
         GALLERY_TEST(test_audit_log),

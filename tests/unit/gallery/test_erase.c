@@ -158,6 +158,27 @@ static void test_foreign_change_before_rewriting(void **state)
     assert_int_equal(hs_gallery_get_counts(f->gallery).identities, 1);
 }
 
+/* One file that cannot be deleted does not keep the others, which hold the person, too. */
+static void test_purge_of_some(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery_backups *purged;
+    struct hs_error err;
+    char backups[2][PATH_MAX], fresh[PATH_MAX];
+    add(fixture_open(f), "Ann", 1);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(hs_gallery_backup(f->gallery, backups[i], NULL), 0);
+    assert_int_equal(unlink(backups[1]), 0);
+    assert_int_equal(mkdir(backups[1], 0700), 0);
+    assert_int_equal(hs_gallery_purge_all(f->gallery, fresh, &purged, &err), HS_EIO);
+    assert_non_null(strstr(err.message, backups[1]));
+    assert_false(hs_file_exists(backups[0]));
+    assert_int_equal(rmdir(backups[1]), 0);
+    assert_int_equal(hs_gallery_purge_all(f->gallery, fresh, &purged, NULL), 0);
+    assert_int_equal(purged->count, 1);
+    hs_gallery_backups_destroy(purged);
+}
+
 static void test_purge_all(void **state)
 {
     struct fixture *f = *state;
@@ -296,6 +317,7 @@ int main(void)
         GALLERY_TEST(test_foreign_copies_are_erased_later),
         GALLERY_TEST(test_erase_later_without_copies),
         GALLERY_TEST(test_foreign_change_before_rewriting),
+        GALLERY_TEST(test_purge_of_some),
         GALLERY_TEST(test_purge_all),
         GALLERY_TEST(test_reader_holds_log),
         GALLERY_TEST(test_change_while_erasing),

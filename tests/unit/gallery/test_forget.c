@@ -2,16 +2,21 @@
 #include "fixture.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "gallery/byte_search.h"
+#include "gallery/files.h"
 #include "gallery/forget.h"
+#include "gallery/retention.h"
 
 /* ---- the search ---- */
 
@@ -239,13 +244,63 @@ static void test_nobody(void **state)
     assert_int_equal(hs_gallery_forget(g, "nobody", &proof, &clean, &err), HS_ENOTFOUND);
 }
 
+/* Forgets the person as soon as the parent allows it. */
+static void forget_in_child(const struct fixture *f, int ready, int go)
+{
+    struct hs_gallery *g;
+    json_t *proof;
+    bool clean;
+    char byte = 0;
+    if (hs_gallery_open(&f->options, &g, NULL, NULL) < 0 || write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 1)
+        _exit(2);
+    hs_gallery_forget(g, person, &proof, &clean, NULL);
+    _exit(3);
+}
+
+/* The process is killed when the person is erased, but is still in a backup: a record of that remains. */
+static void test_killed(void **state)
+{
+    struct fixture *f = *state;
+    int ready[2], go[2], lock, status;
+    char backup[PATH_MAX], byte = 0;
+    add_person(fixture_open(f));
+    assert_int_equal(hs_gallery_backup(f->gallery, backup, NULL), 0);
+    fixture_close(f);
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(go), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        forget_in_child(f, ready[1], go[0]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    fixture_open(f);
+    assert_int_equal(hs_gallery_lock_folder(f->path, &lock, NULL), 0); /* stops the child before the purge */
+    assert_int_equal(write(go[1], &byte, 1), 1);
+    for (int i = 0; i < 10000 && count_of(f->gallery, person) >= 0; i++)
+        usleep(1000);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    hs_gallery_unlock_folder(lock);
+    assert_int_equal(count_of(f->gallery, person), -1);
+    assert_true(hs_file_exists(backup));
+    assert_true(hs_retention_is_purge_due(f->gallery));
+    add_person(f->gallery);
+    json_decref(forget(f->gallery, true));
+    assert_false(hs_retention_is_purge_due(f->gallery));
+    assert_false(hs_file_exists(backup));
+    for (int i = 0; i < 2; i++) {
+        close(ready[i]);
+        close(go[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         GALLERY_TEST(test_positions),    GALLERY_TEST(test_damaged_file),    cmocka_unit_test(test_repeated_bytes),
         GALLERY_TEST(test_forget),       GALLERY_TEST(test_person_of_proof), GALLERY_TEST(test_copy_beside),
         GALLERY_TEST(test_copy_in_file), GALLERY_TEST(test_common_name),     GALLERY_TEST(test_beside_a_reader),
-        GALLERY_TEST(test_nobody),
+        GALLERY_TEST(test_nobody),       GALLERY_TEST(test_killed),
     };
     return HS_RUN_TESTS(tests);
 }
