@@ -24,7 +24,8 @@ class Authority:
         self.root = os.path.join(folder, 'root.pem')
         self._key = os.path.join(folder, 'root.key')
         make_key(self._key)
-        openssl('req', '-x509', '-new', '-key', self._key, '-subj', '/CN=test root', '-days', '30', '-out', self.root)
+        openssl('req', '-x509', '-new', '-key', self._key, '-subj', '/CN=test root', '-days', '30', '-addext',
+                'keyUsage = critical, keyCertSign, cRLSign', '-out', self.root)
 
     def sign(self, name, kind='ec', begin=None, end=None, signer=None, authority=False, common_name='localhost'):
         """Returns (certificate, key). `begin` and `end` are YYYYMMDDHHMMSSZ; `signer` is such a pair."""
@@ -33,8 +34,9 @@ class Authority:
         signer = signer or (self.root, self._key)
         make_key(key, kind)
         openssl('req', '-new', '-key', key, '-subj', f'/CN={common_name}', '-out', request)
-        extensions = ('basicConstraints = critical, CA:true' if authority
-                      else 'subjectAltName = DNS:localhost, IP:127.0.0.1')
+        extensions = ('basicConstraints = critical, CA:true\nkeyUsage = critical, keyCertSign, cRLSign\n'
+                      'subjectKeyIdentifier = hash' if authority else 'subjectAltName = DNS:localhost, IP:127.0.0.1')
+        extensions += '\nauthorityKeyIdentifier = keyid'
         with open(config, 'w', encoding='ascii') as file:
             file.write(f'[ca]\ndefault_ca = own\n[own]\ndatabase = {index}\nserial = {index}.serial\n'
                        f'new_certs_dir = {self.folder}\ndefault_md = sha256\npolicy = any\nx509_extensions = ext\n'
@@ -49,6 +51,7 @@ class Authority:
     def client(self, **attributes):
         """Returns the ssl.SSLContext of a client that trusts only this authority."""
         context = ssl.create_default_context(cafile=self.root)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default since Python 3.13
         for name, value in attributes.items():
             setattr(context, name, value)
         return context
