@@ -282,7 +282,7 @@ def test_expired_people_are_erased(tmp_path):
     with serve(tmp_path, **{'database.retention': '30d'}) as server:
         wait_for(lambda: server.names() == ['Kept', 'New'])
         wait_for(lambda: 'with erased people' in server.log)
-        assert 'erased 2 people whose retention time is over' in server.log
+        assert wait_for(lambda: 'erased 2 people whose retention time is over' in server.log)
     assert not os.path.exists(old)
     gone = [entry for entry in entries(tmp_path) if entry['action'] == 'expire']
     assert {entry['identity'] for entry in gone} == {1, 4} and {entry['actor'] for entry in gone} == {'retention'}

@@ -275,7 +275,7 @@ def test_reload(home):
         configure('third')
         server.process.send_signal(signal.SIGHUP)
         assert wait_for(lambda: 'Not reloaded' in server.log), server.log
-        assert 'database.encryption_key' in server.log and db(home, 'stats').returncode == 0
+        assert wait_for(lambda: 'database.encryption_key' in server.log) and db(home, 'stats').returncode == 0
         configure('second')
         server.process.send_signal(signal.SIGHUP)
         assert wait_for(lambda: 'can no longer be opened with former keys' in server.log), server.log

@@ -316,7 +316,7 @@ def test_a_reload_changes_the_mode_and_the_limits(tmp_path, make_server, keys):
         keys.path.write_text('{', encoding='utf-8')
         server.process.send_signal(signal.SIGHUP)
         assert wait_for(lambda: 'Not reloaded' in server.log), server.log
-        assert f'API keys: {keys.path}: line 1: invalid JSON' in server.log
+        assert wait_for(lambda: f'API keys: {keys.path}: line 1: invalid JSON' in server.log)
         assert server.get('/health', headers=bearer(key)).json()['model']
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -436,7 +436,7 @@ def test_failed_attempts_are_slowed_and_logged_without_the_key(make_server, keys
     server.get('/v1/models', headers={'X-API-Key': 'secret-but-malformed'})
     server.stop()
     assert server.log.count('Request refused: The API key is not valid') == 10
-    assert f'key={key_id(key)}' in server.log and f'actor=key:{key_id(key)}' in server.log
+    assert wait_for(lambda: f'key={key_id(key)}' in server.log and f'actor=key:{key_id(key)}' in server.log)
     for secret in (key.split('_')[2], wrong.split('_')[2], 'secret-but-malformed'):
         assert secret not in server.log
 

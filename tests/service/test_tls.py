@@ -142,7 +142,7 @@ def test_rsa_and_credential(tmp_path, authority):
     with Server(tmp_path, settings_of(('credential:cert', 'credential:key')), tls=authority.client(), env=env) as server:
         assert server.get('/health').status == 200
         assert 'listening on https://127.0.0.1:' in server.log
-        assert 'Using the TLS certificate credential:cert, valid until 2049-12-31 23:59 UTC' in server.log
+        assert wait_for(lambda: 'Using the TLS certificate credential:cert, valid until 2049-12-31 23:59 UTC' in server.log)
 
 
 # ---- requests
@@ -461,14 +461,14 @@ def test_a_certificate_of_the_future_is_used(tmp_path, authority):
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with Server(tmp_path, settings_of(future), tls=context) as server:
         assert server.get('/health').status == 200
-        assert 'is not valid yet; check the clock' in server.log
+        assert wait_for(lambda: 'is not valid yet; check the clock' in server.log)
 
 
 def test_a_certificate_that_ends_soon(tmp_path, authority):
     end = time.strftime('%Y%m%d%H%M%SZ', time.gmtime(time.time() + 3 * 86400))
     soon = authority.sign('soon', end=end)
     with Server(tmp_path, settings_of(soon), tls=authority.client()) as server:
-        assert f'WARNING: The TLS certificate {soon[0]} expires soon, on ' in server.log
+        assert wait_for(lambda: f'WARNING: The TLS certificate {soon[0]} expires soon, on ' in server.log)
 
 
 # ---- commands
