@@ -369,19 +369,12 @@ FULL = QUICK[:-1] + [hung_loop_restarts, secrets_come_from_credentials, socket_s
                      no_model_is_not_a_failure, second_boot, journal_is_clean]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('root')
-    parser.add_argument('--quick', action='store_true')
-    parser.add_argument('--shell', action='store_true')
-    parser.add_argument('--only', help='one check, after the start')
-    arguments = parser.parse_args()
-    machine = Machine(arguments.root)
+def run_checks(machine, checks, shell=False):
+    """Boots, runs the checks and ends the machine. `shell`: opens a shell in it before its end."""
     try:
         machine.boot()
         say('booted')
-        chosen = [check for check in FULL if check is started_at_boot or check.__name__ == arguments.only]
-        for check in chosen if arguments.only else QUICK if arguments.quick else FULL:
+        for check in checks:
             check(machine)
             say(f'ok: {check.__name__.replace("_", " ")}')
     except AssertionError as error:
@@ -390,10 +383,22 @@ def main():
             print(machine.run('journalctl', '-u', service, '-n', '40', '--no-pager', check=False))
         sys.exit(1)
     finally:
-        if arguments.shell and machine.leader:
+        if shell and machine.leader:
             subprocess.run(['nsenter', '-t', str(machine.leader), '-m', '-u', '-i', '-n', '-p', '--', 'bash'],
                            check=False)
         machine.kill()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('root')
+    parser.add_argument('--quick', action='store_true')
+    parser.add_argument('--shell', action='store_true')
+    parser.add_argument('--only', help='one check, after the start')
+    arguments = parser.parse_args()
+    chosen = [check for check in FULL if check is started_at_boot or check.__name__ == arguments.only]
+    run_checks(Machine(arguments.root), chosen if arguments.only else QUICK if arguments.quick else FULL,
+               arguments.shell)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'boot'))
-from checks import SERVICES, Machine, say  # noqa: E402  pylint: disable=wrong-import-position
+from checks import SERVICES, Machine, run_checks, say  # noqa: E402  pylint: disable=wrong-import-position
 
 VERIFY = '/usr/share/hailo-services/deploy/verify.sh'
 
@@ -88,21 +88,9 @@ def purged(machine):
 
 
 def main():
-    machine = Machine(sys.argv[1])
-    try:
-        machine.boot()
-        say('booted')
-        for check in (first_installation, verify, upgrade_restarts_a_running_service, upgrade_leaves_a_disabled_service,
-                      removed_and_installed_again, purged):
-            check(machine)
-            say(f'ok: {check.__name__.replace("_", " ")}')
-    except AssertionError as error:
-        say(f'failed: {error}')
-        for service in SERVICES if machine.leader and machine.process.poll() is None else ():
-            print(machine.run('journalctl', '-u', service, '-n', '30', '--no-pager', check=False))
-        sys.exit(1)
-    finally:
-        machine.kill()
+    run_checks(Machine(sys.argv[1]),
+               (first_installation, verify, upgrade_restarts_a_running_service, upgrade_leaves_a_disabled_service,
+                removed_and_installed_again, purged))
 
 
 if __name__ == '__main__':
