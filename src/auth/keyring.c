@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <sodium.h>
 
+#include "base/clock.h"
 #include "base/json_read.h"
 #include "base/json_writer.h"
 #include "base/mem.h"
@@ -135,10 +136,7 @@ void hs_keyring_remove(struct hs_keyring *ring, struct hs_key *key)
 
 const char *hs_key_time_write(int64_t time_s, char ret_text[HS_KEY_TIME_SIZE])
 {
-    time_t time = (time_t) time_s;
-    struct tm tm;
-    if (!gmtime_r(&time, &tm) || strftime(ret_text, HS_KEY_TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        ret_text[0] = '\0';
+    hs_clock_format_utc(time_s, HS_TIME_RFC3339, ret_text, HS_KEY_TIME_SIZE);
     return ret_text;
 }
 

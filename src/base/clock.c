@@ -16,6 +16,32 @@ int64_t hs_clock_wall_s(void)
     return (int64_t) time(NULL);
 }
 
+/* strftime gets literal formats, so that the compiler checks them. */
+static size_t format_time(const struct tm *tm, enum hs_time_format format, char *dst, size_t size)
+{
+    switch (format) {
+    case HS_TIME_RFC3339:
+        return strftime(dst, size, "%Y-%m-%dT%H:%M:%SZ", tm);
+    case HS_TIME_SQL:
+        return strftime(dst, size, "%Y-%m-%d %H:%M:%S", tm);
+    case HS_TIME_STAMP:
+        return strftime(dst, size, "%Y%m%d-%H%M%S", tm);
+    case HS_TIME_MINUTES:
+        return strftime(dst, size, "%Y-%m-%d %H:%M UTC", tm);
+    }
+    return 0;
+}
+
+bool hs_clock_format_utc(int64_t time_s, enum hs_time_format format, char *dst, size_t size)
+{
+    time_t time = (time_t) time_s;
+    struct tm tm;
+    if (gmtime_r(&time, &tm) && format_time(&tm, format, dst, size) > 0)
+        return true;
+    dst[0] = '\0';
+    return false;
+}
+
 int64_t hs_deadline_in_ms(int64_t ms)
 {
     int64_t ns, deadline;

@@ -3,6 +3,8 @@
 #define HS_BASE_CLOCK_H
 
 #include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -13,6 +15,19 @@
 
 int64_t hs_clock_now_ns(void); /* CLOCK_MONOTONIC */
 int64_t hs_clock_wall_s(void); /* seconds since 1970 UTC */
+
+enum hs_time_format {
+    HS_TIME_RFC3339, /* 2026-01-31T09:05:00Z */
+    HS_TIME_SQL,     /* 2026-01-31 09:05:00, as datetime() of SQLite */
+    HS_TIME_STAMP,   /* 20260131-090500, for names of files */
+    HS_TIME_MINUTES, /* 2026-01-31 09:05 UTC, for people */
+};
+
+enum { HS_TIME_SIZE = 32 }; /* large enough for all formats */
+
+/* Writes a UTC time, in seconds since 1970. Returns false and writes "" if the year or the text does not fit. Any
+ * thread. */
+bool hs_clock_format_utc(int64_t time_s, enum hs_time_format format, char *dst, size_t size);
 
 /* Returns now + ms; HS_NO_DEADLINE if ms is negative or the sum overflows. */
 int64_t hs_deadline_in_ms(int64_t ms);

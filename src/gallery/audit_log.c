@@ -171,12 +171,8 @@ static void put_text(struct hs_json_writer *json, const char *name, const char *
 
 static void put_time(struct hs_json_writer *json)
 {
-    char text[32];
-    time_t now = (time_t) hs_clock_wall_s();
-    struct tm tm;
-    gmtime_r(&now, &tm);
-    if (strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        text[0] = '\0';
+    char text[HS_TIME_SIZE];
+    hs_clock_format_utc(hs_clock_wall_s(), HS_TIME_RFC3339, text, sizeof(text));
     hs_json_key(json, "time");
     hs_json_string(json, text);
 }

@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -33,10 +32,7 @@ int hs_gallery_file_error(const char *path, struct hs_error *err)
 
 void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE])
 {
-    time_t now = (time_t) hs_clock_wall_s();
-    struct tm tm;
-    gmtime_r(&now, &tm);
-    strftime(ret_stamp, HS_GALLERY_STAMP_SIZE, "%Y%m%d-%H%M%S", &tm);
+    hs_clock_format_utc(hs_clock_wall_s(), HS_TIME_STAMP, ret_stamp, HS_GALLERY_STAMP_SIZE);
 }
 
 static int open_folder(const char *path)

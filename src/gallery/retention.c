@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -19,11 +20,8 @@ enum { BATCH = 256, CLOCK_FILE_MAX = 200 };
 
 void hs_retention_time(int64_t time_s, char ret_time[HS_GALLERY_TIME_SIZE])
 {
-    time_t time = (time_t) (time_s > LAST_TIME_S ? LAST_TIME_S : time_s < 0 ? 0 : time_s);
-    struct tm tm;
-    gmtime_r(&time, &tm);
-    if (strftime(ret_time, HS_GALLERY_TIME_SIZE, "%Y-%m-%d %H:%M:%S", &tm) == 0)
-        ret_time[0] = '\0';
+    int64_t valid_s = time_s > LAST_TIME_S ? LAST_TIME_S : time_s < 0 ? 0 : time_s;
+    hs_clock_format_utc(valid_s, HS_TIME_SQL, ret_time, HS_GALLERY_TIME_SIZE);
 }
 
 /* Reads "YYYY-MM-DD HH:MM:SS"; false for a time that does not exist, such as February 30. */

@@ -20,6 +20,7 @@
 #include <openssl/x509.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/credential.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -133,14 +134,12 @@ static int64_t seconds_of(const ASN1_TIME *time)
 static int check_times(struct hs_tls_context *context, const X509 *certificate, const char *source,
                        struct hs_error *err)
 {
-    char date[32];
+    char date[HS_TIME_SIZE];
     context->begins_s = seconds_of(X509_get0_notBefore(certificate));
     context->expires_s = seconds_of(X509_get0_notAfter(certificate));
-    time_t end = (time_t) context->expires_s;
-    struct tm tm;
-    if (end >= time(NULL))
+    if (context->expires_s >= hs_clock_wall_s())
         return 0;
-    if (!gmtime_r(&end, &tm) || strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", &tm) == 0)
+    if (!hs_clock_format_utc(context->expires_s, HS_TIME_MINUTES, date, sizeof(date)))
         hs_str_copy(date, sizeof(date), "an unknown date");
     return hs_error_set(err, HS_EINVAL, "server.tls_certificate: %s expired on %s; renew it", source, date);
 }

@@ -1,7 +1,5 @@
 #include "service/certificate.h"
 
-#include <time.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -28,12 +26,10 @@ static int check(const struct hs_server_settings *settings, struct hs_error *err
 /* A certificate that begins later is used: after a start without network, the clock of a small computer is behind. */
 static void log_validity(const char *source, const struct hs_tls_context *context)
 {
-    char date[32] = "?";
+    char date[HS_TIME_SIZE];
     int64_t now_s = (int64_t) hs_clock_wall_s(), expires_s = hs_tls_context_expires(context);
-    time_t end = (time_t) expires_s;
-    struct tm tm;
-    if (gmtime_r(&end, &tm))
-        strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", &tm);
+    if (!hs_clock_format_utc(expires_s, HS_TIME_MINUTES, date, sizeof(date)))
+        hs_str_copy(date, sizeof(date), "?");
     if (expires_s - now_s < WARN_DAYS * DAY_S)
         hs_log_warning("The TLS certificate %s expires soon, on %s", source, date);
     else

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -62,15 +61,12 @@ int hs_embedding_parity_save(const struct hs_store *store, const struct hs_model
                              const struct hs_model_choice *against, const struct hs_sample_stats *cosine,
                              struct hs_error *err)
 {
-    char path[PATH_MAX], device_sha256[65], against_sha256[65], when[32] = "";
-    time_t now = (time_t) hs_clock_wall_s();
-    struct tm utc;
+    char path[PATH_MAX], device_sha256[65], against_sha256[65], when[HS_TIME_SIZE];
     struct hs_buf out;
     int r = find_record(store, device, against, path, device_sha256, against_sha256, err);
     if (r < 0)
         return r;
-    if (gmtime_r(&now, &utc))
-        strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
+    hs_clock_format_utc(hs_clock_wall_s(), HS_TIME_RFC3339, when, sizeof(when));
     json_t *record = json_pack("{s:s, s:s, s:o, s:o, s:I, s:f, s:f, s:s}", "pack", device->pack->name, "space",
                                device->pack->embedding.space, "device", file_json(device, device_sha256), "against",
                                file_json(against, against_sha256), "faces", (json_int_t) cosine->count, "least_cosine",

@@ -495,7 +495,7 @@ def written_memory(pid):
 def pieces_in_memory(pid, *vectors):
     """For each embedding, returns how many of its 16-byte pieces are in the memory of a process."""
     content = b''.join(written_memory(pid))
-    # The last piece overlaps the one before it if the length is no multiple: a few bytes alone are found by chance.
+    # The last piece overlaps the one before it if it would be shorter: a few bytes alone are found by chance.
     return [sum(data[min(i, len(data) - 16):][:16] in content for i in range(0, len(data), 16)) for data in vectors]
 
 

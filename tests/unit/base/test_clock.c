@@ -53,6 +53,24 @@ static void cancelling_wakes_once(void **state)
     assert_false(hs_cancel_is_set(NULL));
 }
 
+static void times_are_formatted_in_utc(void **state)
+{
+    (void) state;
+    char text[HS_TIME_SIZE];
+    assert_true(hs_clock_format_utc(951782400, HS_TIME_RFC3339, text, sizeof(text)));
+    assert_string_equal(text, "2000-02-29T00:00:00Z");
+    assert_true(hs_clock_format_utc(951782400, HS_TIME_SQL, text, sizeof(text)));
+    assert_string_equal(text, "2000-02-29 00:00:00");
+    assert_true(hs_clock_format_utc(951782400, HS_TIME_STAMP, text, sizeof(text)));
+    assert_string_equal(text, "20000229-000000");
+    assert_true(hs_clock_format_utc(-1, HS_TIME_MINUTES, text, sizeof(text)));
+    assert_string_equal(text, "1969-12-31 23:59 UTC");
+    assert_false(hs_clock_format_utc(INT64_MAX, HS_TIME_RFC3339, text, sizeof(text)));
+    assert_string_equal(text, "");
+    assert_false(hs_clock_format_utc(0, HS_TIME_RFC3339, text, 20));
+    assert_string_equal(text, "");
+}
+
 static void statuses_map_to_names_and_http(void **state)
 {
     (void) state;
@@ -71,9 +89,8 @@ static void statuses_map_to_names_and_http(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(deadlines_do_not_overflow),
-        cmocka_unit_test(waiting_ends_at_the_deadline),
-        cmocka_unit_test(cancelling_wakes_once),
+        cmocka_unit_test(deadlines_do_not_overflow),      cmocka_unit_test(waiting_ends_at_the_deadline),
+        cmocka_unit_test(cancelling_wakes_once),          cmocka_unit_test(times_are_formatted_in_utc),
         cmocka_unit_test(statuses_map_to_names_and_http),
     };
     return HS_RUN_TESTS(tests);
